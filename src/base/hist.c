@@ -1,0 +1,61 @@
+/* hist.c - adding, merging, quantiles. */
+#include "base/hist.h"
+
+usec hist_bucket_low(unsigned b)
+{
+	if (b < 16)
+		return b;
+
+	unsigned octave = (b - 16) / HIST_SUB;
+
+	return (usec)(HIST_SUB + (b - 16) % HIST_SUB) << octave;
+}
+
+usec hist_bucket_high(unsigned b)
+{
+	return hist_bucket_low(b) + (b < 16 ? 1 : (usec)1 << (b - 16) / HIST_SUB);
+}
+
+void hist_add(struct hist *h, usec v)
+{
+	v = MIN(MAX(v, (usec)0), (usec)UINT32_MAX);
+	h->count[hist_bucket(v)]++;
+	h->n++;
+	h->sum += (uint64_t)v;
+	h->max = MAX(h->max, (uint32_t)v);
+}
+
+void hist_merge(struct hist *into, const struct hist *from)
+{
+	for (unsigned i = 0; i < HIST_BUCKETS; i++)
+		into->count[i] += from->count[i];
+	into->n += from->n;
+	into->sum += from->sum;
+	into->max = MAX(into->max, from->max);
+}
+
+void hist_clear(struct hist *h)
+{
+	memset(h, 0, sizeof(*h));
+}
+
+usec hist_quantile(const struct hist *h, double q)
+{
+	if (h->n == 0)
+		return 0;
+
+	uint64_t rank = (uint64_t)(q * (double)h->n), seen = 0;
+
+	rank = MIN(rank, (uint64_t)h->n - 1);
+	for (unsigned i = 0; i < HIST_BUCKETS; i++) {
+		seen += h->count[i];
+		if (seen > rank)
+			return MIN((hist_bucket_low(i) + hist_bucket_high(i)) / 2, (usec)h->max);
+	}
+	return h->max;
+}
+
+usec hist_mean(const struct hist *h)
+{
+	return h->n ? (usec)(h->sum / h->n) : 0;
+}
