@@ -1,0 +1,367 @@
+/* conn.c - see conn.h. */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/addr.h"
+
+#define OUT_MAX (256u * 1024 * 1024) /* a backstop: callers stop producing once something is pending */
+
+static ssize_t plain_recv(struct conn *c, void *p, size_t n)
+{
+	return recv(c->io.fd, p, n, 0);
+}
+
+static ssize_t plain_writev(struct conn *c, const struct iovec *iov, int n)
+{
+	if (n == 1)
+		return send(c->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+
+	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
+
+	return sendmsg(c->io.fd, &m, MSG_NOSIGNAL);
+}
+
+static void plain_shutdown(struct conn *c)
+{
+	shutdown(c->io.fd, SHUT_WR);
+}
+
+static void plain_fini(struct conn *c)
+{
+	(void)c;
+}
+
+const struct transport_ops transport_plain = { plain_recv, plain_writev, plain_shutdown, plain_fini };
+
+/* --- kept bytes: a buf on the heap only while there are some --- */
+
+static void drop_buf(struct buf **b)
+{
+	if (*b) {
+		buf_fini(*b);
+		free(TAKE(*b));
+	}
+}
+
+static bool keep(struct buf **b, const char *p, size_t n, size_t max)
+{
+	if (!*b) {
+		*b = xmalloc(sizeof(**b));
+		buf_init(*b, max);
+	}
+	return buf_add(*b, p, n);
+}
+
+static void want(struct conn *c)
+{
+	uint32_t ev = 0;
+
+	if (!(c->flags & (CONN_PAUSED | CONN_EOF | CONN_FULL | CONN_CONNECTING)))
+		ev |= EPOLLIN;
+	if (c->out || (c->flags & CONN_CONNECTING))
+		ev |= EPOLLOUT;
+	loop_mod(c->loop, &c->io, ev);
+}
+
+bool conn_has_kept(const struct conn *c)
+{
+	return c->in && c->in->len;
+}
+
+/* --- input --- */
+
+/* Shows p[0..n) to the owner; then what was not taken is exactly what is kept. p may be the kept bytes themselves. */
+static void show(struct conn *c, const char *p, size_t n, bool is_kept)
+{
+	size_t took = c->ops->on_data(c, p, n);
+
+	if (c->flags & CONN_CLOSED)
+		return;
+	assert(took <= n);
+	if (is_kept) {
+		buf_drop_front(c->in, took);
+		if (c->in->len == 0)
+			drop_buf(&c->in);
+	} else if (took < n) {
+		bool ok = keep(&c->in, p + took, n - took, (size_t)c->keep_max + LOOP_RBUF);
+
+		assert(ok); /* on_readable never reads past that */
+	}
+
+	bool full = c->in && c->in->len >= c->keep_max;
+
+	if (full != !!(c->flags & CONN_FULL)) {
+		c->flags ^= CONN_FULL;
+		want(c);
+	}
+}
+
+static void end_of_input(struct conn *c)
+{
+	c->flags |= CONN_EOF;
+	want(c);
+	c->ops->on_eof(c);
+}
+
+static void on_readable(struct conn *c)
+{
+	char *p = loop_rbuf(c->loop);
+	size_t had = c->in ? c->in->len : 0;
+
+	if (had > LOOP_RBUF / 2) { /* much is kept already: read behind it in its own buffer */
+		if (!buf_reserve(c->in, 4096))
+			return;
+
+		ssize_t n = c->tp->recv(c, c->in->ptr + had, c->in->cap - had);
+
+		if (n > 0) {
+			c->in->len += (size_t)n;
+			show(c, c->in->ptr, c->in->len, true);
+		} else if (n == 0) {
+			end_of_input(c);
+		} else if (errno != EAGAIN && errno != EINTR) {
+			c->ops->on_error(c, errno);
+		}
+		return;
+	}
+	if (had)
+		memcpy(p, c->in->ptr, had);
+
+	ssize_t n = c->tp->recv(c, p + had, LOOP_RBUF - had);
+
+	if (n > 0) {
+		drop_buf(&c->in);
+		show(c, p, had + (size_t)n, false);
+	} else if (n == 0) {
+		end_of_input(c);
+	} else if (errno != EAGAIN && errno != EINTR) {
+		c->ops->on_error(c, errno);
+	}
+}
+
+static void run_kick(struct deferred *d)
+{
+	struct conn *c = container_of(d, struct conn, later);
+
+	c->flags &= (uint16_t)~CONN_KICKED;
+	if (c->flags & CONN_CLOSED) {
+		c->release(c);
+		return;
+	}
+	if (c->in && !(c->flags & CONN_PAUSED))
+		show(c, c->in->ptr, c->in->len, true);
+}
+
+void conn_kick(struct conn *c)
+{
+	if (c->flags & (CONN_KICKED | CONN_CLOSED))
+		return;
+	c->flags |= CONN_KICKED;
+	loop_defer(c->loop, &c->later, run_kick);
+}
+
+void conn_pause(struct conn *c)
+{
+	c->flags |= CONN_PAUSED;
+	want(c);
+}
+
+void conn_resume(struct conn *c)
+{
+	if (!(c->flags & CONN_PAUSED))
+		return;
+	c->flags &= (uint16_t)~CONN_PAUSED;
+	want(c);
+	if (c->in)
+		conn_kick(c);
+}
+
+/* --- output --- */
+
+static void flush(struct conn *c)
+{
+	while (c->out) {
+		struct iovec iov = { c->out->ptr + c->out_at, c->out->len - c->out_at };
+		ssize_t n = c->tp->writev(c, &iov, 1);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			if (errno != EAGAIN)
+				c->ops->on_error(c, errno);
+			return;
+		}
+		c->out_at += (size_t)n;
+		if (c->out_at < c->out->len)
+			return; /* a short write: the kernel is full */
+		drop_buf(&c->out);
+		c->out_at = 0;
+	}
+	want(c);
+	if (c->flags & CONN_SHUT)
+		c->tp->shutdown(c);
+	c->ops->on_drain(c);
+}
+
+bool conn_writev(struct conn *c, const struct iovec *iov, int n)
+{
+	size_t sent = 0;
+
+	if (c->flags & CONN_CLOSED)
+		return false;
+	if (!c->out && !(c->flags & CONN_CONNECTING)) {
+		ssize_t w = c->tp->writev(c, iov, n);
+
+		if (w >= 0)
+			sent = (size_t)w;
+		else if (errno != EAGAIN && errno != EINTR)
+			return false; /* the loop reports EPOLLERR or EPOLLHUP next turn */
+	}
+
+	bool ok = true;
+
+	for (int i = 0; i < n; i++) {
+		if (sent >= iov[i].iov_len) {
+			sent -= iov[i].iov_len;
+			continue;
+		}
+		ok = ok && keep(&c->out, (const char *)iov[i].iov_base + sent, iov[i].iov_len - sent, OUT_MAX);
+		sent = 0;
+	}
+	if (c->out)
+		want(c);
+	return ok;
+}
+
+bool conn_write(struct conn *c, const void *p, size_t n)
+{
+	struct iovec iov = { (void *)(uintptr_t)p, n };
+
+	return conn_writev(c, &iov, 1);
+}
+
+void conn_shutdown(struct conn *c)
+{
+	if (c->flags & (CONN_SHUT | CONN_CLOSED))
+		return;
+	c->flags |= CONN_SHUT;
+	if (!c->out)
+		c->tp->shutdown(c);
+}
+
+/* --- life --- */
+
+static void finish_connect(struct conn *c)
+{
+	int err = 0;
+	socklen_t n = sizeof(err);
+
+	getsockopt(c->io.fd, SOL_SOCKET, SO_ERROR, &err, &n);
+	if (err) {
+		c->ops->on_error(c, err);
+		return;
+	}
+	c->flags &= (uint16_t)~CONN_CONNECTING;
+	want(c);
+	c->ops->on_connect(c);
+	if (!(c->flags & CONN_CLOSED) && c->out)
+		flush(c);
+}
+
+/* A hang-up or error on a side that is paused is reported by epoll all the same: it must end the conn, or spin. */
+static void on_event(struct io *io, uint32_t events)
+{
+	struct conn *c = container_of(io, struct conn, io);
+
+	if (c->flags & CONN_CONNECTING) {
+		finish_connect(c);
+		return;
+	}
+	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !(events & EPOLLIN) && !(io->events & EPOLLIN))) {
+		int err = 0;
+		socklen_t n = sizeof(err);
+
+		getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &err, &n);
+		c->ops->on_error(c, err ? err : ECONNRESET);
+		return;
+	}
+	if (events & EPOLLOUT)
+		flush(c);
+	if (!(c->flags & CONN_CLOSED) && (events & (EPOLLIN | EPOLLHUP)) && (io->events & EPOLLIN))
+		on_readable(c);
+}
+
+static void conn_setup(struct conn *c, struct loop *loop, int fd, const struct conn_ops *ops, size_t keep_max)
+{
+	*c = (struct conn){
+		.io = { .fd = fd, .fn = on_event },
+		.keep_max = (uint32_t)keep_max,
+		.loop = loop,
+		.ops = ops,
+		.tp = &transport_plain,
+	};
+}
+
+int conn_open(struct conn *c, struct loop *loop, int fd, const struct conn_ops *ops, size_t keep_max)
+{
+	conn_setup(c, loop, fd, ops, keep_max);
+	if (loop_add(loop, &c->io, EPOLLIN) < 0) {
+		close(fd);
+		return VINE_EIO;
+	}
+	return 0;
+}
+
+int conn_connect(struct conn *c, struct loop *loop, const struct addr *to, const struct conn_ops *ops, size_t keep_max)
+{
+	int one = 1, fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return VINE_EIO;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	conn_setup(c, loop, fd, ops, keep_max);
+	if (connect(fd, &to->sa, addr_len(to)) < 0 && errno != EINPROGRESS) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return VINE_EIO;
+	}
+	c->flags = CONN_CONNECTING;
+	if (loop_add(loop, &c->io, EPOLLOUT) < 0) {
+		close(fd);
+		return VINE_EIO;
+	}
+	return 0;
+}
+
+void conn_close(struct conn *c, void (*release)(struct conn *c))
+{
+	assert(!(c->flags & CONN_CLOSED));
+	c->flags |= CONN_CLOSED;
+	c->release = release;
+	c->tp->fini(c);
+	loop_del(c->loop, &c->io);
+	close(c->io.fd);
+	c->io.fd = -1;
+	drop_buf(&c->in);
+	drop_buf(&c->out);
+	if (!(c->flags & CONN_KICKED)) {
+		c->flags |= CONN_KICKED;
+		loop_defer(c->loop, &c->later, run_kick);
+	}
+}
+
+void conn_reset(struct conn *c, void (*release)(struct conn *c))
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(c->io.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	conn_close(c, release);
+}

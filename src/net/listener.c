@@ -1,0 +1,138 @@
+/* listener.c - binding, and accepting a bounded number of connections an event. */
+#include "net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+#define ACCEPTS_AN_EVENT 64
+
+static int bind_socket(const struct addr *a, bool reuseport, struct err *e)
+{
+	char text[ADDR_TEXT_MAX];
+	int one = 1, fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	addr_text(a, text);
+	if (fd < 0)
+		return err_errno(e, "cannot listen on %s", text);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (reuseport)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	if (bind(fd, &a->sa, addr_len(a)) < 0) {
+		int r = err_errno(e, "cannot listen on %s", text);
+
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static void read_local(int fd, struct addr *a)
+{
+	socklen_t n = sizeof(*a);
+
+	getsockname(fd, &a->sa, &n);
+}
+
+int net_listen(const struct addr *a, bool reuseport, struct err *e)
+{
+	int fd = bind_socket(a, reuseport, e);
+
+	if (fd < 0)
+		return fd;
+	if (listen(fd, BACKLOG) < 0) {
+		char text[ADDR_TEXT_MAX];
+
+		addr_text(a, text);
+
+		int r = err_errno(e, "cannot listen on %s", text);
+
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int net_bind_check(const struct addr *a, struct addr *real, struct err *e)
+{
+	int fd = net_listen(a, false, e); /* listening too: SO_REUSEADDR lets two sockets bind, but only one listen */
+
+	if (fd < 0)
+		return fd;
+	*real = *a;
+	read_local(fd, real);
+	close(fd);
+	return 0;
+}
+
+/* Out of descriptors: give up the spare one, accept, close at once, so that the peer hears a refusal instead of waiting
+ * and the loop does not spin on a readable listener. */
+static void refuse_one(struct listener *ln)
+{
+	close(ln->spare_fd);
+
+	int fd = accept4(ln->io.fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	ln->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ln->refused++;
+}
+
+static void on_acceptable(struct io *io, uint32_t events)
+{
+	struct listener *ln = container_of(io, struct listener, io);
+	int one = 1;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_AN_EVENT && !ln->paused; i++) {
+		struct addr peer = { 0 };
+		socklen_t n = sizeof(peer);
+		int fd = accept4(io->fd, &peer.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE)
+				refuse_one(ln);
+			if (errno == EINTR || errno == ECONNABORTED)
+				continue;
+			return;
+		}
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		ln->accepted++;
+		ln->on_accept(ln, fd, &peer);
+	}
+}
+
+int listener_open(struct listener *ln, struct loop *loop, const struct addr *a, bool reuseport, struct err *e)
+{
+	int fd = net_listen(a, reuseport, e);
+
+	if (fd < 0)
+		return fd;
+	ln->io = (struct io){ .fd = fd, .fn = on_acceptable };
+	ln->loop = loop;
+	ln->local = *a;
+	ln->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	read_local(fd, &ln->local);
+	return loop_add(loop, &ln->io, EPOLLIN);
+}
+
+void listener_pause(struct listener *ln, bool paused)
+{
+	ln->paused = paused;
+	loop_mod(ln->loop, &ln->io, paused ? 0 : EPOLLIN);
+}
+
+void listener_close(struct listener *ln)
+{
+	if (!ln->loop)
+		return;
+	loop_del(ln->loop, &ln->io);
+	close(ln->io.fd);
+	if (ln->spare_fd >= 0)
+		close(ln->spare_fd);
+	*ln = (struct listener){ 0 };
+}

@@ -1,0 +1,27 @@
+/* listener.h - a listening socket on a loop. Owned by the loop's thread.
+ *
+ * With several workers each opens its own socket on the same address with SO_REUSEPORT; net_bind_check first binds once
+ * without it, so that a port in use by somebody else is an error and not a silent sharing. */
+#pragma once
+#include "net/addr.h"
+#include "net/loop.h"
+
+struct listener {
+	struct io io;
+	struct loop *loop;
+	struct addr local; /* with the real port */
+	void (*on_accept)(struct listener *ln, int fd, const struct addr *peer); /* takes fd */
+	void *user;
+	int spare_fd;      /* given up to refuse politely when descriptors run out */
+	bool paused;
+	uint64_t accepted, refused; /* refused: out of descriptors */
+};
+
+/* Binds and listens; port 0 picks one. Returns an fd or a negative code with a line such as
+ * "cannot listen on 127.0.0.1:8080: Address already in use". */
+int net_listen(const struct addr *a, bool reuseport, struct err *e);
+int net_bind_check(const struct addr *a, struct addr *real, struct err *e); /* real: with the port that was free */
+
+int listener_open(struct listener *ln, struct loop *loop, const struct addr *a, bool reuseport, struct err *e);
+void listener_pause(struct listener *ln, bool paused); /* stops accepting; the kernel's queue goes on filling */
+void listener_close(struct listener *ln);              /* fine with a zeroed one */
