@@ -1,0 +1,129 @@
+/* server.h - HTTP/1.1 server: connections and exchanges.
+ *
+ * A connection reads heads and gives each as an exchange to the handler; the exchange is an object of its own and outlives
+ * the read that made it, so that it may wait for a database, an upstream, a thread. Requests on one connection are
+ * answered in their order, one at a time; pipelined bytes wait unread.
+ *
+ * Life of an exchange   handler(ex) is called once, with the head complete. The handler sets ex->ops (or uses
+ *                       ex_collect) before it returns, or answers at once. It must answer with ex_respond, or
+ *                       ex_head + ex_head_done + ex_write... + ex_end, or ex_abort. Then, or when the client goes
+ *                       away first, on_close is called exactly once as the last thing: release what hangs on `user`.
+ *                       After ex_end/ex_respond/ex_abort only on_close may still come; do not touch the exchange.
+ * Memory                ex->arena and ex->req live until on_close has returned.
+ * Threads               Everything here runs on the thread of the server's loop. */
+#pragma once
+#include "base/arena.h"
+#include "base/log.h"
+#include "http/h1.h"
+#include "net/addr.h"
+#include "net/conn.h"
+#include "net/listener.h"
+
+struct exchange;
+struct http_server;
+struct server_conn;
+
+typedef void (*http_handler)(struct exchange *ex, void *ctx);
+
+struct http_server_opts {
+	struct h1_limits limits;      /* zero: H1_LIMITS_DEFAULT */
+	uint32_t max_connections;     /* of this server on this loop; over it: 503 and close; 0: 10000 */
+	usec head_timeout;            /* first byte of a head to its end; 0: 10 s; then 408 */
+	usec idle_timeout;            /* kept alive without a request; 0: 60 s */
+	usec body_idle_timeout;       /* between bytes of a body, either way; 0: 60 s */
+	struct str server_name;       /* Server field of own answers; empty: none */
+	const struct logger *log;
+	http_handler handler;
+	void *ctx;
+	/* An exchange is over, answered or not; for access logs of simple servers. May be NULL. */
+	void (*on_finish)(const struct exchange *ex, void *ctx);
+};
+
+struct http_server_stats {
+	uint64_t connections, requests, refused, bad_requests, timeouts;
+	uint32_t open, active; /* now: connections, exchanges */
+};
+
+struct exchange_ops {
+	void (*on_body)(struct exchange *ex, struct str piece); /* bytes of the request's body, valid during the call */
+	void (*on_body_end)(struct exchange *ex);
+	void (*on_drain)(struct exchange *ex); /* what ex_pending counted has gone to the kernel */
+	void (*on_close)(struct exchange *ex); /* the last call, see above; ex->aborted tells if the client went first */
+};
+
+struct exchange {
+	/* for the handler to read */
+	struct http_head req; /* spans stay valid until on_close */
+	struct arena arena;
+	struct addr peer;
+	usec began; /* when the head's first byte was seen */
+	struct http_server *server;
+	bool body_done; /* the request's body was received whole */
+	bool aborted;   /* the client went away, or broke the protocol, before the answer was complete */
+	unsigned status; /* of the answer; 0 before ex_head */
+	uint64_t in_bytes, out_bytes; /* body bytes each way */
+	/* for the handler to set */
+	const struct exchange_ops *ops;
+	void *user;
+	/* the server's own */
+	struct server_conn *conn;
+	struct h1_body body;
+	struct h1_body *unused_;
+	uint64_t out_left;  /* of a declared length */
+	uint16_t state;
+	bool out_chunked, out_close, no_body, continued;
+	struct list link;
+	struct exchange *next_free;
+	struct { char *ptr; size_t len, max; void (*fn)(struct exchange *, struct str, bool); struct buf *buf; } collect;
+};
+
+struct http_server *http_server_new(struct loop *loop, const struct http_server_opts *opts);
+/* Listens; may be called for several addresses. reuseport: see listener.h. */
+int http_server_listen(struct http_server *s, const struct addr *a, bool reuseport, struct err *e);
+void http_server_accept(struct http_server *s, int fd, const struct addr *peer); /* a connection from elsewhere */
+/* Stops accepting, closes idle connections, answers the rest with Connection: close. http_server_idle tells when none
+ * is left. */
+void http_server_drain(struct http_server *s);
+bool http_server_idle(const struct http_server *s);
+void http_server_free(struct http_server *s); /* closes everything; run one more loop turn before loop_free */
+const struct http_server_stats *http_server_stats(const struct http_server *s);
+struct loop *http_server_loop(const struct http_server *s);
+const struct addr *http_server_local(const struct http_server *s); /* of the first listener, with the real port */
+
+/* --- answering --- */
+
+/* Starts the answer: writes the status line and returns the buffer to which header lines are added, with head_add or as
+ * "Name: value\r\n" bytes. Not Content-Length, Transfer-Encoding, Connection: ex_head_done writes those. The buffer is
+ * shared by the loop: finish the head in the same callback. */
+struct buf *ex_head(struct exchange *ex, unsigned status);
+struct buf *ex_head_reason(struct exchange *ex, unsigned status, struct str reason);
+void head_add(struct buf *b, struct str name, struct str value);
+#define EX_LENGTH_UNKNOWN UINT64_MAX
+/* length: of the body that follows, or EX_LENGTH_UNKNOWN (chunked; to a 1.0 client until close). For HEAD, 204, 304 the
+ * body is dropped by itself. The head leaves with the first body bytes, or at the end of the turn. */
+void ex_head_done(struct exchange *ex, uint64_t length);
+void ex_inform(struct exchange *ex, const struct http_head *h); /* an interim 1xx, with its fields that are not hop-by-hop */
+void ex_write(struct exchange *ex, struct str piece);
+void ex_end(struct exchange *ex);
+void ex_write_end(struct exchange *ex, struct str piece); /* both in one call of the kernel */
+size_t ex_pending(const struct exchange *ex); /* bytes that wait for the client: stop producing until on_drain */
+void ex_abort(struct exchange *ex); /* resets the connection: the answer cannot be completed */
+
+struct field {
+	struct str name, value;
+};
+/* A whole answer. type may be empty (no Content-Type). fields: n more header fields. */
+void ex_respond(struct exchange *ex, unsigned status, struct str type, struct str body, const struct field *fields, size_t n);
+static inline void ex_respond_text(struct exchange *ex, unsigned status, struct str text)
+{
+	ex_respond(ex, status, STR("text/plain;charset=UTF-8"), text, NULL, 0);
+}
+void ex_close_after(struct exchange *ex); /* Connection: close with this answer; before ex_head_done */
+
+/* --- the request's body --- */
+
+void ex_pause_body(struct exchange *ex);
+void ex_resume_body(struct exchange *ex);
+void ex_send_continue(struct exchange *ex); /* 100 Continue, once, if the client waits for it */
+/* Gathers the body, at most max bytes (past it 413 is answered and fn never called), then calls fn(ex, body). */
+void ex_collect(struct exchange *ex, size_t max, void (*fn)(struct exchange *ex, struct str body));
