@@ -35,7 +35,7 @@ struct http_server_opts {
 	const struct logger *log;
 	http_handler handler;
 	void *ctx;
-	/* An exchange is over, answered or not; for access logs of simple servers. May be NULL. */
+	/* An exchange is over, answered or not, just before its on_close; for access logs and metrics. May be NULL. */
 	void (*on_finish)(const struct exchange *ex, void *ctx);
 };
 
@@ -65,6 +65,8 @@ struct exchange {
 	/* for the handler to set */
 	const struct exchange_ops *ops;
 	void *user;
+	const char *pattern; /* what metrics call the path: "/eureka/apps/{app}"; set by the router, or by who answers;
+			      * lives until on_finish; NULL: no name */
 	/* the server's own */
 	struct server_conn *conn;
 	struct h1_body body;
