@@ -48,8 +48,7 @@ void mailbox_fini(struct mailbox *mb)
 	pthread_mutex_unlock(&mb->lock);
 	deliver(mb);
 	loop_del(mb->loop, &mb->io);
-	close(mb->io.fd);
-	pthread_mutex_destroy(&mb->lock);
+	close(mb->io.fd); /* the mutex stays usable: a late post must be able to read `closed` */
 }
 
 bool mailbox_post(struct mailbox *mb, struct mail *m, void (*fn)(struct mail *m))
