@@ -1,0 +1,20 @@
+# The front door. Meson does the building (meson.build); scripts/ holds what each target runs.
+PORT_BASE ?=
+SECONDS ?= 300
+
+.PHONY: build setup run demo test asan tsan fuzz tidy cppcheck format format-check install clean
+
+build: ; @scripts/setup build && scripts/build release
+setup: ; @scripts/setup build test
+run: build ; @exec examples/shop/run $(if $(PORT_BASE),--port-base $(PORT_BASE))
+demo: build ; @exec examples/shop/demo
+test: ; @exec scripts/test all
+asan: ; @exec scripts/test asan
+tsan: ; @exec scripts/test tsan
+fuzz: ; @exec scripts/fuzz $(SECONDS)
+tidy: ; @exec scripts/lint tidy
+cppcheck: ; @exec scripts/lint cppcheck
+format: ; @exec scripts/lint format
+format-check: ; @exec scripts/lint format-check
+install: build ; @exec meson install -C build --no-rebuild
+clean: ; rm -rf build build-release build-asan build-tsan build-fuzz
