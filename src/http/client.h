@@ -82,6 +82,7 @@ struct call {
 	struct timer timer;
 	struct h1_body body;
 	bool request_done, sent, got_byte, want_fresh, active, paused;
+	uint8_t refusal; /* enum call_cause, told at the end of the turn */
 };
 
 struct http_client *http_client_new(struct loop *loop, const struct http_client_opts *opts);
@@ -91,6 +92,7 @@ struct loop *http_client_loop(const struct http_client *c);
 /* host: name or address, port. Unref it; peers without users and connections are forgotten after a while. */
 struct http_peer *http_client_peer(struct http_client *c, struct str host, uint16_t port);
 void http_peer_unref(struct http_peer *p);
+struct str http_peer_name(const struct http_peer *p); /* "host:port", while the peer lives */
 uint32_t http_peer_open(const struct http_peer *p); /* connections that stand or are being made */
 void http_peer_close_idle(struct http_peer *p);     /* the peer went away: its idle connections are of no use */
 

@@ -70,13 +70,11 @@ struct exchange {
 	/* the server's own */
 	struct server_conn *conn;
 	struct h1_body body;
-	struct h1_body *unused_;
-	uint64_t out_left;  /* of a declared length */
-	uint16_t state;
-	bool out_chunked, out_close, no_body, continued;
-	struct list link;
+	uint64_t out_left; /* of a declared length */
+	bool head_sent, ended, out_chunked, out_close, no_body, continued, body_paused;
 	struct exchange *next_free;
-	struct { char *ptr; size_t len, max; void (*fn)(struct exchange *, struct str, bool); struct buf *buf; } collect;
+	struct buf *gathered; /* by ex_collect */
+	void (*on_gathered)(struct exchange *ex, struct str body);
 };
 
 struct http_server *http_server_new(struct loop *loop, const struct http_server_opts *opts);
@@ -88,7 +86,7 @@ void http_server_accept(struct http_server *s, int fd, const struct addr *peer);
 void http_server_drain(struct http_server *s);
 bool http_server_idle(const struct http_server *s);
 void http_server_free(struct http_server *s); /* closes everything; run one more loop turn before loop_free */
-const struct http_server_stats *http_server_stats(const struct http_server *s);
+void http_server_stats(const struct http_server *s, struct http_server_stats *ret); /* any thread */
 struct loop *http_server_loop(const struct http_server *s);
 const struct addr *http_server_local(const struct http_server *s); /* of the first listener, with the real port */
 
@@ -100,6 +98,7 @@ const struct addr *http_server_local(const struct http_server *s); /* of the fir
 struct buf *ex_head(struct exchange *ex, unsigned status);
 struct buf *ex_head_reason(struct exchange *ex, unsigned status, struct str reason);
 void head_add(struct buf *b, struct str name, struct str value);
+void head_add_date(struct exchange *ex, struct buf *b); /* a Date line of now, in the format of RFC 9110 */
 #define EX_LENGTH_UNKNOWN UINT64_MAX
 /* length: of the body that follows, or EX_LENGTH_UNKNOWN (chunked; to a 1.0 client until close). For HEAD, 204, 304 the
  * body is dropped by itself. The head leaves with the first body bytes, or at the end of the turn. */

@@ -1,0 +1,691 @@
+/* h1.c - see h1.h. The line scanner looks at 16 bytes a step where the machine has SSE2. */
+#include "http/h1.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+struct scan {
+	const char *p, *end;
+	int status;
+	const char *why;
+};
+
+static const bool token_byte[256] = {
+	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
+	['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+};
+
+static bool refuse(struct scan *s, int status, const char *why)
+{
+	s->status = status;
+	s->why = why;
+	return false;
+}
+
+/* The first byte that may not stand in a field value (a control byte but TAB, or DEL), or end. */
+static const char *value_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	const __m128i ctl = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f), tab = _mm_set1_epi8('\t');
+
+	for (; end - p >= 16; p += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i bad = _mm_andnot_si128(_mm_cmpeq_epi8(v, tab), _mm_cmpeq_epi8(_mm_min_epu8(v, ctl), v));
+		int m = _mm_movemask_epi8(_mm_or_si128(bad, _mm_cmpeq_epi8(v, del)));
+
+		if (m)
+			return p + __builtin_ctz((unsigned)m);
+	}
+#endif
+	for (; p < end; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			break;
+	}
+	return p;
+}
+
+/* The first byte that is not 0x21..0x7e, or end. */
+static const char *graph_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	const __m128i lo = _mm_set1_epi8(0x20), hi = _mm_set1_epi8(0x7f);
+
+	for (; end - p >= 16; p += 16) { /* signed compares: bytes from 0x80 on are negative and so not above 0x20 */
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		int m = _mm_movemask_epi8(_mm_and_si128(_mm_cmpgt_epi8(v, lo), _mm_cmplt_epi8(v, hi)));
+
+		if (m != 0xffff)
+			return p + __builtin_ctz(~(unsigned)m);
+	}
+#endif
+	while (p < end && *p > 0x20 && *p < 0x7f)
+		p++;
+	return p;
+}
+
+/* --- lines. Each returns false with status 0 where the input ends too early, else with the refusal. --- */
+
+static bool take_crlf(struct scan *s)
+{
+	if (s->p == s->end)
+		return false;
+	if (*s->p == '\n')
+		return refuse(s, 400, "bare line feed");
+	if (*s->p != '\r')
+		return refuse(s, 400, "control byte");
+	if (s->p + 1 == s->end)
+		return false;
+	if (s->p[1] != '\n')
+		return refuse(s, 400, "bare carriage return");
+	s->p += 2;
+	return true;
+}
+
+static bool take_version(struct scan *s, unsigned *minor)
+{
+	static const char want[] = "HTTP/";
+	size_t have = (size_t)(s->end - s->p);
+
+	if (memcmp(s->p, want, MIN(have, sizeof(want) - 1)) != 0)
+		return refuse(s, 400, "malformed version");
+	if (have < 9)
+		return false;
+	if (!ascii_is_digit(s->p[5]) || s->p[6] != '.' || !ascii_is_digit(s->p[7]))
+		return refuse(s, 400, "malformed version");
+	if (ascii_is_digit(s->p[8]))
+		return refuse(s, 400, "malformed version");
+	if (s->p[5] != '1' || s->p[7] > '1')
+		return refuse(s, 505, "version not supported");
+	*minor = (unsigned)(s->p[7] - '0');
+	s->p += 8;
+	return true;
+}
+
+static bool take_request_line(struct scan *s, struct http_head *h)
+{
+	const char *from = s->p;
+
+	while (s->p < s->end && token_byte[(unsigned char)*s->p])
+		s->p++;
+	if (s->p - from > 32)
+		return refuse(s, 400, "method too long");
+	if (s->p == s->end)
+		return false;
+	if (*s->p != ' ' || s->p == from)
+		return refuse(s, 400, "malformed method");
+	h->method = str_of(from, (size_t)(s->p - from));
+	from = ++s->p;
+	s->p = graph_end(s->p, s->end);
+	if (s->p == s->end)
+		return false;
+	if (*s->p != ' ' || s->p == from)
+		return refuse(s, 400, "malformed target");
+	h->target = str_of(from, (size_t)(s->p - from));
+	s->p++;
+	return take_version(s, &h->minor) && take_crlf(s);
+}
+
+static bool take_status_line(struct scan *s, struct http_head *h)
+{
+	if (!take_version(s, &h->minor))
+		return false;
+	if (s->end - s->p < 4)
+		return false;
+	if (s->p[0] != ' ' || !ascii_is_digit(s->p[1]) || !ascii_is_digit(s->p[2]) || !ascii_is_digit(s->p[3]))
+		return refuse(s, 502, "malformed status line");
+	h->status = (unsigned)(s->p[1] - '0') * 100 + (unsigned)(s->p[2] - '0') * 10 + (unsigned)(s->p[3] - '0');
+	if (h->status < 100)
+		return refuse(s, 502, "malformed status line");
+	s->p += 4;
+	if (s->p == s->end)
+		return false;
+	if (*s->p == ' ') {
+		const char *from = ++s->p;
+
+		s->p = value_end(s->p, s->end);
+		h->reason = str_of(from, (size_t)(s->p - from));
+	} else if (*s->p != '\r') {
+		return refuse(s, 502, "malformed status line");
+	}
+	return take_crlf(s);
+}
+
+static bool take_field(struct scan *s, struct hfield *f)
+{
+	const char *from = s->p;
+
+	while (s->p < s->end && token_byte[(unsigned char)*s->p])
+		s->p++;
+	if (s->p == s->end)
+		return false;
+	if (*s->p != ':') {
+		if (*s->p == ' ' || *s->p == '\t')
+			return refuse(s, 400, s->p == from ? "folded line" : "blank before the colon");
+		return refuse(s, 400, *s->p == '\n' ? "bare line feed" : "malformed field name");
+	}
+	if (s->p == from)
+		return refuse(s, 400, "empty field name");
+	f->name = str_of(from, (size_t)(s->p - from));
+	f->id = http_name_of(f->name);
+	f->hop = 0;
+	for (s->p++; s->p < s->end && (*s->p == ' ' || *s->p == '\t'); s->p++)
+		;
+	from = s->p;
+	s->p = value_end(s->p, s->end);
+
+	const char *to = s->p;
+
+	if (!take_crlf(s))
+		return false;
+	while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
+		to--;
+	f->value = str_of(from, (size_t)(to - from));
+	return true;
+}
+
+static bool take_fields(struct scan *s, struct http_head *h, struct hfield *fields, unsigned max)
+{
+	h->field = fields;
+	h->nfields = 0;
+	for (;;) {
+		if (s->p == s->end)
+			return false;
+		if (*s->p == '\r' || *s->p == '\n')
+			return take_crlf(s);
+		if (h->nfields == max)
+			return refuse(s, 431, "too many fields");
+		if (!take_field(s, &fields[h->nfields]))
+			return false;
+		h->nfields++;
+	}
+}
+
+/* --- what the fields mean --- */
+
+/* Fields that a peer may not have removed by naming them in Connection: they carry identity, routing or framing. */
+static bool is_protected(uint8_t id)
+{
+	switch (id) {
+	case H_HOST:
+	case H_CONTENT_LENGTH:
+	case H_TRANSFER_ENCODING:
+	case H_AUTHORIZATION:
+	case H_COOKIE:
+	case H_SET_COOKIE:
+	case H_CONTENT_TYPE:
+	case H_FORWARDED:
+		return true;
+	default:
+		return id >= H_X_FORWARDED_FOR && id <= H_TRACESTATE;
+	}
+}
+
+static void mark_hop(struct http_head *h, struct str name)
+{
+	for (unsigned i = 0; i < h->nfields; i++) {
+		struct hfield *f = &h->field[i];
+
+		if (str_eq_nocase(f->name, name) && !is_protected(f->id))
+			f->hop = 1;
+	}
+}
+
+struct meaning {
+	unsigned n_host, n_te;
+	bool close, keep_alive, te_chunked;
+};
+
+static void read_connection(struct http_head *h, struct str value, struct meaning *m)
+{
+	struct str piece;
+
+	while (str_cut(&value, ',', &piece)) {
+		piece = str_trim(piece);
+		if (str_eq_nocase(piece, STR("close")))
+			m->close = true;
+		else if (str_eq_nocase(piece, STR("keep-alive")))
+			m->keep_alive = true;
+		else if (piece.len)
+			mark_hop(h, piece);
+	}
+}
+
+static bool read_length(struct scan *s, struct http_head *h, struct str value)
+{
+	uint64_t v;
+
+	if (!str_to_u64(value, &v) || v > INT64_MAX)
+		return refuse(s, 400, "malformed content-length");
+	if (h->has_length && v != h->content_length)
+		return refuse(s, 400, "differing content-length");
+	h->has_length = true;
+	h->content_length = v;
+	return true;
+}
+
+static bool read_field(struct scan *s, struct http_head *h, struct hfield *f, struct meaning *m)
+{
+	switch (f->id) {
+	case H_HOST:
+		m->n_host++;
+		h->authority = f->value;
+		break;
+	case H_CONNECTION:
+		f->hop = 1;
+		read_connection(h, f->value, m);
+		break;
+	case H_CONTENT_LENGTH:
+		f->hop = 1; /* framing is always written anew */
+		return read_length(s, h, f->value);
+	case H_TRANSFER_ENCODING:
+		f->hop = 1;
+		m->n_te++;
+		m->te_chunked = str_eq_nocase(f->value, STR("chunked"));
+		break;
+	case H_TE:
+		f->hop = 1;
+		h->te_trailers = http_list_has(f->value, STR("trailers"));
+		break;
+	case H_UPGRADE:
+		f->hop = 1;
+		h->has_upgrade = true;
+		break;
+	case H_KEEP_ALIVE:
+	case H_PROXY_CONNECTION:
+	case H_PROXY_AUTHENTICATE:
+	case H_PROXY_AUTHORIZATION:
+		f->hop = 1;
+		break;
+	case H_TRAILER:
+		f->hop = 1; /* trailers are not passed on */
+		break;
+	case H_EXPECT:
+		if (!str_eq_nocase(f->value, STR("100-continue")))
+			return refuse(s, 417, "unknown expectation");
+		h->expect_continue = true;
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
+static bool read_fields(struct scan *s, struct http_head *h, struct meaning *m)
+{
+	for (unsigned i = 0; i < h->nfields; i++) {
+		struct hfield *f = &h->field[i];
+
+		if (f->id != H_OTHER && !read_field(s, h, f, m))
+			return false;
+	}
+	if (m->n_te > 1 || (m->n_te == 1 && !m->te_chunked))
+		return refuse(s, 400, "transfer-encoding other than chunked");
+	if (m->n_te && h->has_length)
+		return refuse(s, 400, "content-length with transfer-encoding");
+	if (m->n_te && h->minor == 0)
+		return refuse(s, 400, "transfer-encoding in HTTP/1.0");
+	h->keep_alive = !m->close && (h->minor >= 1 || m->keep_alive);
+	return true;
+}
+
+static bool authority_is_valid(struct str a)
+{
+	struct str host;
+	for (size_t i = 0; i < a.len; i++) {
+		char c = a.ptr[i];
+		bool ok = ascii_is_digit(c) || ascii_is_alpha(c) || strchr("-._~!$&'()*+,;=:%[]", c) != NULL;
+
+		if (!ok || c == '\0')
+			return false;
+	}
+	if (a.len == 0 || a.len > 260)
+		return false;
+	if (a.ptr[0] == '[') {
+		ptrdiff_t end = str_chr(a, ']');
+
+		if (end < 3)
+			return false;
+		host = str_slice(a, 0, (size_t)end + 1);
+	} else {
+		ptrdiff_t colon = str_chr(a, ':');
+
+		host = colon < 0 ? a : str_slice(a, 0, (size_t)colon);
+		if (str_chr(host, '[') >= 0 || str_chr(host, ']') >= 0)
+			return false;
+	}
+
+	struct str rest = str_slice(a, host.len, a.len);
+	uint64_t p = 0;
+
+	if (host.len == 0 || (rest.len && rest.ptr[0] != ':'))
+		return false;
+	return rest.len <= 1 || (str_to_u64(str_slice(rest, 1, rest.len), &p) && p <= 65535);
+}
+
+static void split_path(struct http_head *h, struct str t)
+{
+	ptrdiff_t q = str_chr(t, '?');
+
+	h->path = q < 0 ? t : str_slice(t, 0, (size_t)q);
+	h->query = q < 0 ? STR_EMPTY : str_slice(t, (size_t)q + 1, t.len);
+}
+
+/* The four forms of a target: RFC 9112 section 3.2. */
+static bool read_target(struct scan *s, struct http_head *h)
+{
+	struct str t = h->target;
+
+	if (str_chr(t, '#') >= 0)
+		return refuse(s, 400, "fragment in target");
+	if (h->mid == HTTP_CONNECT) {
+		h->authority = t;
+		return authority_is_valid(t) || refuse(s, 400, "malformed target");
+	}
+	if (t.ptr[0] == '/') {
+		split_path(h, t);
+		return true;
+	}
+	if (str_eq(t, STR("*")))
+		return h->mid == HTTP_OPTIONS || refuse(s, 400, "malformed target");
+	if (!str_has_prefix_nocase(t, STR("http://")) && !str_has_prefix_nocase(t, STR("https://")))
+		return refuse(s, 400, "malformed target");
+	t = str_slice(t, (size_t)str_find(t, STR("//")) + 2, t.len);
+
+	size_t n = 0;
+
+	while (n < t.len && t.ptr[n] != '/' && t.ptr[n] != '?')
+		n++;
+	h->authority = str_slice(t, 0, n);
+	split_path(h, str_slice(t, n, t.len));
+	if (h->path.len == 0)
+		h->path = STR("/");
+	return authority_is_valid(h->authority) || refuse(s, 400, "malformed target");
+}
+
+static bool read_request(struct scan *s, struct http_head *h)
+{
+	struct meaning m = { 0 };
+
+	h->mid = http_method_of(h->method);
+	if (!read_fields(s, h, &m))
+		return false;
+	if (m.n_host > 1)
+		return refuse(s, 400, "more than one host");
+	if (m.n_host == 0 && h->minor >= 1)
+		return refuse(s, 400, "missing host");
+	if (m.n_host && !authority_is_valid(h->authority))
+		return refuse(s, 400, "malformed host");
+	if (!read_target(s, h))
+		return false;
+	h->body = m.te_chunked ? BODY_CHUNKED : h->has_length && h->content_length ? BODY_LENGTH : BODY_NONE;
+	if (h->minor == 0 && h->body != BODY_NONE && (h->mid == HTTP_GET || h->mid == HTTP_HEAD || h->mid == HTTP_DELETE))
+		return refuse(s, 400, "body in an HTTP/1.0 request that has none");
+	if (h->minor == 0)
+		h->expect_continue = false; /* RFC 9110 section 10.1.1: to be ignored */
+	return true;
+}
+
+static bool read_response(struct scan *s, struct http_head *h, enum http_method method)
+{
+	struct meaning m = { 0 };
+
+	if (!read_fields(s, h, &m))
+		return false;
+	if (h->status < 200 || h->status == 204 || h->status == 304 || method == HTTP_HEAD)
+		h->body = BODY_NONE;
+	else if (method == HTTP_CONNECT && h->status < 300)
+		h->body = BODY_NONE;
+	else if (m.te_chunked)
+		h->body = BODY_CHUNKED;
+	else if (h->has_length)
+		h->body = h->content_length ? BODY_LENGTH : BODY_NONE;
+	else
+		h->body = BODY_UNTIL_CLOSE;
+	if ((h->status < 200 || h->status == 204) && m.n_te)
+		return refuse(s, 502, "transfer-encoding where no body can be");
+	if (h->body == BODY_UNTIL_CLOSE)
+		h->keep_alive = false;
+	return true;
+}
+
+static struct h1_result result_of(struct scan *s, const char *p, size_t n, bool complete, bool in_line,
+				  const struct h1_limits *limits)
+{
+	if (s->status)
+		return (struct h1_result){ .status = s->status, .why = s->why };
+	if (complete && (size_t)(s->p - p) <= limits->head_bytes)
+		return (struct h1_result){ .len = (size_t)(s->p - p) };
+	if (complete || n >= limits->head_bytes)
+		return (struct h1_result){ .status = in_line ? 414 : 431, .why = in_line ? "target too long" : "head too long" };
+	return (struct h1_result){ 0 };
+}
+
+struct h1_result h1_parse_request(struct http_head *h, struct hfield *fields, const char *p, size_t n,
+				  const struct h1_limits *limits)
+{
+	struct scan s = { .p = p, .end = p + n };
+
+	assert(limits->fields <= HTTP_FIELDS_MAX);
+	*h = (struct http_head){ 0 };
+	while (s.end - s.p >= 2 && s.p[0] == '\r' && s.p[1] == '\n' && s.p - p < 8) /* RFC 9112 section 2.2 */
+		s.p += 2;
+	if (s.p == s.end || (s.p[0] == '\r' && s.p + 1 == s.end))
+		return (struct h1_result){ 0 };
+
+	bool line = take_request_line(&s, h);
+	bool complete = line && take_fields(&s, h, fields, limits->fields) && read_request(&s, h);
+
+	return result_of(&s, p, n, complete, !line, limits);
+}
+
+struct h1_result h1_parse_response(struct http_head *h, struct hfield *fields, const char *p, size_t n,
+				   const struct h1_limits *limits, enum http_method method)
+{
+	struct scan s = { .p = p, .end = p + n };
+
+	assert(limits->fields <= HTTP_FIELDS_MAX);
+	*h = (struct http_head){ 0 };
+
+	bool complete = take_status_line(&s, h) && take_fields(&s, h, fields, limits->fields) && read_response(&s, h, method);
+	struct h1_result r = result_of(&s, p, n, complete, false, limits);
+
+	if (r.status)
+		r.status = 502;
+	return r;
+}
+
+static void move_span(struct str *s, const char *from, const char *to)
+{
+	if (s->ptr)
+		s->ptr = to + (s->ptr - from);
+}
+
+void head_rebase(struct http_head *h, const char *from, const char *to)
+{
+	bool path_is_own = h->path.len == 1 && h->target.ptr && (h->path.ptr < h->target.ptr || h->path.ptr > h->target.ptr + h->target.len);
+
+	move_span(&h->method, from, to);
+	move_span(&h->target, from, to);
+	if (!path_is_own) /* "/" of an absolute-form without a path is a constant */
+		move_span(&h->path, from, to);
+	move_span(&h->query, from, to);
+	move_span(&h->authority, from, to);
+	move_span(&h->reason, from, to);
+	for (unsigned i = 0; i < h->nfields; i++) {
+		move_span(&h->field[i].name, from, to);
+		move_span(&h->field[i].value, from, to);
+	}
+}
+
+/* --- body --- */
+
+enum { LINE_START, LINE_NAME, LINE_VALUE, LINE_CR, LINE_LAST_CR };
+
+void h1_body_init(struct h1_body *b, const struct http_head *h)
+{
+	*b = (struct h1_body){ .kind = h->body, .left = h->body == BODY_LENGTH ? h->content_length : 0 };
+}
+
+bool h1_body_is_done(const struct h1_body *b)
+{
+	switch (b->kind) {
+	case BODY_NONE:
+		return true;
+	case BODY_LENGTH:
+		return b->left == 0;
+	case BODY_CHUNKED:
+		return b->state == CHUNK_DONE;
+	case BODY_UNTIL_CLOSE:
+		return false;
+	}
+	return true;
+}
+
+static struct str take_span(struct h1_body *b, struct str *in)
+{
+	size_t n = b->left < in->len ? (size_t)b->left : in->len;
+	struct str piece = str_slice(*in, 0, n);
+
+	*in = str_slice(*in, n, in->len);
+	b->left -= n;
+	return piece;
+}
+
+static const char *on_size_byte(struct h1_body *b, char c)
+{
+	int v = ascii_hex(c);
+
+	if (v >= 0) {
+		if (b->digits == 15)
+			return "chunk size too large";
+		b->digits++;
+		b->left = b->left << 4 | (unsigned)v;
+		return NULL;
+	}
+	if (b->digits == 0 || (c != '\r' && c != ';'))
+		return "malformed chunk size";
+	b->state = c == '\r' ? CHUNK_SIZE_LF : CHUNK_EXT;
+	return NULL;
+}
+
+static const char *on_ext_byte(struct h1_body *b, char c)
+{
+	if (c == '\r')
+		b->state = CHUNK_SIZE_LF;
+	else if (((unsigned char)c < 0x20 && c != '\t') || c == 0x7f)
+		return "control byte in chunk extension";
+	else if (++b->ext > H1_CHUNK_EXT_MAX)
+		return "chunk extensions too long";
+	return NULL;
+}
+
+/* Trailer lines are checked like fields and read over. */
+static const char *on_trailer_byte(struct h1_body *b, char c)
+{
+	if (++b->trailer_bytes > H1_TRAILER_MAX)
+		return "trailers too long";
+	switch (b->line) {
+	case LINE_START:
+		if (c == '\r')
+			b->line = LINE_LAST_CR;
+		else if (token_byte[(unsigned char)c])
+			b->line = LINE_NAME;
+		else
+			return "malformed trailer";
+		return NULL;
+	case LINE_NAME:
+		if (c == ':')
+			b->line = LINE_VALUE;
+		else if (!token_byte[(unsigned char)c])
+			return "malformed trailer";
+		return NULL;
+	case LINE_VALUE:
+		if (c == '\r')
+			b->line = LINE_CR;
+		else if (((unsigned char)c < 0x20 && c != '\t') || c == 0x7f)
+			return "malformed trailer";
+		return NULL;
+	default:
+		if (c != '\n')
+			return "bare carriage return in trailer";
+		b->state = b->line == LINE_LAST_CR ? CHUNK_DONE : CHUNK_TRAILER;
+		b->line = LINE_START;
+		return NULL;
+	}
+}
+
+static const char *on_chunk_byte(struct h1_body *b, char c)
+{
+	switch ((enum h1_chunk_state)b->state) {
+	case CHUNK_SIZE:
+		return on_size_byte(b, c);
+	case CHUNK_EXT:
+		return on_ext_byte(b, c);
+	case CHUNK_SIZE_LF:
+		if (c != '\n')
+			return "bare carriage return in chunk size";
+		b->state = b->left ? CHUNK_DATA : CHUNK_TRAILER;
+		return NULL;
+	case CHUNK_DATA_CR:
+		if (c != '\r')
+			return "chunk data without its end";
+		b->state = CHUNK_DATA_LF;
+		return NULL;
+	case CHUNK_DATA_LF:
+		if (c != '\n')
+			return "chunk data without its end";
+		b->state = CHUNK_SIZE;
+		b->digits = 0;
+		return NULL;
+	case CHUNK_TRAILER:
+		return on_trailer_byte(b, c);
+	case CHUNK_DATA:
+	case CHUNK_DONE:
+		break;
+	}
+	return NULL;
+}
+
+static enum h1_step next_chunked(struct h1_body *b, struct str *in, struct str *piece, const char **why)
+{
+	while (in->len && b->state != CHUNK_DONE) {
+		if (b->state == CHUNK_DATA) {
+			*piece = take_span(b, in);
+			if (b->left == 0)
+				b->state = CHUNK_DATA_CR;
+			return H1_PIECE;
+		}
+		*why = on_chunk_byte(b, in->ptr[0]);
+		if (*why)
+			return H1_BAD;
+		*in = str_slice(*in, 1, in->len);
+	}
+	return b->state == CHUNK_DONE ? H1_END : H1_MORE;
+}
+
+enum h1_step h1_body_next(struct h1_body *b, struct str *in, struct str *piece, const char **why)
+{
+	switch (b->kind) {
+	case BODY_NONE:
+		return H1_END;
+	case BODY_LENGTH:
+		if (b->left == 0)
+			return H1_END;
+		if (in->len == 0)
+			return H1_MORE;
+		*piece = take_span(b, in);
+		return H1_PIECE;
+	case BODY_CHUNKED:
+		return next_chunked(b, in, piece, why);
+	case BODY_UNTIL_CLOSE:
+		if (in->len == 0)
+			return H1_MORE;
+		*piece = *in;
+		*in = str_slice(*in, in->len, in->len);
+		return H1_PIECE;
+	}
+	return H1_BAD;
+}

@@ -1,0 +1,49 @@
+/* server_impl.h - what server.c (connections) and exchange.c (answers) share. Nobody else includes it. */
+#pragma once
+#include "http/server.h"
+
+/* Counters have one writer, the loop's thread; readers may be anywhere. */
+#define STAT_ADD(field, n) __atomic_store_n(&(field), (field) + (n), __ATOMIC_RELAXED)
+#define STAT_GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
+struct server_conn {
+	struct conn c;
+	struct list link;
+	struct timer timer;
+	struct http_server *server;
+	struct exchange *ex;
+	struct addr peer;
+	uint32_t looked; /* bytes of an incomplete head that were already looked at */
+	bool reading_head, lingering;
+	size_t pending_before; /* output that waited when the timer was set */
+	union {
+		usec head_began;
+		size_t lingered;
+	};
+};
+
+struct http_server {
+	struct loop *loop;
+	struct http_server_opts opts;
+	struct http_server_stats stats;
+	struct listener listeners[4];
+	unsigned n_listeners;
+	bool draining, flush_queued;
+	struct list conns;
+	struct exchange *spare;
+	unsigned n_spare;
+	/* The answer's head that is being written, and whose it is until it has left. */
+	struct buf head;
+	struct exchange *head_owner;
+	struct deferred flush;
+	usec date_read;
+	size_t date_len;
+	char date[48];
+	struct hfield fields[HTTP_FIELDS_MAX];
+};
+
+void server_conn_answered(struct server_conn *sc); /* finishes the exchange; decides about the connection */
+void server_conn_abort(struct server_conn *sc);
+void server_conn_bad_body(struct server_conn *sc, const char *why);
+void server_conn_watch_reader(struct server_conn *sc);
+struct str http_server_date(struct http_server *s); /* the whole line; until the next call */
