@@ -9,6 +9,7 @@ struct segment {
 };
 
 struct route {
+	const char *pattern;
 	struct str methods;
 	struct segment seg[SEGMENTS_MAX];
 	unsigned n, literals;
@@ -68,6 +69,7 @@ void router_add(struct router *r, const char *methods, const char *pattern, rout
 	struct route rt = parse_pattern(methods, pattern);
 	size_t at = 0;
 
+	rt.pattern = pattern;
 	rt.fn = fn;
 	rt.ctx = ctx;
 	while (at < r->n && r->routes[at].literals >= rt.literals)
@@ -198,6 +200,7 @@ bool router_dispatch(const struct router *r, struct exchange *ex)
 		if (!matches(rt, &p, ex, &m))
 			continue;
 		if (method_is(rt->methods, ex->req.method)) {
+			ex->pattern = rt->pattern;
 			rt->fn(ex, &m, rt->ctx);
 			return true;
 		}

@@ -20,7 +20,8 @@ struct router;
 
 struct router *router_new(void);
 void router_free(struct router *r);
-/* methods: "GET", "POST PUT", or "*". Patterns are the programmer's: a malformed one aborts. */
+/* methods: "GET", "POST PUT", or "*". Patterns are the programmer's: a malformed one aborts. Both texts must live as long
+ * as the router; the pattern is what metrics call the path (ex->pattern). */
 void router_add(struct router *r, const char *methods, const char *pattern, route_fn fn, void *ctx);
 void router_fallback(struct router *r, http_handler fn, void *ctx); /* for paths that nothing matches */
 /* Answers, or calls who answers. false: nothing matched and there is no fallback (nothing was answered). */

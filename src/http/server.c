@@ -75,10 +75,10 @@ static void finish_exchange(struct server_conn *sc)
 
 	if (s->head_owner == ex)
 		s->head_owner = NULL;
-	if (ex->ops && ex->ops->on_close)
-		ex->ops->on_close(ex);
 	if (s->opts.on_finish)
 		s->opts.on_finish(ex, s->opts.ctx);
+	if (ex->ops && ex->ops->on_close)
+		ex->ops->on_close(ex);
 	exchange_free(s, ex);
 }
 
