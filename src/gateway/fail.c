@@ -1,0 +1,96 @@
+/* fail.c - see fail.h. */
+#include "gateway/fail.h"
+
+#include "base/clock.h"
+
+static const struct gw_cause_desc causes[GW_CAUSES] = {
+	[GW_OK] = { 200, STR_INIT("ok"), STR_INIT(""), STR_INIT(""), false },
+	[GW_NO_ROUTE] = { 404, STR_INIT("no_route"), STR_INIT("destination_not_found"), STR_INIT("no route matches this path"), false },
+	[GW_NO_INSTANCE] = { 503, STR_INIT("no_instance"), STR_INIT("destination_unavailable"), STR_INIT("no instance of the service is there"), true },
+	[GW_CIRCUIT_OPEN] = { 503, STR_INIT("circuit_open"), STR_INIT("destination_unavailable"), STR_INIT("the service's circuit is open"), true },
+	[GW_REJECTED] = { 503, STR_INIT("rejected"), STR_INIT("connection_limit_reached"), STR_INIT("too many requests to the service are under way"), true },
+	[GW_DEADLINE] = { 504, STR_INIT("deadline"), STR_INIT("http_response_timeout"), STR_INIT("the service did not answer in time"), false },
+	[GW_READ_TIMEOUT] = { 504, STR_INIT("read_timeout"), STR_INIT("http_response_timeout"), STR_INIT("the service did not answer in time"), false },
+	[GW_CONNECT_TIMEOUT] = { 504, STR_INIT("connect_timeout"), STR_INIT("connection_timeout"), STR_INIT("no connection to the service in time"), false },
+	[GW_REFUSED] = { 502, STR_INIT("refused"), STR_INIT("connection_refused"), STR_INIT("the service refused the connection"), false },
+	[GW_UPSTREAM_CLOSED] = { 502, STR_INIT("closed"), STR_INIT("connection_terminated"), STR_INIT("the service closed the connection without an answer"), false },
+	[GW_BAD_RESPONSE] = { 502, STR_INIT("bad_response"), STR_INIT("http_protocol_error"), STR_INIT("the service's answer is not valid HTTP"), false },
+	[GW_NO_ADDRESS] = { 502, STR_INIT("no_address"), STR_INIT("dns_error"), STR_INIT("the service's name does not resolve"), false },
+	[GW_BAD_PATH] = { 400, STR_INIT("bad_path"), STR_INIT("http_request_error"), STR_INIT("the path has segments that are not allowed"), false },
+	[GW_UPSTREAM_STATUS] = { 502, STR_INIT("upstream_status"), STR_INIT("http_request_error"), STR_INIT("the service answered with an error"), false },
+};
+
+const struct gw_cause_desc *gw_cause_desc(enum gw_cause c)
+{
+	return &causes[c];
+}
+
+static void put_json_text(struct buf *b, struct str s)
+{
+	buf_addc(b, '"');
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		if (c == '"' || c == '\\')
+			buf_addf(b, "\\%c", c);
+		else if (c < 0x20 || c >= 0x7f) /* targets hold no such bytes; details might */
+			buf_addf(b, "\\u%04x", c);
+		else
+			buf_addc(b, (char)c);
+	}
+	buf_addc(b, '"');
+}
+
+static void put_json(struct buf *b, const struct exchange *ex, const struct gw_cause_desc *d, struct str service, struct str details)
+{
+	char at[WALL_TEXT_MAX];
+
+	clock_wall_text(at, clock_wall());
+	buf_addf(b, "{\"timestamp\":\"%s\",\"status\":%u,\"error\":", at, d->status);
+	put_json_text(b, http_reason(d->status));
+	buf_adds(b, STR(",\"message\":"));
+	put_json_text(b, d->text);
+	buf_adds(b, STR(",\"cause\":"));
+	put_json_text(b, d->name);
+	if (details.len) {
+		buf_adds(b, STR(",\"details\":"));
+		put_json_text(b, details);
+	}
+	if (service.len) {
+		buf_adds(b, STR(",\"service\":"));
+		put_json_text(b, service);
+	}
+	buf_adds(b, STR(",\"path\":"));
+	put_json_text(b, str_slice(ex->req.path, 0, 1024));
+	buf_adds(b, STR("}\n"));
+}
+
+/* A browser asks for text/html by name and first. */
+static bool wants_html(const struct exchange *ex)
+{
+	struct str accept = head_value(&ex->req, H_ACCEPT);
+	ptrdiff_t html = str_find(accept, STR("text/html")), json = str_find(accept, STR("json"));
+
+	return html >= 0 && (json < 0 || html < json);
+}
+
+void gw_fail(struct exchange *ex, enum gw_cause c, struct str service, struct str details, unsigned retry_after)
+{
+	const struct gw_cause_desc *d = &causes[c];
+	struct buf b = BUF_INIT(16 * 1024);
+	struct field fields[2];
+	char seconds[20];
+	size_t n = 0;
+	bool html = wants_html(ex);
+
+	fields[n++] = (struct field){ STR("Proxy-Status"), str_printf_in(&ex->arena, "vine; error=%.*s", STRF(d->proxy_error)) };
+	if (d->retry_after)
+		fields[n++] = (struct field){ STR("Retry-After"), str_of(seconds, fmt_u64(seconds, MAX(retry_after, 1u))) };
+	if (html)
+		buf_addf(&b, "<!DOCTYPE html><title>%u %.*s</title><h1>%u %.*s</h1><p>%.*s</p>\n", d->status,
+			 STRF(http_reason(d->status)), d->status, STRF(http_reason(d->status)), STRF(d->text));
+	else
+		put_json(&b, ex, d, service, details);
+	ex_respond(ex, d->status, html ? STR("text/html;charset=UTF-8") : STR("application/json"), buf_str(&b), fields, n);
+	buf_fini(&b);
+}

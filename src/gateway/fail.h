@@ -1,0 +1,37 @@
+/* fail.h - why the gateway could not get an answer, and how it says so.
+ *
+ * Each cause has a status, an RFC 9209 Proxy-Status error type and a text. API clients get Boot's error document in JSON,
+ * browsers a line of HTML; both get `Proxy-Status: vine; error=...`. */
+#pragma once
+#include "http/server.h"
+
+enum gw_cause {
+	GW_OK,
+	GW_NO_ROUTE,
+	GW_NO_INSTANCE,
+	GW_CIRCUIT_OPEN,
+	GW_REJECTED,        /* bulkhead full */
+	GW_DEADLINE,        /* the request's own deadline passed */
+	GW_READ_TIMEOUT,    /* a try's, and no try was left */
+	GW_CONNECT_TIMEOUT,
+	GW_REFUSED,
+	GW_UPSTREAM_CLOSED, /* before a response */
+	GW_BAD_RESPONSE,
+	GW_NO_ADDRESS,
+	GW_BAD_PATH,        /* dot segments that leave the route */
+	GW_UPSTREAM_STATUS, /* an answer that counts as a failure; passed on as it is */
+	GW_CAUSES,
+};
+
+struct gw_cause_desc {
+	unsigned status;
+	struct str name; /* in log and metrics: "circuit_open" */
+	struct str proxy_error;
+	struct str text;
+	bool retry_after;
+};
+
+const struct gw_cause_desc *gw_cause_desc(enum gw_cause c);
+
+/* Answers. details: more words about this one, or empty. retry_after: seconds, if the cause has one. */
+void gw_fail(struct exchange *ex, enum gw_cause c, struct str service, struct str details, unsigned retry_after);

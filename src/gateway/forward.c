@@ -1,0 +1,228 @@
+/* forward.c - see forward.h. */
+#include "gateway/forward.h"
+
+static bool is_unreserved(unsigned c)
+{
+	return ascii_is_alpha((char)c) || ascii_is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+static bool is_dot_segment(struct str seg)
+{
+	return str_eq(seg, STR(".")) || str_eq(seg, STR(".."));
+}
+
+static bool has_dot_segment(struct str path)
+{
+	struct str rest = path, seg;
+
+	if (str_find(path, STR("/.")) < 0)
+		return false;
+	while (str_cut(&rest, '/', &seg)) {
+		ptrdiff_t semicolon = str_chr(seg, ';'); /* "..;x" is a parent for some servers */
+
+		if (is_dot_segment(semicolon < 0 ? seg : str_slice(seg, 0, (size_t)semicolon)))
+			return true;
+	}
+	return false;
+}
+
+static bool decode_unreserved(struct arena *a, struct str raw, struct str *ret)
+{
+	char *out = arena_alloc(a, raw.len);
+	size_t n = 0;
+
+	for (size_t i = 0; i < raw.len; i++) {
+		if (raw.ptr[i] != '%') {
+			out[n++] = raw.ptr[i];
+			continue;
+		}
+
+		int hi = i + 2 < raw.len ? ascii_hex(raw.ptr[i + 1]) : -1, lo = hi >= 0 ? ascii_hex(raw.ptr[i + 2]) : -1;
+		unsigned v = (unsigned)(hi << 4 | lo);
+
+		if (lo < 0 || v == 0 || v == '\\')
+			return false;
+		if (is_unreserved(v)) {
+			out[n++] = (char)v;
+		} else {
+			out[n++] = '%';
+			out[n++] = ascii_upper(raw.ptr[i + 1]);
+			out[n++] = ascii_upper(raw.ptr[i + 2]);
+		}
+		i += 2;
+	}
+	*ret = str_of(out, n);
+	return true;
+}
+
+bool path_canonical(struct arena *a, struct str raw, struct str *ret)
+{
+	struct str path = raw;
+
+	if (str_chr(raw, '\\') >= 0)
+		return false;
+	if (str_chr(raw, '%') >= 0 && !decode_unreserved(a, raw, &path))
+		return false;
+	if (has_dot_segment(path))
+		return false;
+	*ret = path;
+	return true;
+}
+
+/* Fields that this hop writes itself, or that must not come from outside. */
+static bool is_ours(const struct forward *f, const struct hfield *h)
+{
+	switch (h->id) {
+	case H_HOST:
+	case H_X_B3_TRACEID:
+	case H_X_B3_SPANID:
+	case H_X_B3_PARENTSPANID:
+	case H_X_B3_SAMPLED:
+	case H_X_B3_FLAGS:
+	case H_B3:
+	case H_TRACEPARENT:
+	case H_VIA:
+		return true;
+	case H_FORWARDED:
+		return !f->trusted;
+	case H_X_FORWARDED_FOR:
+	case H_X_FORWARDED_HOST:
+	case H_X_FORWARDED_PROTO:
+	case H_X_FORWARDED_PORT:
+	case H_X_FORWARDED_PREFIX:
+		return f->add_proxy_headers || !f->trusted;
+	case H_OTHER:
+		return h->name.len == 17 && str_eq_nocase(h->name, STR("X-Vine-Timeout-Ms"));
+	default:
+		return false;
+	}
+}
+
+static void put_target(struct buf *b, const struct forward *f)
+{
+	struct str path = f->path, prefix = f->route->prefix;
+
+	if (f->route->strip && prefix.len && str_has_prefix(path, prefix))
+		path = str_slice(path, prefix.len, path.len);
+	if (f->ex->req.mid == HTTP_OPTIONS && str_eq(f->ex->req.target, STR("*")))
+		path = STR("*");
+	else if (path.len == 0 || path.ptr[0] != '/')
+		buf_addc(b, '/');
+	buf_adds(b, path);
+	if (f->ex->req.query.len || str_has_suffix(f->ex->req.target, STR("?"))) {
+		buf_addc(b, '?');
+		buf_adds(b, f->ex->req.query);
+	}
+}
+
+/* "Name: <what a trusted peer said>, " or "Name: " */
+static void begin_list(struct buf *b, const struct forward *f, struct str name, enum http_name id)
+{
+	buf_adds(b, name);
+	if (!f->trusted)
+		return;
+	for (unsigned i = 0; i < f->ex->req.nfields; i++) {
+		const struct hfield *h = &f->ex->req.field[i];
+
+		if (h->id == id && h->value.len) {
+			buf_adds(b, h->value);
+			buf_addc(b, ',');
+		}
+	}
+}
+
+static void put_forwarded(struct buf *b, const struct forward *f)
+{
+	char ip[ADDR_TEXT_MAX];
+	int n = addr_ip_text(&f->ex->peer, ip);
+
+	begin_list(b, f, STR("X-Forwarded-For: "), H_X_FORWARDED_FOR);
+	buf_add(b, ip, (size_t)n);
+	begin_list(b, f, STR("\r\nX-Forwarded-Proto: "), H_X_FORWARDED_PROTO);
+	buf_adds(b, STR("http"));
+	if (f->ex->req.authority.len) {
+		begin_list(b, f, STR("\r\nX-Forwarded-Host: "), H_X_FORWARDED_HOST);
+		buf_adds(b, f->ex->req.authority);
+	}
+	begin_list(b, f, STR("\r\nX-Forwarded-Port: "), H_X_FORWARDED_PORT);
+	buf_add_u64(b, f->port);
+	buf_adds(b, STR("\r\n"));
+	if (f->route->strip && f->route->prefix.len) {
+		buf_adds(b, STR("X-Forwarded-Prefix: "));
+		if (f->trusted)
+			buf_adds(b, head_value(&f->ex->req, H_X_FORWARDED_PREFIX));
+		buf_adds(b, f->route->prefix);
+		buf_adds(b, STR("\r\n"));
+	}
+}
+
+static void put_via(struct buf *b, const struct http_head *h)
+{
+	buf_adds(b, STR("Via: "));
+	for (unsigned i = 0; i < h->nfields; i++) {
+		if (h->field[i].id == H_VIA) {
+			buf_adds(b, h->field[i].value);
+			buf_adds(b, STR(", "));
+		}
+	}
+	buf_adds(b, h->minor ? STR("1.1 vine\r\n") : STR("1.0 vine\r\n"));
+}
+
+static void put_framing(struct buf *b, const struct http_head *h)
+{
+	if (h->body == BODY_CHUNKED) {
+		buf_adds(b, STR("Transfer-Encoding: chunked\r\n"));
+	} else if (h->has_length) {
+		buf_adds(b, STR("Content-Length: "));
+		buf_add_u64(b, h->content_length);
+		buf_adds(b, STR("\r\n"));
+	}
+	if (h->te_trailers)
+		buf_adds(b, STR("TE: trailers\r\nConnection: TE\r\n"));
+}
+
+void forward_request_head(struct buf *b, const struct forward *f)
+{
+	const struct http_head *h = &f->ex->req;
+
+	buf_clear(b);
+	buf_adds(b, h->method);
+	buf_addc(b, ' ');
+	put_target(b, f);
+	buf_adds(b, STR(" HTTP/1.1\r\nHost: "));
+	buf_adds(b, f->pass_host && h->authority.len ? h->authority : f->host);
+	buf_adds(b, STR("\r\n"));
+	for (unsigned i = 0; i < h->nfields; i++) {
+		const struct hfield *field = &h->field[i];
+
+		if (!field->hop && !is_ours(f, field) && !header_filter_has(&f->route->drop, field))
+			head_add(b, field->name, field->value);
+	}
+	if (f->add_proxy_headers)
+		put_forwarded(b, f);
+	put_via(b, h);
+	put_framing(b, h);
+	buf_adds(b, f->trace_lines);
+	if (f->deadline_ms >= 0) {
+		buf_adds(b, STR("X-Vine-Timeout-Ms: "));
+		buf_add_u64(b, (uint64_t)f->deadline_ms);
+		buf_adds(b, STR("\r\n"));
+	}
+	buf_adds(b, STR("\r\n"));
+}
+
+void forward_response_fields(struct buf *b, struct exchange *ex, const struct gw_route *route, const struct http_head *h)
+{
+	bool has_date = false;
+
+	for (unsigned i = 0; i < h->nfields; i++) {
+		const struct hfield *field = &h->field[i];
+
+		if (field->hop || header_filter_has(&route->drop, field))
+			continue;
+		has_date = has_date || field->id == H_DATE;
+		head_add(b, field->name, field->value);
+	}
+	if (!has_date)
+		head_add_date(ex, b);
+}

@@ -1,0 +1,28 @@
+/* forward.h - what goes on to the upstream and back: paths, heads, the fields a proxy owes.
+ *
+ * Heads are always written anew: own line ends, own framing; hop-by-hop fields and those named in Connection stay behind
+ * (RFC 9110 section 7.6.1). X-Forwarded-* from outside is replaced unless the peer is a trusted proxy, then appended to. */
+#pragma once
+#include "gateway/routes.h"
+#include "http/server.h"
+
+/* The path in the one form that routing and forwarding use: percent-encodings of unreserved characters are decoded, others
+ * kept. false: it has a dot segment, a NUL or a backslash, also encoded. In arena only where something changed. */
+bool path_canonical(struct arena *a, struct str raw, struct str *ret);
+
+struct forward {
+	const struct exchange *ex;
+	const struct gw_route *route;
+	struct str path;        /* canonical, whole; the prefix is stripped here */
+	struct str host;        /* "host:port" of the server */
+	struct str trace_lines; /* header lines with CRLF */
+	bool pass_host;         /* zuul.addHostHeader: the client's Host goes on */
+	bool add_proxy_headers; /* zuul.addProxyHeaders */
+	bool trusted;           /* the peer may say who the client is */
+	int64_t deadline_ms;    /* what is left, for X-Vine-Timeout-Ms; < 0: not said */
+	uint16_t port;          /* of the listener, for X-Forwarded-Port */
+};
+
+void forward_request_head(struct buf *b, const struct forward *f);
+/* The status line is there already. Adds the upstream's fields. */
+void forward_response_fields(struct buf *b, struct exchange *ex, const struct gw_route *route, const struct http_head *h);
