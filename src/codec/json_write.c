@@ -1,0 +1,215 @@
+/* json_write.c - the JSON writer: straight into a buf, clean runs copied whole. */
+#include "codec/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "codec/utf8.h"
+
+/* The first byte from p on that cannot be copied as it is. */
+static inline const char *scan_clean(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
+
+	while (end - p >= 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+					    _mm_cmplt_epi8(v, space));
+		int mask = _mm_movemask_epi8(stop);
+
+		if (mask)
+			return p + __builtin_ctz((unsigned)mask);
+		p += 16;
+	}
+#endif
+	while (p < end && (signed char)*p >= ' ' && *p != '"' && *p != '\\')
+		p++;
+	return p;
+}
+
+static void add_escape(struct buf *b, char c)
+{
+	static const char short_forms[] = "b\bf\fn\nr\rt\t\"\"\\\\";
+
+	for (size_t i = 0; i + 1 < sizeof(short_forms); i += 2) {
+		if (short_forms[i + 1] == c) {
+			char out[2] = { '\\', short_forms[i] };
+
+			buf_add(b, out, 2);
+			return;
+		}
+	}
+	buf_adds(b, STR("\\u"));
+	buf_add_hex(b, (unsigned char)c, 4);
+}
+
+void json_quote(struct buf *b, struct str s)
+{
+	const char *p = s.ptr, *end = s.len ? p + s.len : p, *clean = p;
+
+	buf_addc(b, '"');
+	while (p < end) {
+		p = scan_clean(p, end);
+		if (p == end)
+			break;
+		if ((unsigned char)*p >= 0x80) {
+			unsigned n = utf8_len(p, end);
+
+			if (n) {
+				p += n;
+				continue;
+			}
+		}
+		buf_add(b, clean, (size_t)(p - clean));
+		if ((unsigned char)*p >= 0x80)
+			buf_addz(b, UTF8_REPLACEMENT);
+		else
+			add_escape(b, *p);
+		clean = ++p;
+	}
+	if (p != clean)
+		buf_add(b, clean, (size_t)(p - clean));
+	buf_addc(b, '"');
+}
+
+static inline void before_value(struct jsonw *w)
+{
+	if (w->comma)
+		buf_addc(w->b, ',');
+	w->comma = true;
+}
+
+static void open_with(struct jsonw *w, char c)
+{
+	before_value(w);
+	buf_addc(w->b, c);
+	w->comma = false;
+	w->depth++;
+}
+
+static void close_with(struct jsonw *w, char c)
+{
+	assert(w->depth > 0);
+	buf_addc(w->b, c);
+	w->comma = true;
+	w->depth--;
+}
+
+void jsonw_object(struct jsonw *w)
+{
+	open_with(w, '{');
+}
+
+void jsonw_object_end(struct jsonw *w)
+{
+	close_with(w, '}');
+}
+
+void jsonw_array(struct jsonw *w)
+{
+	open_with(w, '[');
+}
+
+void jsonw_array_end(struct jsonw *w)
+{
+	close_with(w, ']');
+}
+
+void jsonw_key(struct jsonw *w, struct str key)
+{
+	before_value(w);
+	json_quote(w->b, key);
+	buf_addc(w->b, ':');
+	w->comma = false;
+}
+
+void jsonw_str(struct jsonw *w, struct str s)
+{
+	before_value(w);
+	json_quote(w->b, s);
+}
+
+void jsonw_i64(struct jsonw *w, int64_t v)
+{
+	before_value(w);
+	buf_add_i64(w->b, v);
+}
+
+void jsonw_u64(struct jsonw *w, uint64_t v)
+{
+	before_value(w);
+	buf_add_u64(w->b, v);
+}
+
+void jsonw_double(struct jsonw *w, double v)
+{
+	char tmp[40];
+
+	before_value(w);
+	if (!isfinite(v)) {
+		buf_adds(w->b, STR("null"));
+		return;
+	}
+	if (v == floor(v) && fabs(v) < 1e15) {
+		buf_addf(w->b, "%.1f", v);
+		return;
+	}
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(tmp, sizeof(tmp), "%.*g", digits, v);
+		if (strtod(tmp, NULL) == v)
+			break;
+	}
+	buf_addz(w->b, tmp);
+}
+
+void jsonw_bool(struct jsonw *w, bool v)
+{
+	before_value(w);
+	buf_adds(w->b, v ? STR("true") : STR("false"));
+}
+
+void jsonw_null(struct jsonw *w)
+{
+	before_value(w);
+	buf_adds(w->b, STR("null"));
+}
+
+void jsonw_raw(struct jsonw *w, struct str json)
+{
+	before_value(w);
+	buf_adds(w->b, json);
+}
+
+void jsonw_key_str(struct jsonw *w, struct str key, struct str v)
+{
+	jsonw_key(w, key);
+	jsonw_str(w, v);
+}
+
+void jsonw_key_i64(struct jsonw *w, struct str key, int64_t v)
+{
+	jsonw_key(w, key);
+	jsonw_i64(w, v);
+}
+
+void jsonw_key_u64(struct jsonw *w, struct str key, uint64_t v)
+{
+	jsonw_key(w, key);
+	jsonw_u64(w, v);
+}
+
+void jsonw_key_double(struct jsonw *w, struct str key, double v)
+{
+	jsonw_key(w, key);
+	jsonw_double(w, v);
+}
+
+void jsonw_key_bool(struct jsonw *w, struct str key, bool v)
+{
+	jsonw_key(w, key);
+	jsonw_bool(w, v);
+}
