@@ -1,0 +1,276 @@
+"""What every HTTP message does between client and upstream: bodies of each kind, no bodies, 1xx, versions, closing.
+
+Exchanges are played whole, cut in two at every byte, and byte by byte, on the client's side; answers likewise on the upstream's.
+"""
+import pytest
+
+import cuts
+import peers
+from gateway import simple
+from peers import chunked, ok, reply, request_bytes, serve
+from vine import wait_for
+
+CHUNKED = ["Transfer-Encoding: chunked"]
+
+
+def gate(vine, upstream, *scripts, **properties):
+    up = upstream(*scripts)
+    return vine("gateway", config=simple(up, **properties)), up
+
+
+# name: (method, answer of the upstream, does it close?, status, body that the client reads)
+ANSWERS = {
+    "a length": ("GET", ok(b"hello"), False, 200, b"hello"),
+    "no body": ("GET", ok(), False, 200, b""),
+    "chunks": ("GET", reply(200, chunked(b"hel", b"lo"), CHUNKED, length=False), False, 200, b"hello"),
+    "chunks with extension and trailer": (
+        "GET", reply(200, b"5;x=y\r\nhello\r\n0\r\nX-T: 1\r\n\r\n", CHUNKED, length=False), False, 200, b"hello"),
+    "until the end": ("GET", reply(200, b"hello", length=False), True, 200, b"hello"),
+    "HTTP/1.0": ("GET", reply(200, b"hello", version="HTTP/1.0"), True, 200, b"hello"),
+    "HTTP/1.0 until the end": ("GET", reply(200, b"hello", length=False, version="HTTP/1.0"), True, 200, b"hello"),
+    "HEAD": ("HEAD", reply(200, b"", ["Content-Length: 5"], length=False), False, 200, b""),
+    "HEAD with a coding": ("HEAD", reply(200, b"", CHUNKED, length=False), False, 200, b""),
+    "204": ("GET", reply(204), False, 204, b""),
+    "304": ("GET", reply(304, b"", ["Content-Length: 5", 'ETag: "a"']), False, 304, b""),
+    "304 with a coding": ("GET", reply(304, b"", CHUNKED), False, 304, b""),
+    "404": ("GET", reply(404, b"none"), False, 404, b"none"),
+    "500": ("GET", reply(500, b"oops"), False, 500, b"oops"),
+    "no reason": ("GET", b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok", False, 200, b"ok"),
+    "no reason nor blank": ("GET", b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", False, 200, b"ok"),
+    "a status without a name": ("GET", reply(299, b"x"), False, 299, b"x"),
+    "early hints": ("GET", reply(103, b"", ["Link: </a>"]) + ok(b"x"), False, 200, b"x"),
+    "three before the last": ("GET", reply(102) + reply(103) + reply(103) + ok(b"x"), False, 200, b"x"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_in_every_cut_of_the_upstream(name, vine, upstream, connect):
+    method, answer, closes, status, body = ANSWERS[name]
+    ways = list(cuts.ways(answer))
+
+    def script(peer):
+        while True:
+            request = peer.next_request()
+            if request is None:
+                return
+            pieces = ways[int(request.target[1:])][1]
+            for piece in pieces:
+                peer.send(piece)
+                peer.drain_window()
+            if closes:
+                return
+
+    gw, up = gate(vine, upstream, script)
+    c = connect(gw)
+    for i, (way, _) in enumerate(ways):
+        r = c.request(method, f"/{i}")
+        assert (r.status, r.body) == (status, body), way
+    assert up.connections == (len(ways) if closes else 1)
+
+
+@pytest.mark.parametrize("name", ["a length", "chunks", "HEAD", "204", "304"])
+def test_a_kept_connection_stays_in_step(name, vine, upstream, connect):
+    """After an answer of each kind, the next request on the same two connections gets its own answer."""
+    method, answer, _, status, body = ANSWERS[name]
+    gw, up = gate(vine, upstream, serve(lambda r: answer if r.target == "/it" else ok(b"next")), **{"vine__workers": 1})
+    c = connect(gw)
+    for _ in range(3):
+        r = c.request(method, "/it")
+        assert (r.status, r.body) == (status, body)
+        assert c.get("/next").body == b"next"
+    assert up.connections == 1
+
+
+def test_what_a_head_request_tells(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(reply(200, b"", ["Content-Length: 5"], length=False)))
+    assert connect(gw).request("HEAD", "/").get("content-length") == "5"
+
+
+def test_interim_answers_pass_to_11_and_not_to_10(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(reply(103, b"", ["Link: </a>"]) + ok(b"x")))
+    r = connect(gw).get()
+    assert [(i.status, i.get("link")) for i in r.interim] == [(103, "</a>")]
+    r = connect(gw).request(version="HTTP/1.0")
+    assert (r.interim, r.status) == ([], 200)
+
+
+# --- Expect: 100-continue ---
+
+
+def test_continue_is_given_and_the_body_arrives(vine, upstream, connect):
+    def script(peer):
+        while (request := peer.next_request(body=False)) is not None:
+            if request.get("expect"):
+                peer.send(reply(100))
+            peer.read_request_body(request)
+            peer.send(ok(request.body))
+
+    gw, _ = gate(vine, upstream, script)
+    c = connect(gw)
+    for _ in range(3):
+        c.send(request_bytes("POST", "/", ["Expect: 100-continue", "Content-Length: 5"]))
+        assert c.read_head(peers.Response).status == 100
+        c.send(b"hello")
+        r = c.read_response()
+        assert (r.status, r.body) == (200, b"hello")
+        assert [i.status for i in r.interim] == [], "100 was said once"
+
+
+def test_a_final_answer_instead_of_continue(vine, upstream, connect):
+    """The upstream refuses by the head alone: the client hears it without sending the body."""
+    def script(peer):
+        peer.next_request(body=False)
+        peer.send(reply(413, b"too big", ["Connection: close"]))
+
+    gw, up = gate(vine, upstream, script)
+    c = connect(gw)
+    c.send(request_bytes("POST", "/", ["Expect: 100-continue", "Content-Length: 1000000"]))
+    seen = c.read_head(peers.Response)
+    while seen.status == 100:  # the gateway may itself have asked for the body
+        seen = c.read_head(peers.Response)
+    assert seen.status == 413
+    assert c.take(seen.length()) == b"too big"
+    up.wait_open(0)
+
+
+def test_a_body_without_waiting_for_continue(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(lambda r: ok(r.body)))
+    c = connect(gw)
+    r = c.request("POST", "/", ["Expect: 100-continue"], body=b"hello")
+    assert (r.status, r.body) == (200, b"hello")
+    assert c.get().status == 200
+
+
+# --- versions and the life of connections ---
+
+
+def test_a_10_client_gets_no_chunks(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(reply(200, chunked(b"hel", b"lo"), CHUNKED, length=False)))
+    c = connect(gw)
+    r = c.request(version="HTTP/1.0")
+    assert (r.status, r.body) == (200, b"hello")
+    assert not r.chunked()
+    assert c.ended_cleanly()
+
+
+def test_a_10_client_is_kept_only_if_it_asks(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(ok(b"x")))
+    c = connect(gw)
+    assert c.request(version="HTTP/1.0").body == b"x"
+    assert c.ended_cleanly()
+    c = connect(gw)
+    for _ in range(3):
+        r = c.request(version="HTTP/1.0", fields=["Connection: keep-alive"])
+        assert r.body == b"x"
+        assert "keep-alive" in r.get("connection", "").lower()
+
+
+def test_a_client_that_says_close_is_closed(vine, upstream, connect):
+    gw, up = gate(vine, upstream, serve(ok(b"x")))
+    for _ in range(3):
+        c = connect(gw)
+        r = c.request(fields=["Connection: close"])
+        assert (r.body, r.get("connection")) == (b"x", "close")
+        assert c.ended_cleanly()
+    assert all("close" not in r.get("connection", "") for r in up.requests), "its word does not pass"
+
+
+def test_pipelined_requests_are_answered_in_order(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(lambda r: ok(r.target + "|" + r.body.decode())))
+    many = b"".join(request_bytes("POST" if i % 3 == 0 else "GET", f"/{i}", body=b"b%d" % i if i % 3 == 0 else None) for i in range(50))
+    c = connect(gw)
+    c.send(many)
+    for i in range(50):
+        assert c.read_response().body == f"/{i}|{'b%d' % i if i % 3 == 0 else ''}".encode()
+
+
+def test_pipelined_requests_in_every_cut(vine, upstream):
+    gw, _ = gate(vine, upstream, serve(lambda r: ok(r.target + "|" + r.body.decode())))
+    two = request_bytes("POST", "/a", ["Transfer-Encoding: chunked"]) + chunked(b"xy") + request_bytes("GET", "/b")
+
+    def judge(c):
+        assert c.read_response().body == b"/a|xy"
+        assert c.read_response().body == b"/b|"
+
+    cuts.play(gw.port, two, judge)
+
+
+def test_a_client_that_half_closes_gets_its_answer(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(ok(b"x" * 100_000)))
+    c = connect(gw)
+    c.send(request_bytes())
+    c.half_close()
+    r = c.read_response()
+    assert len(r.body) == 100_000
+    assert c.ended_cleanly()
+
+
+def test_half_a_request_and_the_end(vine, upstream, connect):
+    gw, up = gate(vine, upstream, serve(ok(b"x")))
+    whole = request_bytes("POST", "/x", body=b"hello")
+    for n in range(1, len(whole)):
+        c = connect(gw)
+        c.send(whole[:n])
+        c.half_close()
+        c.rest()  # an error or nothing, but an end
+    up.wait_open(0)
+    assert not [r for r in up.requests if r.complete]
+
+
+def test_a_client_that_leaves_frees_the_upstream(vine, upstream, connect):
+    gw, up = gate(vine, upstream, peers.stall)
+    c = connect(gw)
+    c.send(request_bytes())
+    up.wait_requests(1)
+    c.reset()
+    up.wait_open(0)
+
+
+def test_an_early_answer_ends_the_exchange(vine, upstream, connect):
+    """The upstream answers while the body still flows, and reads no more of it."""
+    def script(peer):
+        peer.next_request(body=False)
+        peer.send(reply(401, b"who are you", ["Connection: close"]))
+        peer.drain_window()
+
+    gw, up = gate(vine, upstream, script)
+    c = connect(gw)
+    c.send(request_bytes("POST", "/", ["Content-Length: 10000000"]))
+    c.send(b"x" * 1000)
+    r = c.read_response()
+    assert (r.status, r.body) == (401, b"who are you")
+    up.wait_open(0)
+    assert connect(gw).get().status == 401
+
+
+def test_a_body_cut_by_the_upstream_does_not_look_whole(vine, upstream, connect):
+    for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"):
+        for end in (peers.then_close, peers.then_reset):
+            gw, _ = gate(vine, upstream, end(answer))
+            c = connect(gw)
+            c.send(request_bytes())
+            with pytest.raises(ConnectionError):
+                r = c.read_response()
+                assert r.status == 502, f"a whole answer was made of half a one: {r}"
+                raise ConnectionError("told by its status")
+
+
+def test_a_date_is_added_where_it_lacks(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(lambda r: reply(200, b"", ["Date: Tue, 15 Nov 1994 08:12:31 GMT"] if r.target == "/own" else [])))
+    c = connect(gw)
+    assert c.get("/own").all("date") == ["Tue, 15 Nov 1994 08:12:31 GMT"]
+    assert len(c.get("/").all("date")) == 1
+
+
+def test_an_upgrade_that_is_not_configured_is_no_tunnel(vine, upstream, connect):
+    gw, up = gate(vine, upstream, serve(ok(b"plain")))
+    c = connect(gw)
+    r = c.request("GET", "/", ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"])
+    assert (r.status, r.body) == (200, b"plain")
+    assert "upgrade" not in up.requests[0] and "http2-settings" not in up.requests[0]
+    assert wait_for(lambda: c.get().body == b"plain")
+
+
+def test_options_of_the_whole_server(vine, upstream, connect):
+    gw, _ = gate(vine, upstream, serve(ok(b"x")))
+    assert connect(gw).request("OPTIONS", "*").status in (200, 204, 404, 405)
