@@ -1,0 +1,27 @@
+/* hystream.h - the events of /hystrix.stream: one JSON object a command or pool, with every field that Netflix's readers
+ * (Turbine 1 and 2, the dashboards) look for, and integers as integers.
+ *
+ * Only the JSON is written here; the `data: ` framing (hystream_frame_*) and the ping are the server's to send. Beyond
+ * Netflix's fields, a command carries "vine": its state, and a histogram that can be merged. */
+#pragma once
+#include "base/buf.h"
+#include "flow/command.h"
+
+#define HYSTREAM_PING "ping: \n\n"
+#define HYSTREAM_CONTENT_TYPE "text/event-stream;charset=UTF-8"
+
+/* wall: epoch ms, for currentTime. */
+void hystream_command(struct buf *b, const struct command_snapshot *snap, const struct cmd_settings *cs, msec wall);
+
+struct pool_snapshot {
+	struct str key;
+	uint32_t active, queued, max_active, pool_size, largest, core, maximum;
+	uint64_t completed, submitted;
+	uint32_t rolling_executed, rolling_rejected;
+};
+
+void hystream_pool(struct buf *b, const struct pool_snapshot *snap, const struct pool_settings *ps, msec wall);
+
+void hystream_frame_command(struct buf *b, const struct command_snapshot *snap, const struct cmd_settings *cs,
+			    msec wall); /* "data: {...}\n\n" */
+void hystream_frame_pool(struct buf *b, const struct pool_snapshot *snap, const struct pool_settings *ps, msec wall);
