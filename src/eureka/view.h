@@ -1,0 +1,48 @@
+/* view.h - what a client knows of the registry: the full set that deltas are applied to, and the picture that users read.
+ *
+ * A cache belongs to the client's loop. A view is immutable and counted: any thread that holds a reference may read it; its
+ * instances live as long as it does, or longer if they are referenced themselves. Pure: no I/O, no clock. */
+#pragma once
+#include "base/map.h"
+#include "eureka/json.h"
+
+/* The instances that share an app name or a vip, sorted by id. */
+struct view_group {
+	struct str name; /* of an app: upper case; of a vip: as first seen */
+	uint32_t n;
+	struct instance *const *inst;
+};
+
+struct eureka_view {
+	_Atomic uint32_t refs;
+	uint64_t version; /* 1, 2, 3: of this client's views */
+	uint32_t n, n_apps;
+	struct instance **inst;  /* sorted by app, then id */
+	struct view_group *apps; /* sorted by name */
+	struct map by_app, by_vip; /* of struct view_group, any case */
+	struct arena arena;
+};
+
+struct eureka_view *eureka_view_ref(struct eureka_view *v);
+void eureka_view_unref(struct eureka_view *v); /* NULL is fine */
+/* NULL: unknown. Names in any case. A service is what Spring calls a service ID: looked up as vip, then as app. */
+const struct view_group *eureka_view_app(const struct eureka_view *v, struct str name);
+const struct view_group *eureka_view_vip(const struct eureka_view *v, struct str vip);
+const struct view_group *eureka_view_service(const struct eureka_view *v, struct str name);
+
+struct eureka_cache {
+	struct map inst; /* of struct cached, by "APP/id" */
+	struct status_counts counts;
+	uint64_t seed, version;
+};
+
+void eureka_cache_init(struct eureka_cache *c, uint64_t seed);
+void eureka_cache_fini(struct eureka_cache *c);
+/* Replaces everything by a full answer: true if anything that a user can see is different. */
+bool eureka_cache_full(struct eureka_cache *c, const struct apps_doc *doc);
+/* Adds, replaces and removes: true if anything is different. */
+bool eureka_cache_delta(struct eureka_cache *c, const struct apps_doc *doc);
+/* Does the whole cache have the hash that the answer carried? (An answer without one is believed.) */
+bool eureka_cache_matches(const struct eureka_cache *c, const struct apps_doc *doc);
+/* The present picture; only_up: without those whose status is not UP. refs 1. */
+struct eureka_view *eureka_cache_view(struct eureka_cache *c, bool only_up);

@@ -1,0 +1,323 @@
+/* xml_write.c - the writing half of xml.h. */
+#include "eureka/xml.h"
+
+static void indent(struct buf *b, unsigned depth)
+{
+	while (depth--)
+		buf_adds(b, STR("  "));
+}
+
+/* XML 1.0 holds no control characters but tab and the line ends. */
+void xml_text(struct buf *b, struct str s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		switch (c) {
+		case '<': buf_adds(b, STR("&lt;")); break;
+		case '>': buf_adds(b, STR("&gt;")); break;
+		case '&': buf_adds(b, STR("&amp;")); break;
+		case '"': buf_adds(b, STR("&quot;")); break;
+		case '\'': buf_adds(b, STR("&apos;")); break;
+		case '\r': buf_adds(b, STR("&#xd;")); break;
+		default: buf_addc(b, c < 0x20 && c != '\t' && c != '\n' ? '?' : (char)c); break;
+		}
+	}
+}
+
+static bool name_start(unsigned char c)
+{
+	return ascii_is_alpha((char)c) || c == ':' || c >= 0x80;
+}
+
+static bool name_rest(unsigned char c)
+{
+	return name_start(c) || ascii_is_digit((char)c) || c == '.' || c == '-';
+}
+
+void xml_name_encode(struct buf *b, struct str key)
+{
+	for (size_t i = 0; i < key.len; i++) {
+		unsigned char c = (unsigned char)key.ptr[i];
+
+		if (c == '_') {
+			buf_adds(b, STR("__"));
+		} else if (c == '$') {
+			buf_adds(b, STR("_-"));
+		} else if (i == 0 ? name_start(c) : name_rest(c)) {
+			buf_addc(b, (char)c);
+		} else {
+			buf_adds(b, STR("_."));
+			buf_add_hex(b, c, 4);
+		}
+	}
+	if (key.len == 0)
+		buf_adds(b, STR("_.0000")); /* an element must have a name */
+}
+
+static bool hex4(const char *p, unsigned *ret)
+{
+	unsigned v = 0;
+
+	for (int i = 0; i < 4; i++) {
+		char c = ascii_lower(p[i]);
+
+		if (ascii_is_digit(c))
+			v = v * 16 + (unsigned)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			v = v * 16 + (unsigned)(c - 'a') + 10;
+		else
+			return false;
+	}
+	*ret = v;
+	return true;
+}
+
+/* One code unit below U+0800 needs no more than two bytes; above, three; the escape had six. */
+static size_t put_unit(char *out, unsigned v)
+{
+	if (v < 0x80) {
+		out[0] = (char)v;
+		return 1;
+	}
+	if (v < 0x800) {
+		out[0] = (char)(0xc0 | v >> 6);
+		out[1] = (char)(0x80 | (v & 0x3f));
+		return 2;
+	}
+	out[0] = (char)(0xe0 | v >> 12);
+	out[1] = (char)(0x80 | (v >> 6 & 0x3f));
+	out[2] = (char)(0x80 | (v & 0x3f));
+	return 3;
+}
+
+struct str xml_name_decode(struct arena *a, struct str name)
+{
+	char *out = arena_alloc(a, name.len + 1);
+	size_t n = 0, i = 0;
+	unsigned unit;
+
+	if (str_eq(name, STR("_.0000")))
+		return str_of(out, 0);
+	while (i < name.len) {
+		size_t left = name.len - i;
+		const char *p = name.ptr + i;
+
+		if (left >= 2 && p[0] == '_' && (p[1] == '_' || p[1] == '-')) {
+			out[n++] = p[1] == '_' ? '_' : '$';
+			i += 2;
+		} else if (left >= 6 && p[0] == '_' && p[1] == '.' && hex4(p + 2, &unit) &&
+			   !(unit >= 0xd800 && unit < 0xe000)) {
+			n += put_unit(out + n, unit);
+			i += 6;
+		} else {
+			out[n++] = *p;
+			i++;
+		}
+	}
+	out[n] = '\0';
+	return str_of(out, n);
+}
+
+/* --- elements --- */
+
+struct w {
+	struct buf *b;
+	unsigned depth; /* of the children */
+	bool pretty;
+};
+
+static void begin(struct w *w)
+{
+	if (w->pretty)
+		indent(w->b, w->depth);
+}
+
+static void end(struct w *w)
+{
+	if (w->pretty)
+		buf_addc(w->b, '\n');
+}
+
+static void put(struct w *w, const char *name, struct str v)
+{
+	begin(w);
+	buf_addc(w->b, '<');
+	buf_addz(w->b, name);
+	buf_addc(w->b, '>');
+	xml_text(w->b, v);
+	buf_adds(w->b, STR("</"));
+	buf_addz(w->b, name);
+	buf_addc(w->b, '>');
+	end(w);
+}
+
+static void put_opt(struct w *w, const char *name, struct str v)
+{
+	if (v.ptr)
+		put(w, name, v);
+}
+
+static void put_num(struct w *w, const char *name, int64_t v)
+{
+	char text[24];
+
+	put(w, name, str_of(text, fmt_u64(text, v < 0 ? 0 : (uint64_t)v)));
+}
+
+static void put_flag(struct w *w, const char *name, bool v)
+{
+	put(w, name, v ? STR("true") : STR("false"));
+}
+
+static void put_port(struct w *w, const char *name, const struct inst_port *p)
+{
+	begin(w);
+	buf_addf(w->b, "<%s enabled=\"%s\">%u</%s>", name, p->enabled ? "true" : "false", p->port, name);
+	end(w);
+}
+
+/* Opens an element whose children follow. */
+static void open(struct w *w, const char *name, const char *attr)
+{
+	begin(w);
+	buf_addc(w->b, '<');
+	buf_addz(w->b, name);
+	buf_addz(w->b, attr);
+	buf_addc(w->b, '>');
+	end(w);
+	w->depth++;
+}
+
+static void close(struct w *w, const char *name)
+{
+	w->depth--;
+	begin(w);
+	buf_adds(w->b, STR("</"));
+	buf_addz(w->b, name);
+	buf_addc(w->b, '>');
+	end(w);
+}
+
+static void put_kv(struct w *w, const struct kv *kv, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		begin(w);
+		buf_addc(w->b, '<');
+		xml_name_encode(w->b, kv[i].key);
+		buf_addc(w->b, '>');
+		xml_text(w->b, kv[i].value);
+		buf_adds(w->b, STR("</"));
+		xml_name_encode(w->b, kv[i].key);
+		buf_addc(w->b, '>');
+		end(w);
+	}
+}
+
+static bool is_mini_key(struct str key)
+{
+	return str_eq(key, STR("instance-id")) || str_eq(key, STR("public-ipv4")) || str_eq(key, STR("public-hostname")) ||
+	       str_eq(key, STR("local-ipv4")) || str_eq(key, STR("availability-zone"));
+}
+
+static void put_dc(struct w *w, const struct instance *i, bool mini)
+{
+	static const struct str names[] = { [DC_MYOWN] = STR_INIT("MyOwn"), [DC_AMAZON] = STR_INIT("Amazon"),
+					    [DC_NETFLIX] = STR_INIT("Netflix") };
+
+	open(w, "dataCenterInfo", i->dc == DC_AMAZON
+					  ? " class=\"com.netflix.appinfo.AmazonInfo\""
+					  : " class=\"com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo\"");
+	put(w, "name", names[i->dc]);
+	if (i->dc == DC_AMAZON) {
+		open(w, "metadata", "");
+		for (unsigned k = 0; k < i->n_dc_meta; k++) {
+			if (!mini || is_mini_key(i->dc_meta[k].key))
+				put_kv(w, &i->dc_meta[k], 1);
+		}
+		close(w, "metadata");
+	}
+	close(w, "dataCenterInfo");
+}
+
+static void put_lease(struct w *w, const struct inst_lease *l)
+{
+	open(w, "leaseInfo", "");
+	put_num(w, "renewalIntervalInSecs", l->renewal_s);
+	put_num(w, "durationInSecs", l->duration_s);
+	put_num(w, "registrationTimestamp", l->registered);
+	put_num(w, "lastRenewalTimestamp", l->renewed);
+	put_num(w, "evictionTimestamp", l->evicted);
+	put_num(w, "serviceUpTimestamp", l->service_up);
+	close(w, "leaseInfo");
+}
+
+static void put_meta(struct w *w, const struct instance *i)
+{
+	if (i->n_meta == 0) {
+		begin(w);
+		buf_adds(w->b, STR("<metadata class=\"java.util.Collections$EmptyMap\"/>"));
+		end(w);
+		return;
+	}
+	open(w, "metadata", "");
+	put_kv(w, i->meta, i->n_meta);
+	close(w, "metadata");
+}
+
+void instance_xml_write(struct buf *b, const struct instance *i, unsigned depth)
+{
+	struct w w = { b, depth, true };
+
+	open(&w, "instance", "");
+	put_opt(&w, "instanceId", i->instance_id);
+	put_opt(&w, "hostName", i->host);
+	put_opt(&w, "app", i->app);
+	put_opt(&w, "ipAddr", i->ip);
+	if (!str_eq(i->sid, STR("na")) && !str_eq(i->sid, STR("unknown")))
+		put_opt(&w, "sid", i->sid);
+	put(&w, "status", inst_status_name((enum inst_status)i->status));
+	put(&w, "overriddenstatus", inst_status_name((enum inst_status)i->overridden));
+	put_port(&w, "port", &i->port);
+	put_port(&w, "securePort", &i->secure_port);
+	put_num(&w, "countryId", i->country);
+	put_dc(&w, i, false);
+	put_lease(&w, &i->lease);
+	put_meta(&w, i);
+	put_opt(&w, "appGroupName", i->app_group);
+	put_opt(&w, "homePageUrl", i->home_url);
+	put_opt(&w, "statusPageUrl", i->status_url);
+	put_opt(&w, "healthCheckUrl", i->health_url);
+	put_opt(&w, "secureHealthCheckUrl", i->secure_health_url);
+	put_opt(&w, "vipAddress", i->vip);
+	put_opt(&w, "secureVipAddress", i->secure_vip);
+	put_flag(&w, "isCoordinatingDiscoveryServer", i->coordinating);
+	put_num(&w, "lastUpdatedTimestamp", i->updated);
+	put_num(&w, "lastDirtyTimestamp", i->dirty);
+	if (i->action != ACTION_NONE)
+		put(&w, "actionType", inst_action_name((enum inst_action)i->action));
+	put_opt(&w, "asgName", i->asg);
+	close(&w, "instance");
+}
+
+void instance_xml_write_mini(struct buf *b, const struct instance *i)
+{
+	struct w w = { b, 0, false };
+
+	open(&w, "instance", "");
+	put_opt(&w, "instanceId", i->instance_id);
+	put_opt(&w, "app", i->app);
+	put_opt(&w, "ipAddr", i->ip);
+	put_opt(&w, "vipAddress", i->vip);
+	put_opt(&w, "secureVipAddress", i->secure_vip);
+	put_dc(&w, i, true);
+	put_opt(&w, "hostName", i->host);
+	put(&w, "status", inst_status_name((enum inst_status)i->status));
+	put_num(&w, "lastUpdatedTimestamp", i->updated);
+	if (i->action != ACTION_NONE)
+		put(&w, "actionType", inst_action_name((enum inst_action)i->action));
+	put_opt(&w, "asgName", i->asg);
+	put_port(&w, "port", &i->port);
+	put_port(&w, "securePort", &i->secure_port);
+	close(&w, "instance");
+}
