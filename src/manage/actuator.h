@@ -14,6 +14,7 @@
 #include "http/router.h"
 
 struct actuator;
+struct control_call;
 struct host;
 
 enum endpoint_flags {
@@ -26,12 +27,14 @@ struct endpoint {
 	const char *id;      /* in the index: "routes"; the same id may come several times */
 	const char *methods; /* as router_add's */
 	const char *pattern; /* "/routes/{id}"; static */
-	route_fn fn;
+	route_fn fn;         /* on the thread of the exchange, with ctx; or NULL and: */
+	void (*call)(struct control_call *c); /* on the control thread; c->ctx is ctx, c->path the first variable */
 	void *ctx;
 	unsigned flags;
 };
 
 struct actuator *actuator_new(struct host *h); /* with the endpoints that every role has */
+void actuator_read_props(struct actuator *a);  /* credentials, from h->props: at the start and after a reload */
 void actuator_free(struct actuator *a);
 void actuator_add(struct actuator *a, const struct endpoint *ep); /* in ops->start; copied */
 
@@ -45,19 +48,23 @@ void actuator_handle(struct exchange *ex, void *actuator); /* an http_handler */
  * meanwhile, is none of its business. All spans are copies. */
 struct control_call {
 	struct host *host;
+	void *ctx;
+	struct str base;   /* "http://host:port/actuator", as the client wrote it */
 	struct str path;   /* the variable of the pattern, or empty */
 	struct str query;  /* raw */
 	struct str body;   /* of a POST; at most 64 KiB */
 	struct str accept; /* the Accept field */
-	bool trusted;      /* the peer may see details */
+	bool trusted;      /* the peer may see what is not open */
 	/* the answer */
+	struct arena *arena; /* for what fn needs meanwhile; lives until the answer is gone */
 	struct buf out;
 	unsigned status;  /* 200 */
-	const char *type; /* NULL: Boot's v3 type, or application/json where only that is accepted */
-	void *ctx;
+	const char *type; /* NULL: Boot's media type as the client accepts it */
 };
+/* path: the pattern's variable or empty. Takes the exchange over; gathers a POST's body first. */
 void ex_on_control(struct exchange *ex, struct actuator *a, struct str path, void (*fn)(struct control_call *c), void *ctx);
+/* A query parameter of the call, decoded, in its arena; from *pos = 0 on each call gives the next one of that name. */
+bool call_query(struct control_call *c, const char *name, size_t *pos, struct str *ret);
+void call_fail(struct control_call *c, unsigned status, const char *why); /* a small JSON document that says why */
 /* A document that is at hand, with the media type that the request accepts. */
 void ex_respond_actuator(struct exchange *ex, unsigned status, struct str json);
-/* May the peer use what is not open? Answers 401 or 403 itself if not. */
-bool actuator_admit(const struct actuator *a, struct exchange *ex);

@@ -8,7 +8,7 @@
 #include "base/str.h"
 
 struct host;
-struct json_writer;
+struct jsonw;
 
 enum health_status { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_OUT_OF_SERVICE, HEALTH_DOWN };
 enum health_group { HEALTH_ALL, HEALTH_LIVENESS = 1u << 0, HEALTH_READINESS = 1u << 1 };
@@ -17,11 +17,13 @@ struct health_part {
 	const char *name; /* "discoveryClient"; static */
 	unsigned groups;  /* enum health_group, those that it counts for besides the whole */
 	/* details stands inside an open object: add members, or none. */
-	enum health_status (*check)(struct host *h, struct json_writer *details, void *arg);
+	enum health_status (*check)(struct host *h, struct jsonw *details, void *arg);
 	void *arg;
 };
 
 void host_add_health(struct host *h, const struct health_part *part); /* in ops->start; copied */
+struct health;
+void health_free(struct health *hl);
 
 const char *health_status_name(enum health_status s);
 /* The whole, or a group's, without details: what registration and the ready probe want. */

@@ -27,15 +27,19 @@
 #include "base/rng.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "manage/httpmeter.h"
 #include "net/dns.h"
 #include "net/jobs.h"
 #include "net/mailbox.h"
 
 struct actuator;
 struct control;
+struct health;
 struct host;
 struct meters;
+struct procmeters;
 struct props;
+struct settings;
 struct worker;
 
 #define WORKERS_MAX 64
@@ -88,8 +92,10 @@ struct worker {
 	struct timer drain_timer;
 	struct mail start_mail;
 	struct err error;
-	bool started, draining, idle, told;
-	_Alignas(64) struct http_server_stats stats_seen; /* copy for other threads, once a second */
+	struct http_meter http_meter;
+	bool started, told;
+	bool draining;
+	bool ended; /* a letter that still comes may only release what it carries */
 };
 
 struct host {
@@ -117,18 +123,24 @@ struct host {
 	char app_name[64];    /* spring.application.name, else "vine-<role>" */
 	char data_dir[256];   /* this role's own folder; empty: it has none */
 	bool draining;
+	bool is_ready; /* the ready line is out */
 	unsigned n_workers;
 	struct worker *workers;
-	/* host.c's own */
+	/* manage's own */
+	struct settings *settings;
+	struct health *health;
+	struct procmeters *procmeters;
+	struct http_server *management; /* on the control loop, if it has a port of its own */
+	struct timer deadline;          /* of the drain */
 	int lock_fd;
 	unsigned n_running, n_idle;
-	bool is_ready, failed;
-	struct http_server *management; /* on the control loop, if it has a port of its own */
+	bool role_started, left, drained;
 };
 
 /* --- between threads; each may be called from any thread --- */
 
-/* fn(w, arg) runs on the worker's thread between two turns. false: the worker has ended, fn will not run. */
+/* fn(w, arg) runs on the worker's thread between two turns. false: the worker is gone, fn will not run. A letter that
+ * reaches a worker while it ends finds w->ended set: fn then only releases what arg holds. */
 bool worker_post(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
 /* On every worker; once the last has run it, done(h, arg) (may be NULL) runs on the control thread. */
 void host_post_all(struct host *h, void (*fn)(struct worker *w, void *arg), void *arg,
