@@ -1,34 +1,24 @@
-/* flat.c - growing lists in an arena: doubling leaves at most as much behind as is used. */
+/* flat.c - the list that the parsers of configuration fill. */
 #include "codec/flat.h"
 
-struct flat_doc *flat_new_doc(struct flat *f)
+void flat_init(struct flat *f, struct arena *a)
 {
-	if (f->n == f->cap) {
-		size_t cap = MAX(f->cap * 2, (size_t)4);
-		struct flat_doc *d = arena_zalloc(f->arena, cap * sizeof(*d));
-
-		if (f->n)
-			memcpy(d, f->doc, f->n * sizeof(*d));
-		f->doc = d;
-		f->cap = cap;
-	}
-	f->doc[f->n] = (struct flat_doc){ 0 };
-	return &f->doc[f->n++];
+	*f = (struct flat){ .arena = a, .max_items = 100000 };
 }
 
-bool flat_add(struct flat *f, struct flat_doc *d, const struct flat_entry *e)
+int flat_add(struct flat *f, const struct flat_item *item)
 {
-	if (d->n == FLAT_ENTRIES_MAX)
-		return false;
-	if (d->n == d->cap) {
-		size_t cap = MAX(d->cap * 2, (size_t)32);
-		struct flat_entry *all = arena_alloc(f->arena, cap * sizeof(*all));
+	if (f->len >= f->max_items)
+		return VINE_ELIMIT;
+	if (f->len == f->cap) {
+		size_t cap = f->cap ? 2 * f->cap : 64;
+		struct flat_item *items = arena_alloc(f->arena, cap * sizeof(*items));
 
-		if (d->n)
-			memcpy(all, d->entry, d->n * sizeof(*all));
-		d->entry = all;
-		d->cap = cap;
+		if (f->len)
+			memcpy(items, f->items, f->len * sizeof(*items));
+		f->items = items;
+		f->cap = cap;
 	}
-	d->entry[d->n++] = *e;
-	return true;
+	f->items[f->len++] = *item;
+	return VINE_OK;
 }

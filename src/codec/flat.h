@@ -1,36 +1,31 @@
-/* flat.h - configuration files as flat lists of keys and values, with the place of each value.
+/* flat.h - what a configuration file becomes: flat keys with their values and places.
  *
- * YAML and .properties both become this. One flat_doc a document of the file. All spans live in the arena. */
+ * Keys are as Spring flattens them: a.b, a[0], a[0].b, [1]. Documents of one file are numbered from 0. */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 
-enum flat_kind { FLAT_STR, FLAT_INT, FLAT_FLOAT, FLAT_BOOL, FLAT_NULL }; /* what the file's own syntax said */
+enum flat_kind { FLAT_STR, FLAT_BOOL, FLAT_INT, FLAT_FLOAT, FLAT_NULL }; /* what YAML says it is; properties: STR */
 
-struct flat_entry {
-	struct str key, value; /* "a.b[0].c"; the value as text */
+struct flat_item {
+	struct str key, value;
+	unsigned line, col; /* of the value, from 1 */
+	unsigned doc;
 	enum flat_kind kind;
-	unsigned line, column; /* of the value, from 1 */
-};
-
-struct flat_doc {
-	struct flat_entry *entry;
-	size_t n, cap;
 };
 
 struct flat {
-	struct arena *arena;
-	struct flat_doc *doc; /* empty documents are not counted */
-	size_t n, cap;
+	struct arena *arena; /* everything lives there */
+	struct flat_item *items;
+	size_t len, cap;
+	size_t max_items; /* 100000 unless set */
+	unsigned docs;    /* how many documents; empty ones are not counted */
+	bool looks_utf8;  /* a .properties file, read as ISO-8859-1, that seems to be meant as UTF-8 */
 };
 
-/* Limits of a file; past them VINE_ELIMIT. */
-#define FLAT_FILE_MAX (16u << 20)
-#define FLAT_ENTRIES_MAX 100000
-#define FLAT_DEPTH_MAX 64
-#define FLAT_KEY_MAX 2048
+#define FLAT_TEXT_MAX ((size_t)8 << 20) /* bytes of a file */
 
-struct flat_doc *flat_new_doc(struct flat *f);
-/* false: too many entries. */
-bool flat_add(struct flat *f, struct flat_doc *d, const struct flat_entry *e);
+void flat_init(struct flat *f, struct arena *a);
+/* key and value must live in the arena (or longer). VINE_ELIMIT: too many. */
+int flat_add(struct flat *f, const struct flat_item *item);

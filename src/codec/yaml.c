@@ -1,503 +1,437 @@
-/* yaml.c - see yaml.h. A small tree per document, because aliases and merge keys refer back; then one walk flattens it. */
+/* yaml.c - YAML into flat keys: libyaml's events build a small graph per document, which is then walked.
+ *
+ * The graph is needed for aliases and merge keys, which refer to what came before.
+ *
+ * Invariants   The graph has no cycle: an alias to a node that is still open is refused. So walking it ends; how long it may
+ *              take is bounded by YAML_VISITS_MAX, since aliases can make a small file very large. Recursion is bounded by
+ *              YAML_DEPTH_MAX, which counts aliased parts too.
+ * Threads      No state between calls. */
 #include "codec/yaml.h"
 
-#include <stdio.h>
 #include <yaml.h>
 
 #include "base/buf.h"
 #include "base/map.h"
 
-enum node_kind { NODE_SCALAR, NODE_MAP, NODE_LIST };
+enum node_kind { N_SCALAR, N_LIST, N_MAP };
 
 struct node {
 	enum node_kind kind;
-	enum flat_kind type;
-	struct str value;      /* scalar */
-	struct node **key;     /* map */
-	struct node **item;    /* map's values, list's items */
-	size_t n, cap;
-	unsigned line, column;
+	enum flat_kind type; /* of a scalar */
+	bool merge;          /* the plain scalar "<<" */
+	bool open;           /* its end has not been read yet */
+	bool tail_is_key;    /* of an open map: a value is due */
+	unsigned line, col;
+	struct str text;
+	struct node **items; /* of a map: key, value, key, value */
+	size_t len, cap;
 };
 
-struct parser {
-	yaml_parser_t y;
-	struct arena *a;
+struct reader {
+	yaml_parser_t parser;
+	struct flat *flat;
+	struct arena *arena;
 	struct map anchors;
+	struct node *stack[YAML_DEPTH_MAX];
+	unsigned depth;
+	size_t nodes, visits;
+	struct node *root;
+	struct buf path;
 	struct err *e;
-	size_t nodes;
 };
 
-static int fail_at(struct parser *p, const yaml_mark_t *m, int code, const char *what)
+static int fail_at(struct reader *r, int code, const struct node *n, const char *text)
 {
-	return err_set(p->e, code, "%zu:%zu: %s", m->line + 1, m->column + 1, what);
+	return err_set(r->e, code, "%u:%u: %s", n->line, n->col, text);
 }
 
-static int next_event(struct parser *p, yaml_event_t *ev)
+static int fail_mark(struct reader *r, int code, yaml_mark_t m, const char *text)
 {
-	if (yaml_parser_parse(&p->y, ev))
-		return 0;
-
-	const yaml_mark_t *m = &p->y.problem_mark;
-
-	return err_set(p->e, VINE_EINVAL, "%zu:%zu: %s%s%s", m->line + 1, m->column + 1,
-		       p->y.problem ? p->y.problem : "cannot be read", p->y.context ? ", " : "",
-		       p->y.context ? p->y.context : "");
+	return err_set(r->e, code, "%zu:%zu: %s", m.line + 1, m.column + 1, text);
 }
 
-/* --- implicit types --- */
-
-static bool is_one_of(struct str s, const char *const *words, size_t n)
+static struct str text_of(const yaml_char_t *z)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct str w = str_from(words[i]);
-
-		if (str_eq_nocase(s, w)) { /* all lower, all upper, or capitalised */
-			bool rest_lower = true, rest_upper = true;
-
-			for (size_t k = 1; k < s.len; k++) {
-				rest_lower = rest_lower && s.ptr[k] == ascii_lower(s.ptr[k]);
-				rest_upper = rest_upper && s.ptr[k] == ascii_upper(s.ptr[k]);
-			}
-			return rest_lower || (rest_upper && s.ptr[0] == ascii_upper(s.ptr[0]));
-		}
-	}
-	return false;
+	return str_from((const char *)z);
 }
 
-static bool digits_to_int(struct str s, unsigned base, uint64_t *ret)
+static void append(struct reader *r, struct node *parent, struct node *n)
 {
-	uint64_t v = 0;
-	bool any = false;
+	if (parent->len == parent->cap) {
+		size_t cap = parent->cap ? 2 * parent->cap : 8;
+		struct node **items = arena_alloc(r->arena, cap * sizeof(*items));
 
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] == '_')
-			continue;
-
-		int d = ascii_hex(s.ptr[i]);
-
-		if (d < 0 || (unsigned)d >= base || __builtin_mul_overflow(v, base, &v) ||
-		    __builtin_add_overflow(v, (unsigned)d, &v))
-			return false;
-		any = true;
+		if (parent->len)
+			memcpy(items, parent->items, parent->len * sizeof(struct node *));
+		parent->items = items;
+		parent->cap = cap;
 	}
-	*ret = v;
-	return any;
+	parent->items[parent->len++] = n;
 }
 
-/* 12:30:45, base 60: the first part any number, the others 0..59 */
-static bool sexagesimal(struct str s, uint64_t *ret)
+static int attach(struct reader *r, struct node *n)
 {
-	struct str piece;
-	uint64_t v = 0, d;
-	bool first = true;
+	struct node *parent = r->depth ? r->stack[r->depth - 1] : NULL;
 
-	while (str_cut(&s, ':', &piece)) {
-		if (!digits_to_int(piece, 10, &d) || (!first && (d > 59 || piece.len > 2)))
-			return false;
-		if (__builtin_mul_overflow(v, 60u, &v) || __builtin_add_overflow(v, d, &v))
-			return false;
-		first = false;
+	if (!parent) {
+		r->root = n;
+		return VINE_OK;
 	}
-	*ret = v;
-	return true;
+	if (parent->kind == N_MAP) {
+		parent->tail_is_key = !parent->tail_is_key;
+		if (parent->tail_is_key && n->kind != N_SCALAR)
+			return fail_at(r, VINE_EINVAL, n, "a key must be a plain value");
+	}
+	append(r, parent, n);
+	return VINE_OK;
 }
 
-static bool is_int(struct str s, uint64_t *ret)
+static int new_node(struct reader *r, enum node_kind kind, const yaml_event_t *ev, const yaml_char_t *anchor,
+		    struct node **ret)
 {
-	if (s.len == 0 || !ascii_is_digit(s.ptr[0]))
-		return false;
-	if (str_eq(s, STR("0"))) {
-		*ret = 0;
-		return true;
-	}
-	if (str_has_prefix(s, STR("0b")))
-		return digits_to_int(str_slice(s, 2, s.len), 2, ret);
-	if (str_has_prefix(s, STR("0x")))
-		return digits_to_int(str_slice(s, 2, s.len), 16, ret);
-	if (str_chr(s, ':') >= 0)
-		return s.ptr[0] != '0' && sexagesimal(s, ret);
-	if (s.ptr[0] == '0')
-		return digits_to_int(str_slice(s, 1, s.len), 8, ret);
-	return digits_to_int(s, 10, ret);
-}
+	struct node *n;
 
-static bool is_float(struct str s)
-{
-	bool digit = false, dot = false;
-	size_t i = 0;
-
-	if (str_eq_nocase(s, STR(".inf")) || str_eq_nocase(s, STR(".nan")))
-		return true;
-	for (; i < s.len && (ascii_is_digit(s.ptr[i]) || s.ptr[i] == '_' || s.ptr[i] == '.'); i++) {
-		digit = digit || ascii_is_digit(s.ptr[i]);
-		if (s.ptr[i] == '.' && dot)
-			return false;
-		dot = dot || s.ptr[i] == '.';
-	}
-	if (!digit || !dot)
-		return false;
-	if (i == s.len)
-		return true;
-	if (ascii_lower(s.ptr[i]) != 'e' || i + 2 >= s.len || (s.ptr[i + 1] != '+' && s.ptr[i + 1] != '-'))
-		return false;
-	for (i += 2; i < s.len; i++) {
-		if (!ascii_is_digit(s.ptr[i]))
-			return false;
-	}
-	return true;
-}
-
-enum flat_kind yaml_plain_type(struct arena *a, struct str plain, struct str *ret)
-{
-	static const char *const trues[] = { "true", "yes", "on" }, *const falses[] = { "false", "no", "off" };
-	struct str s = plain;
-	bool neg = s.len && s.ptr[0] == '-';
-	uint64_t v;
-
-	*ret = plain;
-	if (s.len == 0 || str_eq(s, STR("~")) || str_eq(s, STR("null")) || str_eq(s, STR("Null")) || str_eq(s, STR("NULL"))) {
-		*ret = STR("");
-		return FLAT_NULL;
-	}
-	if (is_one_of(s, trues, ARRAY_LEN(trues))) {
-		*ret = STR("true");
-		return FLAT_BOOL;
-	}
-	if (is_one_of(s, falses, ARRAY_LEN(falses))) {
-		*ret = STR("false");
-		return FLAT_BOOL;
-	}
-	if (s.ptr[0] == '-' || s.ptr[0] == '+')
-		s = str_slice(s, 1, s.len);
-	if (is_int(s, &v)) {
-		*ret = str_printf_in(a, "%s%llu", neg ? "-" : "", (unsigned long long)v);
-		return FLAT_INT;
-	}
-	return is_float(s) ? FLAT_FLOAT : FLAT_STR;
-}
-
-/* --- the tree --- */
-
-static int parse_node(struct parser *p, yaml_event_t *ev, unsigned depth, struct node **ret);
-
-static struct node *new_node(struct parser *p, enum node_kind kind, const yaml_event_t *ev)
-{
-	struct node *n = arena_zalloc(p->a, sizeof(*n));
-
+	if (++r->nodes > YAML_NODES_MAX)
+		return fail_mark(r, VINE_ELIMIT, ev->start_mark, "too many values");
+	n = arena_zalloc(r->arena, sizeof(*n));
 	n->kind = kind;
 	n->line = (unsigned)ev->start_mark.line + 1;
-	n->column = (unsigned)ev->start_mark.column + 1;
-	p->nodes++;
-	return n;
-}
+	n->col = (unsigned)ev->start_mark.column + 1;
+	if (anchor) {
+		struct str name = str_dup_in(r->arena, text_of(anchor));
 
-static void node_add(struct parser *p, struct node *n, struct node *key, struct node *item)
-{
-	if (n->n == n->cap) {
-		size_t cap = MAX(n->cap * 2, (size_t)8);
-		struct node **k = arena_alloc(p->a, cap * sizeof(*k)), **i = arena_alloc(p->a, cap * sizeof(*i));
-
-		if (n->n) {
-			memcpy(k, n->key, n->n * sizeof(*k));
-			memcpy(i, n->item, n->n * sizeof(*i));
-		}
-		n->key = k;
-		n->item = i;
-		n->cap = cap;
+		map_put(&r->anchors, name, n); /* YAML allows to define a name anew */
 	}
-	n->key[n->n] = key;
-	n->item[n->n++] = item;
-}
-
-static void remember(struct parser *p, const yaml_char_t *anchor, struct node *n)
-{
-	if (anchor)
-		map_put(&p->anchors, str_dup_in(p->a, str_from((const char *)anchor)), n);
-}
-
-static void parse_scalar(struct parser *p, const yaml_event_t *ev, struct node *n)
-{
-	struct str text = str_dup_in(p->a, str_of((const char *)ev->data.scalar.value, ev->data.scalar.length));
-
-	n->value = text;
-	n->type = FLAT_STR;
-	if (ev->data.scalar.plain_implicit && ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
-		n->type = yaml_plain_type(p->a, text, &n->value);
-}
-
-static int parse_members(struct parser *p, struct node *n, yaml_event_type_t end, unsigned depth)
-{
-	for (;;) {
-		yaml_event_t ev;
-		struct node *key = NULL, *item = NULL;
-		int r = next_event(p, &ev);
-
-		if (r < 0)
-			return r;
-		if (ev.type == end) {
-			yaml_event_delete(&ev);
-			return 0;
-		}
-		if (n->kind == NODE_MAP) {
-			r = parse_node(p, &ev, depth, &key);
-			if (r < 0)
-				return r;
-			r = next_event(p, &ev);
-			if (r < 0)
-				return r;
-		}
-		r = parse_node(p, &ev, depth, &item);
-		if (r < 0)
-			return r;
-		node_add(p, n, key, item);
-	}
-}
-
-/* Takes the event over. */
-static int parse_node(struct parser *p, yaml_event_t *ev, unsigned depth, struct node **ret)
-{
-	struct node *n = NULL;
-	int r = 0;
-
-	if (depth > FLAT_DEPTH_MAX)
-		r = fail_at(p, &ev->start_mark, VINE_ELIMIT, "nested too deeply");
-	else if (p->nodes > FLAT_ENTRIES_MAX)
-		r = fail_at(p, &ev->start_mark, VINE_ELIMIT, "too many entries");
-	else if (ev->type == YAML_ALIAS_EVENT) {
-		n = map_get(&p->anchors, str_from((const char *)ev->data.alias.anchor));
-		if (!n)
-			r = fail_at(p, &ev->start_mark, VINE_EINVAL, "unknown alias");
-	} else if (ev->type == YAML_SCALAR_EVENT) {
-		n = new_node(p, NODE_SCALAR, ev);
-		parse_scalar(p, ev, n);
-		remember(p, ev->data.scalar.anchor, n);
-	} else if (ev->type == YAML_MAPPING_START_EVENT) { /* known by its name only once it is complete: no cycles */
-		n = new_node(p, NODE_MAP, ev);
-		r = parse_members(p, n, YAML_MAPPING_END_EVENT, depth + 1);
-		remember(p, ev->data.mapping_start.anchor, n);
-	} else if (ev->type == YAML_SEQUENCE_START_EVENT) {
-		n = new_node(p, NODE_LIST, ev);
-		r = parse_members(p, n, YAML_SEQUENCE_END_EVENT, depth + 1);
-		remember(p, ev->data.sequence_start.anchor, n);
-	} else {
-		r = fail_at(p, &ev->start_mark, VINE_EINVAL, "unexpected");
-	}
-	yaml_event_delete(ev);
 	*ret = n;
-	return r;
+	return VINE_OK;
 }
 
-/* --- flattening --- */
-
-struct walk {
-	struct parser *p;
-	struct flat *f;
-	struct flat_doc *doc;
-	struct buf key;
-	struct map seen;
-};
-
-static int walk(struct walk *w, const struct node *n, unsigned depth);
-
-static int emit(struct walk *w, const struct node *n, struct str value, enum flat_kind kind)
+static bool is_core_tag(struct str tag, const char *name)
 {
-	struct flat_entry e = {
-		.key = str_dup_in(w->p->a, buf_str(&w->key)),
-		.value = value,
-		.kind = kind,
-		.line = n->line,
-		.column = n->column,
-	};
-
-	if (map_put(&w->seen, e.key, (void *)(uintptr_t)1))
-		return err_set(w->p->e, VINE_EINVAL, "%u:%u: duplicate key '%.*s'", n->line, n->column, STRF(e.key));
-	if (!flat_add(w->f, w->doc, &e))
-		return err_set(w->p->e, VINE_ELIMIT, "%u:%u: too many entries", n->line, n->column);
-	return 0;
+	return str_has_prefix(tag, STR("tag:yaml.org,2002:")) && str_eq(str_slice(tag, 18, tag.len), str_from(name));
 }
 
-static bool is_merge(const struct node *key)
+static int on_scalar(struct reader *r, const yaml_event_t *ev)
 {
-	return key->kind == NODE_SCALAR && key->type == FLAT_STR && str_eq(key->value, STR("<<"));
-}
+	struct str tag = text_of(ev->data.scalar.tag), resolved;
+	struct str text = str_of((const char *)ev->data.scalar.value, ev->data.scalar.length);
+	bool plain = ev->data.scalar.plain_implicit;
+	struct node *n;
+	int res = new_node(r, N_SCALAR, ev, ev->data.scalar.anchor, &n);
 
-static const struct node *own_value(const struct node *map, struct str key)
-{
-	for (size_t i = 0; i < map->n; i++) {
-		if (map->key[i]->kind == NODE_SCALAR && !is_merge(map->key[i]) && str_eq(map->key[i]->value, key))
-			return map->item[i];
+	if (res < 0)
+		return res;
+	n->text = str_dup_in(r->arena, text);
+	if (tag.len && !plain && !str_eq(tag, STR("!")) && !is_core_tag(tag, "str")) {
+		if (!is_core_tag(tag, "int") && !is_core_tag(tag, "bool") && !is_core_tag(tag, "float") &&
+		    !is_core_tag(tag, "null"))
+			return fail_at(r, VINE_EINVAL, n, "this tag is not supported");
+		plain = true;
 	}
-	return NULL;
+	if (plain) {
+		n->type = yaml_resolve(r->arena, n->text, &resolved);
+		n->text = resolved;
+		n->merge = str_eq(n->text, STR("<<"));
+	}
+	return attach(r, n);
 }
 
-static int push_key(struct walk *w, const struct node *key)
+static int on_start(struct reader *r, const yaml_event_t *ev, enum node_kind kind)
 {
-	struct str k = key->value;
+	bool list = kind == N_LIST;
+	struct str tag = text_of(list ? ev->data.sequence_start.tag : ev->data.mapping_start.tag);
+	struct node *n;
+	int res = new_node(r, kind, ev, list ? ev->data.sequence_start.anchor : ev->data.mapping_start.anchor, &n);
 
-	if (key->kind != NODE_SCALAR)
-		return err_set(w->p->e, VINE_EINVAL, "%u:%u: a key must be a scalar", key->line, key->column);
-	if (key->type != FLAT_STR && key->type != FLAT_NULL)
-		buf_addf(&w->key, "[%.*s]", STRF(k));
-	else if (k.len && k.ptr[0] == '[')
-		buf_adds(&w->key, k);
-	else
-		buf_addf(&w->key, "%s%.*s", w->key.len ? "." : "", STRF(k));
-	if (w->key.failed || w->key.len > FLAT_KEY_MAX)
-		return err_set(w->p->e, VINE_ELIMIT, "%u:%u: key too long", key->line, key->column);
-	return 0;
+	if (res < 0)
+		return res;
+	if (tag.len && !str_eq(tag, STR("!")) && !is_core_tag(tag, list ? "seq" : "map"))
+		return fail_at(r, VINE_EINVAL, n, "this tag is not supported");
+	if (r->depth == YAML_DEPTH_MAX)
+		return fail_at(r, VINE_ELIMIT, n, "nested too deep");
+	res = attach(r, n);
+	if (res < 0)
+		return res;
+	n->open = true;
+	r->stack[r->depth++] = n;
+	return VINE_OK;
 }
 
-static int walk_member(struct walk *w, const struct node *key, const struct node *item, unsigned depth)
+/* Sorts the key nodes' texts so that equal ones are neighbours. */
+static int cmp_keys(const void *a, const void *b)
 {
-	size_t len = w->key.len;
-	int r = push_key(w, key);
+	const struct node *const *x = a, *const *y = b;
+	int d = ((*x)->type == FLAT_STR) - ((*y)->type == FLAT_STR); /* "1" and 1 are two keys */
 
-	if (r == 0)
-		r = walk(w, item, depth + 1);
-	w->key.len = len;
-	return r;
+	if (d == 0)
+		d = str_cmp((*x)->text, (*y)->text);
+	if (d == 0)
+		d = (*x)->line != (*y)->line ? ((*x)->line < (*y)->line ? -1 : 1) : (*x)->col < (*y)->col ? -1 : 1;
+	return d;
 }
 
-static int walk_merged(struct walk *w, const struct node *into, const struct node *from, unsigned depth)
+static int check_keys(struct reader *r, struct node *map)
 {
-	if (from->kind == NODE_LIST) {
-		for (size_t i = 0; i < from->n; i++) {
-			int r = walk_merged(w, into, from->item[i], depth + 1);
+	size_t n = map->len / 2, k = 0;
+	struct node **keys = xmalloc((n + 1) * sizeof(struct node *));
+	int res = VINE_OK;
 
-			if (r < 0)
-				return r;
+	for (size_t i = 0; i < n; i++)
+		if (!map->items[2 * i]->merge)
+			keys[k++] = map->items[2 * i];
+	qsort(keys, k, sizeof(struct node *), cmp_keys);
+	for (size_t i = 1; i < k && res == VINE_OK; i++) {
+		bool same = str_eq(keys[i]->text, keys[i - 1]->text) &&
+			    (keys[i]->type == FLAT_STR) == (keys[i - 1]->type == FLAT_STR);
+
+		if (same)
+			res = err_set(r->e, VINE_EINVAL, "%u:%u: \"%.*s\" was given before, on line %u", keys[i]->line,
+				      keys[i]->col, (int)MIN(keys[i]->text.len, 100u), keys[i]->text.ptr, keys[i - 1]->line);
+	}
+	free(keys);
+	return res;
+}
+
+static int on_end(struct reader *r)
+{
+	struct node *n = r->stack[--r->depth];
+
+	n->open = false;
+	return n->kind == N_MAP ? check_keys(r, n) : VINE_OK;
+}
+
+static int on_alias(struct reader *r, const yaml_event_t *ev)
+{
+	struct node *n = map_get(&r->anchors, text_of(ev->data.alias.anchor));
+
+	if (!n)
+		return fail_mark(r, VINE_EINVAL, ev->start_mark, "an alias to a name that was not given before");
+	if (n->open)
+		return fail_mark(r, VINE_EINVAL, ev->start_mark, "an alias to what encloses it");
+	if (++r->nodes > YAML_NODES_MAX)
+		return fail_mark(r, VINE_ELIMIT, ev->start_mark, "too many values");
+	return attach(r, n);
+}
+
+static int flatten(struct reader *r, const struct node *n, unsigned depth);
+
+static int emit(struct reader *r, const struct node *n, struct str value)
+{
+	struct flat_item item = { .key = str_dup_in(r->arena, buf_str(&r->path)),
+				  .value = value,
+				  .line = n->line,
+				  .col = n->col,
+				  .doc = r->flat->docs,
+				  .kind = n->kind == N_SCALAR ? n->type : FLAT_NULL };
+
+	return flat_add(r->flat, &item) < 0 ? fail_at(r, VINE_ELIMIT, n, "too many keys") : VINE_OK;
+}
+
+/* Goes down to child under the key step, which is already on the path up to `before`. */
+static int descend(struct reader *r, const struct node *child, unsigned depth, size_t before)
+{
+	int res = r->path.failed ? fail_at(r, VINE_ELIMIT, child, "the key is too long") : flatten(r, child, depth + 1);
+
+	r->path.failed = false;
+	r->path.len = before;
+	return res;
+}
+
+static int flatten_member(struct reader *r, const struct node *key, const struct node *value, unsigned depth)
+{
+	size_t before = r->path.len;
+
+	if (key->type != FLAT_STR)
+		buf_addf(&r->path, "[%.*s]", STRF(key->text));
+	else {
+		if (before && !(key->text.len && key->text.ptr[0] == '['))
+			buf_addc(&r->path, '.');
+		buf_adds(&r->path, key->text);
+	}
+	return descend(r, value, depth, before);
+}
+
+static bool same_key(const struct node *a, const struct node *b)
+{
+	return (a->type == FLAT_STR) == (b->type == FLAT_STR) && str_eq(a->text, b->text);
+}
+
+/* The effective members of a map with merge keys, as a new map: its own win, then earlier merged ones. */
+static int gather(struct reader *r, const struct node *map, struct node *into, unsigned depth);
+
+static int gather_source(struct reader *r, const struct node *source, struct node *into, unsigned depth)
+{
+	if (source->kind == N_MAP)
+		return gather(r, source, into, depth + 1);
+	if (source->kind != N_LIST)
+		return fail_at(r, VINE_EINVAL, source, "\"<<\" needs a map or a list of maps");
+	for (size_t i = 0; i < source->len; i++) {
+		if (source->items[i]->kind != N_MAP)
+			return fail_at(r, VINE_EINVAL, source->items[i], "\"<<\" needs a map or a list of maps");
+
+		int res = gather(r, source->items[i], into, depth + 1);
+
+		if (res < 0)
+			return res;
+	}
+	return VINE_OK;
+}
+
+static int gather(struct reader *r, const struct node *map, struct node *into, unsigned depth)
+{
+	if (depth > YAML_DEPTH_MAX)
+		return fail_at(r, VINE_ELIMIT, map, "nested too deep");
+	for (size_t i = 0; i < map->len; i += 2) {
+		bool known = map->items[i]->merge;
+
+		for (size_t k = 0; k < into->len && !known; k += 2)
+			known = same_key(map->items[i], into->items[k]);
+		r->visits += 1 + into->len / 16; /* the search is part of the work that is bounded */
+		if (r->visits > YAML_VISITS_MAX)
+			return fail_at(r, VINE_ELIMIT, map, "aliases multiply to too many values");
+		if (!known) {
+			append(r, into, map->items[i]);
+			append(r, into, map->items[i + 1]);
 		}
-		return 0;
 	}
-	if (from->kind != NODE_MAP || depth > FLAT_DEPTH_MAX)
-		return err_set(w->p->e, VINE_EINVAL, "%u:%u: only maps can be merged", from->line, from->column);
-	for (size_t i = 0; i < from->n; i++) {
-		if (own_value(into, from->key[i]->value))
-			continue;
+	for (size_t i = 0; i < map->len; i += 2) {
+		int res = map->items[i]->merge ? gather_source(r, map->items[i + 1], into, depth) : VINE_OK;
 
-		int r = walk_member(w, from->key[i], from->item[i], depth);
-
-		if (r < 0)
-			return r;
+		if (res < 0)
+			return res;
 	}
-	return 0;
+	return VINE_OK;
 }
 
-static int check_duplicates(struct walk *w, const struct node *n)
+static int flatten_map(struct reader *r, const struct node *map, unsigned depth)
 {
-	struct map seen;
-	int r = 0;
+	struct node whole = { .kind = N_MAP, .line = map->line, .col = map->col };
 
-	map_init(&seen, 1);
-	for (size_t i = 0; i < n->n && r == 0; i++) {
-		const struct node *k = n->key[i];
+	for (size_t i = 0; i < map->len; i += 2) {
+		if (map->items[i]->merge) {
+			int res = gather(r, map, &whole, depth);
 
-		if (k->kind == NODE_SCALAR && map_put(&seen, k->value, (void *)(uintptr_t)1))
-			r = err_set(w->p->e, VINE_EINVAL, "%u:%u: duplicate key '%.*s'", k->line, k->column, STRF(k->value));
-	}
-	map_fini(&seen);
-	return r;
-}
-
-static int walk_map(struct walk *w, const struct node *n, unsigned depth)
-{
-	int r = check_duplicates(w, n);
-
-	for (size_t i = 0; i < n->n && r == 0; i++) {
-		if (!is_merge(n->key[i]))
-			r = walk_member(w, n->key[i], n->item[i], depth);
-	}
-	for (size_t i = 0; i < n->n && r == 0; i++) {
-		if (is_merge(n->key[i]))
-			r = walk_merged(w, n, n->item[i], depth);
-	}
-	return r;
-}
-
-static int walk(struct walk *w, const struct node *n, unsigned depth)
-{
-	size_t len = w->key.len;
-	int r = 0;
-
-	if (depth > FLAT_DEPTH_MAX)
-		return err_set(w->p->e, VINE_ELIMIT, "%u:%u: nested too deeply", n->line, n->column);
-	switch (n->kind) {
-	case NODE_SCALAR:
-		return emit(w, n, n->value, n->type);
-	case NODE_MAP:
-		return walk_map(w, n, depth);
-	case NODE_LIST:
-		if (n->n == 0)
-			return emit(w, n, STR(""), FLAT_NULL);
-		for (size_t i = 0; i < n->n && r == 0; i++) {
-			buf_addf(&w->key, "[%zu]", i);
-			r = walk(w, n->item[i], depth + 1);
-			w->key.len = len;
+			if (res < 0)
+				return res;
+			map = &whole;
+			break;
 		}
-		return r;
 	}
-	return r;
+	for (size_t i = 0; i < map->len; i += 2) {
+		int res = flatten_member(r, map->items[i], map->items[i + 1], depth);
+
+		if (res < 0)
+			return res;
+	}
+	return VINE_OK;
 }
 
-static int flatten(struct parser *p, struct flat *f, const struct node *root)
+static int flatten(struct reader *r, const struct node *n, unsigned depth)
 {
-	struct walk w = { .p = p, .f = f, .key = BUF_INIT(2 * FLAT_KEY_MAX) };
+	if (++r->visits > YAML_VISITS_MAX)
+		return fail_at(r, VINE_ELIMIT, n, "aliases multiply to too many values");
+	if (depth > YAML_DEPTH_MAX)
+		return fail_at(r, VINE_ELIMIT, n, "nested too deep");
+	if (n->kind == N_SCALAR)
+		return emit(r, n, n->text);
+	if (n->kind == N_MAP)
+		return flatten_map(r, n, depth);
+	for (size_t i = 0; i < n->len; i++) {
+		size_t before = r->path.len;
+		int res;
 
-	if (root->kind == NODE_SCALAR && (root->type == FLAT_NULL || root->value.len == 0))
-		return 0; /* an empty document */
-	w.doc = flat_new_doc(f);
-	map_init(&w.seen, 1);
-	if (root->kind != NODE_MAP)
-		buf_addz(&w.key, "document");
-
-	int r = walk(&w, root, 0);
-
-	map_fini(&w.seen);
-	buf_fini(&w.key);
-	return r;
+		buf_addf(&r->path, "[%zu]", i);
+		res = descend(r, n->items[i], depth, before);
+		if (res < 0)
+			return res;
+	}
+	return n->len ? VINE_OK : emit(r, n, STR_EMPTY);
 }
 
-static int parse_documents(struct parser *p, struct flat *f)
+static int on_document_end(struct reader *r)
+{
+	struct node *root = r->root;
+	int res;
+
+	r->root = NULL;
+	map_fini(&r->anchors); /* names hold within a document */
+	map_init(&r->anchors, (uintptr_t)r); /* the address: no file can know it */
+	if (!root || (root->kind == N_SCALAR && root->text.len == 0))
+		return VINE_OK; /* an empty document is not counted */
+	if (root->kind != N_MAP)
+		buf_adds(&r->path, STR("document"));
+	res = flatten(r, root, 0);
+	buf_clear(&r->path);
+	r->flat->docs++;
+	return res;
+}
+
+static int on_event(struct reader *r, const yaml_event_t *ev)
+{
+	switch (ev->type) {
+	case YAML_SCALAR_EVENT:
+		return on_scalar(r, ev);
+	case YAML_SEQUENCE_START_EVENT:
+		return on_start(r, ev, N_LIST);
+	case YAML_MAPPING_START_EVENT:
+		return on_start(r, ev, N_MAP);
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		return on_end(r);
+	case YAML_ALIAS_EVENT:
+		return on_alias(r, ev);
+	case YAML_DOCUMENT_END_EVENT:
+		return on_document_end(r);
+	default:
+		return VINE_OK;
+	}
+}
+
+static int parser_error(struct reader *r)
+{
+	const yaml_parser_t *p = &r->parser;
+	const char *problem = p->problem ? p->problem : "not valid YAML";
+
+	if (p->error == YAML_MEMORY_ERROR)
+		abort(); /* as xmalloc */
+	if (p->error == YAML_READER_ERROR) /* no mark: the bytes are no text */
+		return err_set(r->e, VINE_EINVAL, "%zu:%zu: %s", p->mark.line + 1, p->mark.column + 1, problem);
+	return err_set(r->e, VINE_EINVAL, "%zu:%zu: %s%s%s", p->problem_mark.line + 1, p->problem_mark.column + 1, problem,
+		       p->context ? ", " : "", p->context ? p->context : "");
+}
+
+static int read_events(struct reader *r)
 {
 	for (;;) {
 		yaml_event_t ev;
-		struct node *root = NULL;
-		int r = next_event(p, &ev);
+		yaml_event_type_t type;
+		int res;
 
-		if (r < 0)
-			return r;
-
-		yaml_event_type_t type = ev.type;
-
+		if (!yaml_parser_parse(&r->parser, &ev))
+			return parser_error(r);
+		type = ev.type;
+		res = on_event(r, &ev);
 		yaml_event_delete(&ev);
-		if (type == YAML_STREAM_END_EVENT)
-			return 0;
-		if (type != YAML_DOCUMENT_START_EVENT)
-			continue; /* stream start, document end */
-		r = next_event(p, &ev);
-		if (r == 0)
-			r = parse_node(p, &ev, 0, &root);
-		if (r == 0)
-			r = flatten(p, f, root);
-		if (r < 0)
-			return r;
+		if (res < 0 || type == YAML_STREAM_END_EVENT)
+			return res;
 	}
 }
 
-int yaml_parse(struct flat *f, struct str text, struct err *e)
+int yaml_read(struct flat *f, struct str text, struct err *e)
 {
-	struct parser p = { .a = f->arena, .e = e };
+	struct reader r = { .flat = f, .arena = f->arena, .path = BUF_INIT(YAML_KEY_MAX), .e = e };
+	int res;
 
-	if (text.len > FLAT_FILE_MAX)
-		return err_set(e, VINE_ELIMIT, "1:1: the file is too large");
-	if (!yaml_parser_initialize(&p.y))
+	if (text.len > FLAT_TEXT_MAX)
+		return err_set(e, VINE_ELIMIT, "1:1: longer than %zu bytes", FLAT_TEXT_MAX);
+	if (!yaml_parser_initialize(&r.parser))
 		abort();
-	map_init(&p.anchors, 1);
-	yaml_parser_set_input_string(&p.y, (const unsigned char *)text.ptr, text.len);
-
-	int r = parse_documents(&p, f);
-
-	map_fini(&p.anchors);
-	yaml_parser_delete(&p.y);
-	return r;
+	map_init(&r.anchors, (uintptr_t)&r);
+	yaml_parser_set_input_string(&r.parser, text.len ? (const unsigned char *)text.ptr : (const unsigned char *)"",
+				     text.len);
+	res = read_events(&r);
+	yaml_parser_delete(&r.parser);
+	map_fini(&r.anchors);
+	buf_fini(&r.path);
+	return res;
 }

@@ -1,12 +1,19 @@
-/* yaml.h - YAML files as Spring flattens them: libyaml's events, flat keys, YAML 1.1's implicit types.
+/* yaml.h - YAML 1.1 as Spring Boot reads it, flattened to keys.
  *
- * a: {b: 1} gives "a.b"; lists give "a[0]"; a key that starts with "[" is appended without a dot; keys that are numbers or
- * booleans give "[1]", "[true]"; null gives ""; an empty list gives "" at its key; an empty map nothing. Duplicate keys are
- * an error. What aliases repeat counts against FLAT_ENTRIES_MAX. Merge keys (<<) take what the map has not itself. */
+ * Maps become a.b, lists a[0]; keys that are no strings (1, yes) become [1], [true]; null and an empty list become "", an
+ * empty map nothing; a document that is no map stands under the key "document". Plain scalars are brought to the form that
+ * Java prints (yes: true, 0x10: 16, 12:30: 750, 1.10: 1.1). Merge keys and aliases are followed within bounds. Equal keys in
+ * one map, unknown tags and aliases to what encloses them are errors. */
 #pragma once
 #include "codec/flat.h"
 
-/* Appends the documents of text to f. Errors: "line:column: what". */
-int yaml_parse(struct flat *f, struct str text, struct err *e);
-/* The type that YAML 1.1 gives a plain scalar; *ret is the value in the form that Java prints ("0x1f" gives "31"). */
-enum flat_kind yaml_plain_type(struct arena *a, struct str plain, struct str *ret);
+#define YAML_DEPTH_MAX 64
+#define YAML_NODES_MAX 200000  /* in one file */
+#define YAML_VISITS_MAX 500000 /* while flattening: what aliases may multiply to */
+#define YAML_KEY_MAX 2048      /* bytes of a flat key */
+
+/* Appends the keys of text to f. Errors are "line:column: text". */
+int yaml_read(struct flat *f, struct str text, struct err *e);
+
+/* What a plain scalar is, and its normal form in *ret (in the arena where it differs). */
+enum flat_kind yaml_resolve(struct arena *a, struct str plain, struct str *ret);

@@ -1,0 +1,280 @@
+/* catalogue.c - finding rows and judging values. The rows are in catalogue_rows.c. */
+#include "props/catalogue.h"
+
+#include "props/relax.h"
+
+const struct prop_desc *prop_desc_named(const char *name)
+{
+	for (size_t i = 0; i < prop_catalogue_len; i++) {
+		if (strcmp(prop_catalogue[i].name, name) == 0)
+			return &prop_catalogue[i];
+	}
+	return NULL;
+}
+
+/* --- binding a key to a row --- */
+
+/* Takes "[12]" off the end. */
+static struct str cut_index(struct str name, int *index)
+{
+	ptrdiff_t open = name.len && name.ptr[name.len - 1] == ']' ? str_rchr(name, '[') : -1;
+	uint64_t v;
+
+	*index = -1;
+	if (open < 0 || !str_to_u64(str_slice(name, (size_t)open + 1, name.len - 1), &v) || v > 9999)
+		return name;
+	*index = (int)v;
+	return str_slice(name, 0, (size_t)open);
+}
+
+/* "a[b.c].d": Spring's way to write a user's key with dots. */
+static struct str unbracket(struct str key)
+{
+	if (key.len > 2 && key.ptr[0] == '[' && key.ptr[key.len - 1] == ']')
+		return str_slice(key, 1, key.len - 1);
+	return key;
+}
+
+static bool binds(const struct prop_desc *d, struct str name, struct str *key)
+{
+	struct str pat = str_from(d->name);
+	ptrdiff_t open = str_chr(pat, '{');
+
+	*key = STR_EMPTY;
+	if (open < 0)
+		return relax_eq(pat, name);
+
+	struct str prefix = str_slice(pat, 0, (size_t)open);
+	struct str suffix = str_slice(pat, (size_t)str_chr(pat, '}') + 1, pat.len);
+	size_t from = relax_prefix(name, prefix), to = relax_suffix(name, suffix);
+
+	if (from == SIZE_MAX || to == SIZE_MAX || from >= to)
+		return false;
+
+	struct str got = str_slice(name, from, to);
+
+	if (got.ptr[0] == '[' && prefix.len == 0)
+		return false;
+	*key = unbracket(got);
+	return key->len > 0;
+}
+
+/* Several rows may bind ("{client}.ribbon.X" and "a.b.{key}.ribbon.X"): the one with most fixed text wins. */
+static const struct prop_desc *best_row(struct str name, struct str *key)
+{
+	const struct prop_desc *best = NULL;
+	size_t best_len = 0;
+
+	for (size_t i = 0; i < prop_catalogue_len; i++) {
+		const struct prop_desc *d = &prop_catalogue[i];
+		struct str k;
+
+		if (!binds(d, name, &k))
+			continue;
+
+		size_t fixed = name.len - k.len + (k.len == 0);
+
+		if (!best || fixed > best_len) {
+			best = d;
+			best_len = fixed;
+			*key = k;
+		}
+	}
+	return best;
+}
+
+const struct prop_desc *prop_desc_find(struct str name, struct str *key, int *index)
+{
+	const struct prop_desc *d;
+
+	*key = STR_EMPTY;
+	*index = -1;
+	d = best_row(name, key);
+	if (d)
+		return d;
+
+	struct str bare = cut_index(name, index);
+
+	if (*index < 0)
+		return NULL;
+	d = best_row(bare, key);
+	return d && d->type == PROP_LIST ? d : NULL;
+}
+
+bool prop_is_owned(struct str name)
+{
+	static const struct str owned[] = {
+		STR_INIT("zuul."), STR_INIT("hystrix."), STR_INIT("eureka."), STR_INIT("ribbon."), STR_INIT("vine."),
+	};
+	struct str rest = name, seg;
+	bool first = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(owned); i++) {
+		if (relax_prefix(name, owned[i]) != SIZE_MAX)
+			return true;
+	}
+	while (str_cut(&rest, '.', &seg)) {
+		if (!first && str_eq(seg, STR("ribbon")) && rest.len != SIZE_MAX)
+			return true; /* "<client>.ribbon.X" */
+		first = false;
+	}
+	return false;
+}
+
+struct str prop_nearest(struct arena *a, struct str name)
+{
+	unsigned best = MIN((unsigned)name.len / 3 + 1, 6u);
+	struct str best_name = STR_EMPTY;
+	struct str low = relax_uniform(a, name);
+
+	for (size_t i = 0; i < prop_catalogue_len; i++) {
+		struct str pat = str_from(prop_catalogue[i].name);
+		ptrdiff_t open = str_chr(pat, '{');
+		struct str shown = pat;
+
+		if (open >= 0) { /* as the user wrote the key: as many segments as make the name fit */
+			size_t from = relax_prefix(name, str_slice(pat, 0, (size_t)open));
+			struct str tail = from == SIZE_MAX ? STR_EMPTY : str_slice(name, from, name.len);
+			ptrdiff_t dot = str_chr(tail, '.');
+
+			if (dot <= 0)
+				continue;
+			shown = str_printf_in(a, "%.*s%.*s%.*s", (int)open, pat.ptr, (int)dot, tail.ptr,
+					      STRF(str_slice(pat, (size_t)str_chr(pat, '}') + 1, pat.len)));
+		}
+
+		unsigned d = str_distance(low, relax_uniform(a, shown), best);
+
+		if (d < best) {
+			best = d;
+			best_name = shown;
+		}
+	}
+	return best_name;
+}
+
+struct str prop_canonical(struct arena *a, const struct prop_desc *d, struct str key)
+{
+	struct str pat = str_from(d->name);
+	ptrdiff_t open = str_chr(pat, '{');
+
+	if (open < 0)
+		return pat;
+	return str_printf_in(a, "%.*s%.*s%.*s", (int)open, pat.ptr, STRF(key),
+			     STRF(str_slice(pat, (size_t)str_chr(pat, '}') + 1, pat.len)));
+}
+
+/* --- values --- */
+
+/* A number and a unit in letters behind it, perhaps with a blank between. */
+static bool split_unit(struct str s, int64_t *n, struct str *unit)
+{
+	size_t i = s.len && s.ptr[0] == '-' ? 1 : 0;
+
+	while (i < s.len && ascii_is_digit(s.ptr[i]))
+		i++;
+	*unit = str_trim(str_slice(s, i, s.len));
+	return str_to_i64(str_slice(s, 0, i), n);
+}
+
+bool prop_parse_ms(struct str s, int64_t unit_ms, int64_t *ret)
+{
+	static const struct {
+		struct str name;
+		int64_t ms;
+	} units[] = {
+		{ STR_INIT("ms"), 1 },      { STR_INIT("s"), 1000 },     { STR_INIT("m"), 60000 },
+		{ STR_INIT("h"), 3600000 }, { STR_INIT("d"), 86400000 },
+	};
+	int64_t n;
+	struct str unit;
+
+	s = str_trim(s);
+	if (str_has_prefix_nocase(s, STR("PT")))
+		s = str_slice(s, 2, s.len); /* ISO 8601 with one part: PT5S, PT1M */
+	if (!split_unit(s, &n, &unit))
+		return false;
+	if (unit.len == 0)
+		return !__builtin_mul_overflow(n, unit_ms, ret);
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (str_eq_nocase(unit, units[i].name))
+			return !__builtin_mul_overflow(n, units[i].ms, ret);
+	}
+	return false;
+}
+
+bool prop_parse_bytes(struct str s, int64_t *ret)
+{
+	static const struct {
+		struct str name;
+		int shift;
+	} units[] = {
+		{ STR_INIT(""), 0 },    { STR_INIT("B"), 0 },   { STR_INIT("KB"), 10 }, { STR_INIT("K"), 10 },
+		{ STR_INIT("MB"), 20 }, { STR_INIT("M"), 20 },  { STR_INIT("GB"), 30 }, { STR_INIT("G"), 30 },
+	};
+	int64_t n;
+	struct str unit;
+
+	if (!split_unit(str_trim(s), &n, &unit))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (str_eq_nocase(unit, units[i].name))
+			return !__builtin_mul_overflow(n, (int64_t)1 << units[i].shift, ret);
+	}
+	return false;
+}
+
+static int check_range(const struct prop_desc *d, struct str value, int64_t v, int64_t unit, struct err *e)
+{
+	(void)value;
+	if ((d->min || d->max) && (v < d->min * unit || v > d->max * unit))
+		return err_set(e, VINE_EINVAL, "must be between %lld and %lld", (long long)d->min, (long long)d->max);
+	return 0;
+}
+
+static int check_enum(const struct prop_desc *d, struct str value, struct err *e)
+{
+	struct str rest = str_from(d->values), one;
+
+	while (str_cut(&rest, ' ', &one)) {
+		if (relax_eq(one, value))
+			return 0;
+	}
+	return err_set(e, VINE_EINVAL, "must be one of: %s", d->values);
+}
+
+int prop_validate(const struct prop_desc *d, struct str value, struct err *e)
+{
+	int64_t v;
+	double f;
+	bool b;
+
+	switch (d->type) {
+	case PROP_BOOL:
+		return str_to_bool(str_trim(value), &b) ? 0 : err_set(e, VINE_EINVAL, "must be true or false");
+	case PROP_INT:
+		if (!str_to_i64(str_trim(value), &v))
+			return err_set(e, VINE_EINVAL, "must be a whole number");
+		return check_range(d, value, v, 1, e);
+	case PROP_MS:
+		if (!prop_parse_ms(value, 1, &v))
+			return err_set(e, VINE_EINVAL, "must be a time, such as 500, 500ms or 5s");
+		return check_range(d, value, v, 1, e);
+	case PROP_SEC:
+		if (!prop_parse_ms(value, 1000, &v))
+			return err_set(e, VINE_EINVAL, "must be a time, such as 30 (seconds), 30s or 500ms");
+		return check_range(d, value, v, 1000, e);
+	case PROP_BYTES:
+		if (!prop_parse_bytes(value, &v))
+			return err_set(e, VINE_EINVAL, "must be a size, such as 16384 or 16KB");
+		return check_range(d, value, v, 1, e);
+	case PROP_DOUBLE:
+		return str_to_double(str_trim(value), &f) ? 0 : err_set(e, VINE_EINVAL, "must be a number");
+	case PROP_ENUM:
+		return check_enum(d, str_trim(value), e);
+	case PROP_STR:
+	case PROP_LIST:
+		return 0;
+	}
+	return 0;
+}

@@ -1,0 +1,498 @@
+/* props.c - building the picture, and reading it. */
+#include "props/props.h"
+
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "props/placeholder.h"
+#include "props/relax.h"
+
+struct props {
+	_Atomic unsigned refs;
+	struct arena arena;
+	struct prop_value *value;
+	size_t n, cap;
+	struct map by_name;    /* stored name -> index + 1 of the strongest */
+	struct map by_uniform; /* uniform form of foreign names */
+	struct prop_finding *finding;
+	size_t n_findings, cap_findings;
+	bool has_errors;
+	struct str *profile;
+	size_t n_profiles;
+};
+
+struct props *props_ref(struct props *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+	return p;
+}
+
+void props_unref(struct props *p)
+{
+	if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	map_fini(&p->by_name);
+	map_fini(&p->by_uniform);
+	free(p->value);
+	free(p->finding);
+	arena_fini(&p->arena);
+	free(p);
+}
+
+/* --- building --- */
+
+void props_add_finding(struct props *p, enum finding_kind kind, struct str text)
+{
+	if (p->n_findings == p->cap_findings) {
+		p->cap_findings = MAX(p->cap_findings * 2, (size_t)8);
+		p->finding = xrealloc(p->finding, p->cap_findings * sizeof(*p->finding));
+	}
+	p->finding[p->n_findings++] = (struct prop_finding){ kind, str_dup_in(&p->arena, text) };
+	p->has_errors = p->has_errors || kind == FINDING_ERROR;
+}
+
+static struct str place_text(struct arena *a, const struct prop_origin *o)
+{
+	if (o->line == 0)
+		return o->source;
+	return str_printf_in(a, "%.*s:%u:%u", STRF(o->source), o->line, o->column);
+}
+
+static void find_fault(struct props *p, const struct prop_value *v, struct str shown, struct str what)
+{
+	bool hide = v->desc && v->desc->secret;
+	struct str place = place_text(&p->arena, &v->origin);
+	struct str value = hide ? STR("******") : str_slice(v->value, 0, 80);
+
+	props_add_finding(p, FINDING_ERROR,
+			  str_printf_in(&p->arena, "%.*s: %.*s = %.*s: %.*s", STRF(place), STRF(shown), STRF(value), STRF(what)));
+}
+
+static void add_value(struct props *p, struct prop_value v)
+{
+	if (map_get(&p->by_name, v.name))
+		return; /* a stronger source, or an earlier document, has it */
+	if (p->n == p->cap) {
+		p->cap = MAX(p->cap * 2, (size_t)64);
+		p->value = xrealloc(p->value, p->cap * sizeof(*p->value));
+	}
+	p->value[p->n++] = v;
+	map_put(&p->by_name, v.name, (void *)(uintptr_t)p->n);
+	if (!v.desc)
+		map_put(&p->by_uniform, relax_uniform(&p->arena, v.name), (void *)(uintptr_t)p->n);
+}
+
+static void add_unknown(struct props *p, const struct prop_value *v)
+{
+	struct str near = prop_nearest(&p->arena, v->name);
+
+	find_fault(p, v, v->name,
+		   near.len ? str_printf_in(&p->arena, "unknown; did you mean %.*s?", STRF(near)) : STR("unknown"));
+}
+
+static void add_entry(struct props *p, const struct prop_source *s, const struct prop_entry *e)
+{
+	struct prop_value v = {
+		.name = str_dup_in(&p->arena, e->name),
+		.value = str_dup_in(&p->arena, e->value),
+		.origin = { s->name, e->line, e->column },
+	};
+	int index;
+
+	v.desc = prop_desc_find(v.name, &v.key, &index);
+	if (!v.desc && prop_is_owned(v.name)) {
+		add_unknown(p, &v);
+		return;
+	}
+	if (v.desc) {
+		v.name = prop_canonical(&p->arena, v.desc, v.key);
+		if (index >= 0)
+			v.name = str_printf_in(&p->arena, "%.*s[%d]", STRF(v.name), index);
+	}
+	add_value(p, v);
+}
+
+/* An environment variable is taken if it names a row, or is a placeholder's business later. */
+static void add_env(struct props *p, const struct prop_source *s, const struct prop_entry *e)
+{
+	for (size_t i = 0; i < prop_catalogue_len; i++) {
+		const struct prop_desc *d = &prop_catalogue[i];
+
+		if (str_chr(str_from(d->name), '{') >= 0 || !relax_env_eq(e->name, str_from(d->name)))
+			continue;
+
+		struct prop_value v = {
+			.name = str_from(d->name),
+			.value = str_dup_in(&p->arena, e->value),
+			.origin = { str_printf_in(&p->arena, "%.*s %.*s", STRF(s->name), STRF(e->name)), 0, 0 },
+			.desc = d,
+		};
+
+		add_value(p, v);
+		return;
+	}
+
+	/* PRODUCT_RIBBON_LISTOFSERVERS, EUREKA_CLIENT_SERVICEURL_DEFAULTZONE: a pattern, the key in lower case, unless a
+	 * file has it in another form */
+	for (size_t i = 0; i < prop_catalogue_len; i++) {
+		const struct prop_desc *d = &prop_catalogue[i];
+		struct str name = str_from(d->name);
+		ptrdiff_t open = str_chr(name, '{');
+		struct str words = STR_EMPTY, key;
+		int index;
+
+		if (open < 0)
+			continue;
+
+		char *dotted = arena_alloc(&p->arena, e->name.len + 1);
+
+		for (size_t k = 0; k < e->name.len; k++)
+			dotted[k] = e->name.ptr[k] == '_' ? '.' : ascii_lower(e->name.ptr[k]);
+		words = str_of(dotted, e->name.len);
+		if (prop_desc_find(words, &key, &index) != d)
+			continue;
+		for (size_t k = 0; k < p->n; k++) {
+			if (p->value[k].desc == d && str_eq_nocase(p->value[k].key, key))
+				key = p->value[k].key;
+		}
+		if (str_has_suffix(str_from(d->name), STR("service-url.{zone}")) && str_eq(key, STR("defaultzone")))
+			key = STR("defaultZone");
+		add_value(p, (struct prop_value){
+				     .name = prop_canonical(&p->arena, d, key),
+				     .value = str_dup_in(&p->arena, e->value),
+				     .origin = { str_printf_in(&p->arena, "%.*s %.*s", STRF(s->name), STRF(e->name)), 0, 0 },
+				     .desc = d,
+				     .key = key,
+			     });
+		return;
+	}
+}
+
+struct lookup {
+	struct props *p;
+	const struct prop_source *sources;
+	size_t n;
+};
+
+static bool lookup_name(void *ctx, struct str name, struct str *ret)
+{
+	struct lookup *l = ctx;
+	const struct prop_value *v = props_get(l->p, name);
+
+	if (v) {
+		*ret = v->value;
+		return true;
+	}
+	for (size_t i = 0; i < l->n; i++) {
+		for (size_t k = 0; l->sources[i].env && k < l->sources[i].n; k++) {
+			if (str_eq(l->sources[i].entry[k].name, name)) {
+				*ret = l->sources[i].entry[k].value;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* The values as written stay until all are resolved: each is resolved from what was written. */
+static void resolve_all(struct props *p, struct lookup *l)
+{
+	struct str *resolved = xmalloc(MAX(p->n, (size_t)1) * sizeof(*resolved));
+	struct err e;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct prop_value *v = &p->value[i];
+
+		resolved[i] = v->value;
+		if (placeholder_resolve(&p->arena, v->value, lookup_name, l, &resolved[i], &e) < 0)
+			find_fault(p, v, v->name, str_from(e.text));
+	}
+	for (size_t i = 0; i < p->n; i++)
+		p->value[i].value = resolved[i];
+	free(resolved);
+}
+
+static void validate_all(struct props *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct prop_value *v = &p->value[i];
+		struct err e;
+
+		if (!v->desc || (v->value.len == 0 && v->desc->type != PROP_ENUM))
+			continue; /* an empty value is "not set", as in Spring */
+		if (str_find(v->value, STR("${")) < 0 && prop_validate(v->desc, v->value, &e) < 0)
+			find_fault(p, v, v->name, str_from(e.text));
+	}
+}
+
+struct props *props_build(const struct prop_source *sources, size_t n, const struct str *profiles, size_t n_profiles)
+{
+	struct props *p = xzalloc(sizeof(*p));
+	struct lookup l = { p, sources, n };
+
+	p->refs = 1;
+	arena_init(&p->arena, 16 * 1024);
+	map_init(&p->by_name, 1);
+	map_init(&p->by_uniform, 1);
+	p->profile = arena_alloc(&p->arena, MAX(n_profiles, (size_t)1) * sizeof(*p->profile));
+	for (size_t i = 0; i < n_profiles; i++)
+		p->profile[p->n_profiles++] = str_dup_in(&p->arena, profiles[i]);
+	for (size_t i = 0; i < n; i++) {
+		struct prop_source s = sources[i];
+
+		s.name = str_dup_in(&p->arena, s.name);
+		for (size_t k = 0; k < s.n; k++) {
+			if (s.env)
+				add_env(p, &s, &s.entry[k]);
+			else
+				add_entry(p, &s, &s.entry[k]);
+		}
+	}
+	resolve_all(p, &l);
+	validate_all(p);
+	return p;
+}
+
+/* --- reading --- */
+
+const struct prop_value *props_get(const struct props *p, struct str name)
+{
+	uintptr_t i = (uintptr_t)map_get(&p->by_name, name);
+
+	if (!i) {
+		struct arena a;
+		struct str key;
+		int index;
+		const struct prop_desc *d = prop_desc_find(name, &key, &index);
+
+		arena_init(&a, 512);
+		if (d) {
+			struct str stored = prop_canonical(&a, d, key);
+
+			if (index >= 0)
+				stored = str_printf_in(&a, "%.*s[%d]", STRF(stored), index);
+			i = (uintptr_t)map_get(&p->by_name, stored);
+		} else {
+			i = (uintptr_t)map_get(&p->by_uniform, relax_uniform(&a, name));
+		}
+		arena_fini(&a);
+	}
+	return i ? &p->value[i - 1] : NULL;
+}
+
+size_t props_count(const struct props *p)
+{
+	return p->n;
+}
+
+const struct prop_value *props_at(const struct props *p, size_t i)
+{
+	assert(i < p->n);
+	return &p->value[i];
+}
+
+size_t props_findings(const struct props *p, const struct prop_finding **ret)
+{
+	*ret = p->finding;
+	return p->n_findings;
+}
+
+bool props_ok(const struct props *p)
+{
+	return !p->has_errors;
+}
+
+size_t props_profiles(const struct props *p, const struct str **ret)
+{
+	*ret = p->profile;
+	return p->n_profiles;
+}
+
+static const struct prop_desc *row(const char *name)
+{
+	const struct prop_desc *d = prop_desc_named(name);
+
+	assert(d); /* the catalogue lacks a property that the code reads */
+	return d;
+}
+
+static const struct prop_value *stored(const struct props *p, const struct prop_desc *d, struct str key)
+{
+	char room[512];
+	struct str name = str_from(d->name);
+	ptrdiff_t open = str_chr(name, '{');
+
+	if (open >= 0) {
+		struct buf b = { .ptr = room, .cap = sizeof(room), .max = sizeof(room) };
+
+		buf_add(&b, name.ptr, (size_t)open);
+		buf_adds(&b, key);
+		buf_adds(&b, str_slice(name, (size_t)str_chr(name, '}') + 1, name.len));
+		if (b.failed)
+			return NULL;
+		name = buf_str(&b);
+		uintptr_t i = (uintptr_t)map_get(&p->by_name, name);
+
+		return i ? &p->value[i - 1] : NULL;
+	}
+
+	uintptr_t i = (uintptr_t)map_get(&p->by_name, name);
+
+	return i ? &p->value[i - 1] : NULL;
+}
+
+static bool is_value(const struct prop_value *v)
+{
+	return v && (v->value.len > 0 || v->desc->type == PROP_LIST || v->desc->type == PROP_STR);
+}
+
+/* The next link of a chain: hystrix' "default", ribbon's global form. */
+static const struct prop_value *next_link(const struct props *p, const struct prop_desc *d)
+{
+	struct str name = str_from(d->name);
+
+	if (str_has_prefix(name, STR("hystrix.")) && str_find(name, STR("{key}")) >= 0)
+		return stored(p, d, STR("default"));
+	if (str_has_prefix(name, STR("{client}.ribbon."))) {
+		const struct prop_desc *global = prop_desc_named(d->name + strlen("{client}."));
+
+		return global ? stored(p, global, STR_EMPTY) : NULL;
+	}
+	return NULL;
+}
+
+static struct str text_of(const struct props *p, const struct prop_desc *d, struct str key)
+{
+	const struct prop_value *v = stored(p, d, key);
+
+	if (!is_value(v))
+		v = next_link(p, d);
+	return is_value(v) ? v->value : str_from(d->def);
+}
+
+bool props_is_set(const struct props *p, const char *name, struct str key, bool default_too)
+{
+	const struct prop_desc *d = row(name);
+
+	return is_value(stored(p, d, key)) || (default_too && is_value(next_link(p, d)));
+}
+
+struct str props_str_of(const struct props *p, const char *name, struct str key)
+{
+	return text_of(p, row(name), key);
+}
+
+bool props_bool_of(const struct props *p, const char *name, struct str key)
+{
+	bool b = false;
+
+	str_to_bool(str_trim(text_of(p, row(name), key)), &b);
+	return b;
+}
+
+int64_t props_int_of(const struct props *p, const char *name, struct str key)
+{
+	int64_t v = 0;
+
+	str_to_i64(str_trim(text_of(p, row(name), key)), &v);
+	return v;
+}
+
+int64_t props_ms_of(const struct props *p, const char *name, struct str key)
+{
+	const struct prop_desc *d = row(name);
+	int64_t v = 0;
+
+	prop_parse_ms(text_of(p, d, key), d->type == PROP_SEC ? 1000 : 1, &v);
+	return v;
+}
+
+bool props_bool(const struct props *p, const char *name)
+{
+	return props_bool_of(p, name, STR_EMPTY);
+}
+
+int64_t props_int(const struct props *p, const char *name)
+{
+	return props_int_of(p, name, STR_EMPTY);
+}
+
+int64_t props_ms(const struct props *p, const char *name)
+{
+	return props_ms_of(p, name, STR_EMPTY);
+}
+
+int64_t props_bytes(const struct props *p, const char *name)
+{
+	int64_t v = 0;
+
+	prop_parse_bytes(text_of(p, row(name), STR_EMPTY), &v);
+	return v;
+}
+
+double props_double(const struct props *p, const char *name)
+{
+	double v = 0;
+
+	str_to_double(str_trim(text_of(p, row(name), STR_EMPTY)), &v);
+	return v;
+}
+
+struct str props_str(const struct props *p, const char *name)
+{
+	return props_str_of(p, name, STR_EMPTY);
+}
+
+bool props_enum_is(const struct props *p, const char *name, struct str value)
+{
+	return relax_eq(str_trim(props_str(p, name)), value);
+}
+
+size_t props_list(const struct props *p, const char *name, struct str key, struct str *ret, size_t max)
+{
+	const struct prop_desc *d = row(name);
+	struct arena a;
+	size_t n = 0;
+
+	arena_init(&a, 512);
+
+	struct str base = prop_canonical(&a, d, key);
+
+	for (int i = 0; n < max; i++) {
+		uintptr_t at = (uintptr_t)map_get(&p->by_name, str_printf_in(&a, "%.*s[%d]", STRF(base), i));
+
+		if (!at)
+			break;
+		ret[n++] = p->value[at - 1].value;
+	}
+	arena_fini(&a);
+	if (n)
+		return n;
+
+	struct str rest = text_of(p, d, key), piece;
+
+	while (n < max && str_cut(&rest, ',', &piece)) {
+		piece = str_trim(piece);
+		if (piece.len)
+			ret[n++] = piece;
+	}
+	return n;
+}
+
+size_t props_keys(const struct props *p, const char *prefix, struct str *ret, size_t max)
+{
+	struct str pre = str_from(prefix);
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n && n < max; i++) {
+		const struct prop_value *v = &p->value[i];
+		bool known = !v->desc || v->key.len == 0 || !str_has_prefix(str_from(v->desc->name), pre);
+
+		for (size_t k = 0; k < n && !known; k++)
+			known = str_eq(ret[k], v->key);
+		if (!known)
+			ret[n++] = v->key;
+	}
+	return n;
+}
