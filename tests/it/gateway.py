@@ -10,6 +10,10 @@ BASE = {
     "ribbon.eureka.enabled": "false",
 }
 
+# One worker: what is kept per worker (connections, turns) is then one for the test.
+ONE_WORKER = {"vine.workers": 1}
+ONE = {"vine__workers": 1}
+
 
 def config(properties, servers=None, base=None):
     """Flat `name: value` lines in the order given. servers: {service: [addresses or upstreams]}."""

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import peers
-from gateway import config, simple
+from gateway import ONE, ONE_WORKER, config, simple
 from peers import ok, reply, serve
 
 
@@ -16,7 +16,7 @@ def named(name):
 def test_round_robin_takes_turns(vine, upstream, connect):
     ups = [upstream(named(n)) for n in "abc"]
     gw = vine("gateway", config=simple(*ups, up__ribbon__NFLoadBalancerRuleClassName="com.netflix.loadbalancer.RoundRobinRule",
-                                       vine__workers=1))
+                                       **ONE))
     c = connect(gw)
     order = "".join(c.get().body.decode() for _ in range(9))
     assert order in ("abcabcabc", "bcabcabca", "cabcabcab")
@@ -110,7 +110,7 @@ def test_a_stale_connection_is_replaced(end, vine, upstream, connect):
 def test_a_post_on_a_stale_connection_is_not_repeated(vine, upstream, connect):
     """It was sent, and may have had its effect: that is for the client to judge."""
     up = upstream(peers.answer_once_then(peers.close_after_request))
-    gw = vine("gateway", config=simple(up, vine__workers=1))
+    gw = vine("gateway", config=simple(up, **ONE))
     c = connect(gw)
     assert c.get().body == b"first"
     r = c.request("POST", "/pay", body=b"once")
@@ -120,7 +120,7 @@ def test_a_post_on_a_stale_connection_is_not_repeated(vine, upstream, connect):
 
 def test_both_sides_keep_connections(vine, upstream, connect):
     up = upstream(named("a"))
-    gw = vine("gateway", config=simple(up, vine__workers=1))
+    gw = vine("gateway", config=simple(up, **ONE))
     c = connect(gw)
     for _ in range(50):
         c.get()
@@ -175,7 +175,7 @@ def test_many_clients_each_get_their_own(vine, upstream, connect):
 def test_routes_share_a_service(vine, upstream, connect):
     up = upstream(serve(lambda r: ok(r.target)))
     gw = vine("gateway", config=config({"zuul.routes.a.path": "/a/**", "zuul.routes.a.serviceId": "up",
-                                        "zuul.routes.b.path": "/b/**", "zuul.routes.b.serviceId": "up", "vine.workers": 1}, {"up": [up]}))
+                                        "zuul.routes.b.path": "/b/**", "zuul.routes.b.serviceId": "up", **ONE_WORKER}, {"up": [up]}))
     c = connect(gw)
     assert [c.get(p).body for p in ("/a/1", "/b/2")] == [b"/1", b"/2"]
     assert up.connections == 1

@@ -6,7 +6,7 @@ import pytest
 
 import cuts
 import peers
-from gateway import simple
+from gateway import ONE, simple
 from peers import chunked, ok, reply, request_bytes, serve
 from vine import wait_for
 
@@ -72,7 +72,7 @@ def test_answers_in_every_cut_of_the_upstream(name, vine, upstream, connect):
 def test_a_kept_connection_stays_in_step(name, vine, upstream, connect):
     """After an answer of each kind, the next request on the same two connections gets its own answer."""
     method, answer, _, status, body = ANSWERS[name]
-    gw, up = gate(vine, upstream, serve(lambda r: answer if r.target == "/it" else ok(b"next")), **{"vine__workers": 1})
+    gw, up = gate(vine, upstream, serve(lambda r: answer if r.target == "/it" else ok(b"next")), **ONE)
     c = connect(gw)
     for _ in range(3):
         r = c.request(method, "/it")

@@ -1,0 +1,236 @@
+"""Bodies stream in both directions: nothing is gathered whole, and who is slow slows his own exchange only."""
+import hashlib
+import threading
+
+import pytest
+
+import peers
+from gateway import simple
+from peers import ok, request_bytes, serve
+from vine import wait_for
+
+MIB = 1024 * 1024
+BLOCK = bytes(range(256)) * 256  # 64 KiB
+TOTAL = 200 * MIB
+GROWTH = 24 * MIB  # what 200 MiB may leave in memory: buffers of kernel size, never the body
+
+
+def download(size, chunked):
+    """A script that answers with so many bytes."""
+    def script(peer):
+        while peer.next_request() is not None:
+            if chunked:
+                peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for _ in range(size // len(BLOCK)):
+                    peer.send(b"%x\r\n" % len(BLOCK) + BLOCK + b"\r\n")
+                peer.send(b"0\r\n\r\n")
+            else:
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+                for _ in range(size // len(BLOCK)):
+                    peer.send(BLOCK)
+    return script
+
+
+def digest_of(size):
+    h = hashlib.sha1()
+    for _ in range(size // len(BLOCK)):
+        h.update(BLOCK)
+    return h.hexdigest()
+
+
+def read_digest(peer, head):
+    """Reads a body piece by piece: its SHA-1, without keeping it."""
+    h = hashlib.sha1()
+    if head.chunked():
+        for piece in peer.chunks(head):
+            h.update(piece)
+        return h.hexdigest()
+    left = head.length()
+    while left:
+        if not peer.buffer and not peer.fill():
+            raise peers.Closed(f"{left} bytes were still to come")
+        piece, peer.buffer = peer.buffer[:left], peer.buffer[left:]
+        h.update(piece)
+        left -= len(piece)
+    return h.hexdigest()
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+def test_a_download_arrives_whole(chunked, vine, upstream, connect):
+    size = 20 * MIB
+    gw = vine("gateway", config=simple(upstream(download(size, chunked))))
+    c = connect(gw)
+    for _ in range(2):
+        c.send(request_bytes())
+        assert read_digest(c, c.read_response(body=False)) == digest_of(size)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+def test_an_upload_arrives_whole(chunked, vine, upstream, connect):
+    def script(peer):
+        while (request := peer.next_request(body=False)) is not None:
+            peer.send(ok(read_digest(peer, request)))
+
+    size = 20 * MIB
+    gw = vine("gateway", config=simple(upstream(script)))
+    c = connect(gw)
+    for _ in range(2):
+        c.send(request_bytes("POST", "/", ["Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"]))
+        for _ in range(size // len(BLOCK)):
+            c.send(b"%x\r\n" % len(BLOCK) + BLOCK + b"\r\n" if chunked else BLOCK)
+        if chunked:
+            c.send(b"0\r\n\r\n")
+        assert c.read_response().body.decode() == digest_of(size)
+
+
+@pytest.mark.speed
+def test_a_slow_reader_of_a_big_body_costs_no_memory(vine, upstream, connect):
+    gw = vine("gateway", config=simple(upstream(download(TOTAL, False))))
+    assert connect(gw).sock  # one connection's buffers are part of the baseline
+    before = gw.rss()
+    c = connect(gw, rcvbuf=16 * 1024)
+    c.send(request_bytes())
+    head = c.read_response(body=False)
+    used = gw.cpu()
+    wait_for(lambda: stands_still(gw), "a pause of the upstream's side")
+    assert gw.rss() - before < GROWTH
+    assert gw.cpu() - used < 1.0
+    c.sock.setsockopt(peers.socket.SOL_SOCKET, peers.socket.SO_RCVBUF, 1024 * 1024)
+    assert read_digest(c, head) == digest_of(TOTAL)
+    assert gw.rss() - before < GROWTH
+
+
+def stands_still(gw, seconds=0.3):
+    """No processor time for so long."""
+    before = gw.cpu()
+    threading.Event().wait(seconds)
+    return gw.cpu() - before < 0.01
+
+
+@pytest.mark.speed
+def test_a_slow_upstream_of_a_big_upload_costs_no_memory(vine, upstream, connect):
+    go = threading.Event()
+
+    def script(peer):
+        request = peer.next_request(body=False)
+        go.wait()
+        peer.send(ok(read_digest(peer, request)))
+
+    gw = vine("gateway", config=simple(upstream(script, rcvbuf=16 * 1024),
+                                       hystrix__command__up__execution__isolation__thread__timeoutInMilliseconds=60000))
+    before = gw.rss()
+    c = connect(gw)
+    c.send(request_bytes("POST", "/", [f"Content-Length: {TOTAL}"]))
+    body = BLOCK * 64
+    sent = c.send_some(body * (TOTAL // len(body)))
+    assert sent < 32 * MIB, "the client was slowed down"
+    assert gw.rss() - before < GROWTH
+    assert stands_still(gw)
+    go.set()
+    rest = memoryview(BLOCK * (TOTAL // len(BLOCK)))[sent:]
+    c.sock.sendall(rest)
+    assert c.read_response().body.decode() == digest_of(TOTAL)
+    assert gw.rss() - before < GROWTH
+
+
+def test_pieces_pass_as_they_come(vine, upstream, connect):
+    """An event stream: each piece reaches the client before the next one is sent."""
+    go = threading.Semaphore(0)
+
+    def script(peer):
+        peer.next_request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for i in range(20):
+            go.acquire()
+            peer.send(b"9\r\ndata: %02d\n\r\n" % i)
+        peer.send(b"0\r\n\r\n")
+
+    gw = vine("gateway", config=simple(upstream(script)))
+    c = connect(gw)
+    c.send(request_bytes())
+    r = c.read_response(body=False)
+    pieces = c.chunks(r)
+    for i in range(20):
+        go.release()
+        assert next(pieces) == b"data: %02d\n" % i
+    assert list(pieces) == []
+
+
+def test_a_request_body_passes_as_it_comes(vine, upstream, connect):
+    got = []
+    arrived = threading.Semaphore(0)
+
+    def script(peer):
+        request = peer.next_request(body=False)
+        for piece in peer.chunks(request):
+            got.append(piece)
+            arrived.release()
+        peer.send(ok(b"done"))
+
+    gw = vine("gateway", config=simple(upstream(script)))
+    c = connect(gw)
+    c.send(request_bytes("POST", "/", ["Transfer-Encoding: chunked"]))
+    for i in range(20):
+        c.send(b"2\r\n%02d\r\n" % i)
+        assert arrived.acquire(timeout=10)
+    c.send(b"0\r\n\r\n")
+    assert c.read_response().body == b"done"
+    assert b"".join(got) == b"".join(b"%02d" % i for i in range(20))
+
+
+def test_both_ways_at_once(vine, upstream, connect):
+    """The upstream sends back what it reads while it reads it."""
+    def script(peer):
+        request = peer.next_request(body=False)
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in peer.chunks(request):
+            peer.send(b"%x\r\n" % len(piece) + piece + b"\r\n")
+        peer.send(b"0\r\n\r\n")
+
+    gw = vine("gateway", config=simple(upstream(script)))
+    c = connect(gw)
+    c.send(request_bytes("POST", "/", ["Transfer-Encoding: chunked"]))
+    size = 8 * MIB
+
+    def send():
+        for _ in range(size // len(BLOCK)):
+            c.send(b"%x\r\n" % len(BLOCK) + BLOCK + b"\r\n")
+        c.send(b"0\r\n\r\n")
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert read_digest(c, c.read_response(body=False)) == digest_of(size)
+    sender.join()
+
+
+def test_a_client_that_leaves_in_a_download_frees_the_upstream(vine, upstream, connect):
+    up = upstream(download(TOTAL, True))
+    gw = vine("gateway", config=simple(up))
+    for _ in range(5):
+        c = connect(gw)
+        c.send(request_bytes())
+        c.read_response(body=False)
+        c.reset()
+    up.wait_open(0)
+
+
+@pytest.mark.parametrize("size", [100, 16 * 1024])
+def test_a_small_body_is_kept_for_the_next_try(size, vine, upstream, connect):
+    """An idempotent request whose body was sent already: it is repeated with the same body."""
+    def die(peer):
+        peer.next_request()
+
+    bad, good = upstream(die), upstream(serve(lambda r: ok(r.body)))
+    gw = vine("gateway", config=simple(bad, good, zuul__retryable=True, up__ribbon__OkToRetryOnAllOperations=True,
+                                       up__ribbon__NFLoadBalancerRuleClassName="com.netflix.loadbalancer.RoundRobinRule"))
+    c = connect(gw)
+    for _ in range(4):
+        assert c.request("PUT", "/", body=b"x" * size).body == b"x" * size
+
+
+def test_a_big_body_is_not_repeated(vine, upstream, connect):
+    bad, other = upstream(peers.close_after_request), upstream(peers.close_after_request)
+    gw = vine("gateway", config=simple(bad, other, zuul__retryable=True))
+    r = connect(gw).request("PUT", "/", body=b"x" * 200_000)
+    assert r.status == 502
+    assert len(bad.requests) + len(other.requests) == 1
