@@ -38,9 +38,13 @@ static bool decode_unreserved(struct arena *a, struct str raw, struct str *ret)
 		}
 
 		int hi = i + 2 < raw.len ? ascii_hex(raw.ptr[i + 1]) : -1, lo = hi >= 0 ? ascii_hex(raw.ptr[i + 2]) : -1;
-		unsigned v = (unsigned)(hi << 4 | lo);
 
-		if (lo < 0 || v == 0 || v == '\\')
+		if (lo < 0)
+			return false;
+
+		unsigned v = (unsigned)(hi * 16 + lo);
+
+		if (v == 0 || v == '\\')
 			return false;
 		if (is_unreserved(v)) {
 			out[n++] = (char)v;
