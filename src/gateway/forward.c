@@ -11,17 +11,29 @@ static bool is_dot_segment(struct str seg)
 	return str_eq(seg, STR(".")) || str_eq(seg, STR(".."));
 }
 
+/* Bytes up to the slash that ends the segment; one written "%2F" ends it too, for some servers decode before they look. */
+static size_t segment_len(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] != '/' && !str_has_prefix(str_slice(s, n, s.len), STR("%2F")))
+		n++;
+	return n;
+}
+
 static bool has_dot_segment(struct str path)
 {
-	struct str rest = path, seg;
-
-	if (str_find(path, STR("/.")) < 0)
+	if (str_find(path, STR("/.")) < 0 && str_find(path, STR("F.")) < 0)
 		return false;
-	while (str_cut(&rest, '/', &seg)) {
+	for (size_t at = 0; at < path.len;) {
+		size_t n = segment_len(str_slice(path, at, path.len));
+		struct str seg = str_slice(path, at, at + n);
 		ptrdiff_t semicolon = str_chr(seg, ';'); /* "..;x" is a parent for some servers */
 
 		if (is_dot_segment(semicolon < 0 ? seg : str_slice(seg, 0, (size_t)semicolon)))
 			return true;
+		at += n;
+		at += at < path.len && path.ptr[at] == '%' ? 3 : 1;
 	}
 	return false;
 }
