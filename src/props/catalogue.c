@@ -160,8 +160,16 @@ struct str prop_canonical(struct arena *a, const struct prop_desc *d, struct str
 
 	if (open < 0)
 		return pat;
-	return str_printf_in(a, "%.*s%.*s%.*s", (int)open, pat.ptr, STRF(key),
-			     STRF(str_slice(pat, (size_t)str_chr(pat, '}') + 1, pat.len)));
+
+	struct str before = str_slice(pat, 0, (size_t)open), after = str_slice(pat, (size_t)str_chr(pat, '}') + 1, pat.len);
+	char *name = arena_alloc(a, before.len + key.len + after.len + 1);
+
+	/* Copied, not printed: a key may hold any byte, also NUL. */
+	memcpy(name, before.ptr, before.len);
+	memcpy(name + before.len, key.ptr ? key.ptr : "", key.len);
+	memcpy(name + before.len + key.len, after.ptr, after.len);
+	name[before.len + key.len + after.len] = '\0';
+	return str_of(name, before.len + key.len + after.len);
 }
 
 /* --- values --- */
