@@ -137,7 +137,7 @@ def test_an_upstream_that_stands_still_costs_no_processor_time(side, vine, upstr
 
 def test_a_head_that_dribbles_is_timed_out(vine, upstream, connect):
     up = upstream()
-    gw = vine("gateway", config=simple(up, **{"vine__http__head-timeout": "500ms"}))
+    gw = vine("gateway", config=simple(up, **{"vine__http__head-timeout-ms": 500}))
     c = connect(gw)
     c.send(b"GET / HTTP/1.1\r\n")
     stop = threading.Event()
