@@ -128,6 +128,8 @@ const struct prop_desc prop_catalogue[] = {
 	/* vine */
 	S("vine.data-dir", NULL, "folder for what must outlive the process"),
 	I("vine.workers", NULL, 1, 64, "worker threads; default: one a core"),
+	L("vine.up.roles", "registry,gateway", "which roles vine up starts, in this order"),
+	I("vine.up.ports.{role}", NULL, 0, 65535, "port of a role under vine up; 0 picks a free one; default by role"),
 	E("vine.log.format", "logfmt", "logfmt json", "form of log lines"),
 	S("vine.management.user", NULL, "user for the management endpoints"),
 	{ .name = "vine.management.password", .type = PROP_STR, .secret = true, .doc = "its password" },
