@@ -76,7 +76,7 @@ struct role_ops {
 };
 
 struct worker {
-	struct host *host;
+	_Alignas(64) struct host *host; /* no two workers share a cache line */
 	unsigned index; /* 0 .. n_workers-1; also the stripe of counters and flow objects */
 	struct loop *loop;
 	struct mailbox mailbox;
@@ -160,6 +160,7 @@ struct host_opts {
 	size_t n_args;
 	const char *default_address; /* where to listen if server.address is not set; NULL: every address */
 	int ready_fd;              /* the ready line goes here; 0: stdout */
+	bool own_ports;            /* several roles in one process: each takes vine.up.ports.<role>, not server.port */
 };
 
 /* Runs the role until SIGTERM or SIGINT; returns the exit code: 0 drained, 1 failed with one line on stderr. */

@@ -1,0 +1,28 @@
+/* settings.h - what the process itself wants to know from the properties, read once at the start (and what may change
+ * while running, at each reload). */
+#pragma once
+#include "base/clock.h"
+#include "base/err.h"
+#include "http/h1.h"
+#include "net/addr.h"
+
+struct host_opts;
+struct props;
+struct role_ops;
+
+struct settings {
+	struct addr address;
+	bool has_management; /* a port of its own */
+	struct addr management;
+	unsigned workers;
+	usec drain_time;
+	struct h1_limits limits;
+	uint32_t max_connections; /* of all workers together */
+	usec head_timeout, idle_timeout, body_idle_timeout;
+	bool has_data_dir; /* vine.data-dir is set */
+	char data_dir[200];
+	char app_name[64];
+};
+
+int settings_read(struct settings *s, const struct props *p, const struct role_ops *ops, const struct host_opts *opts,
+		  struct err *e);
