@@ -60,6 +60,7 @@ struct choice { /* what a rule gets to see */
 	const struct outlier_settings *settings;
 	struct str zone;           /* of the chooser; empty: unknown */
 	uint32_t active_limit;     /* <client>.ribbon.ActiveConnectionsLimit; 0: none */
+	usec weights_every;        /* ServerWeightTaskTimerInterval; 0: its default, 30 s */
 	struct rng *rng;
 	usec now;
 };
@@ -79,12 +80,11 @@ struct balancer {
 	_Atomic usec surveyed_at;    /* when shares and panic were last worked out */
 	_Atomic bool panic;
 	_Atomic uint64_t rule_errors; /* indices outside the list */
-	struct weights *_Atomic weights; /* of the weighted rule, made when first needed */
-	_Atomic usec weights_at;
+	_Atomic usec summed_at;       /* of the weighted rule */
+	_Atomic uint32_t latency_sum; /* a float's bits */
 };
 
-void balancer_init(struct balancer *b, const struct balance_ops *ops);
-void balancer_fini(struct balancer *b);
+void balancer_init(struct balancer *b, const struct balance_ops *ops); /* nothing to free */
 struct pick balancer_choose(struct balancer *b, const struct choice *c);
 
 /* For rules: neither tried nor out (soft ejections count as in while panic lasts). */

@@ -2,7 +2,7 @@
  * (Turbine 1 and 2, the dashboards) look for, and integers as integers.
  *
  * Only the JSON is written here; the `data: ` framing (hystream_frame_*) and the ping are the server's to send. Beyond
- * Netflix's fields, a command carries "vine": its state, and a histogram that can be merged. */
+ * Netflix's fields a command carries vineState, vineWhy and vineLatencyExecuteMicros, a histogram that can be merged. */
 #pragma once
 #include "base/buf.h"
 #include "flow/command.h"

@@ -52,7 +52,6 @@ struct stats {
 	usec used_at;               /* when a count was last seen to have changed */
 	uint64_t seen;              /* sum of all counts then */
 	uint64_t retired[STAT_COUNT];
-	struct stats_hist *retired_execute, *retired_correction;
 	struct stats_stripe *limbo; /* detached, perhaps still written to */
 	struct stats_stripe *_Atomic stripe[];
 };
@@ -73,7 +72,8 @@ struct stats_reading {
 size_t stats_size(unsigned stripes); /* bytes that the object needs; stripes is rounded up to a power of two */
 void stats_init(struct stats *s, unsigned stripes, usec now);
 void stats_fini(struct stats *s);
-size_t stats_bytes(struct stats *s); /* all memory it holds now */
+size_t stats_bytes(struct stats *s);  /* all memory it holds now */
+usec stats_used_at(struct stats *s);  /* when something was last counted, to the bucket */
 
 struct stats_stripe *stats_stripe_new(struct stats *s, unsigned i);
 struct stats_hist *stats_correction_new(struct stats_stripe *st);

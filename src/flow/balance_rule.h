@@ -1,0 +1,22 @@
+/* balance_rule.h - what the files of rules share: walking a list from somewhere. */
+#pragma once
+#include "flow/balance.h"
+
+/* The first usable server at or after `from`, round the list; -1: none. */
+static inline int64_t rule_next_from(const struct balancer *b, const struct choice *c, uint32_t from)
+{
+	for (uint32_t i = 0; i < c->list.n; i++) {
+		uint32_t at = from + i;
+
+		if (at >= c->list.n)
+			at -= c->list.n;
+		if (balancer_may_use(b, c, c->list.at[at]))
+			return at;
+	}
+	return -1;
+}
+
+static inline uint32_t rule_turn(struct balancer *b, uint32_t n) /* the cursor's next place; the first is 1, as Ribbon's */
+{
+	return (uint32_t)((atomic_fetch_add_explicit(&b->cursor, 1, memory_order_relaxed) + 1) % n);
+}

@@ -1,0 +1,226 @@
+/* command.c - the life of one call: admitted, done, fallen back; every event counted once and at once.
+ *
+ * Invariants   A ticket is HELD from an ADMIT_OK until command_done and then holds one permit of `running`, in either kind of
+ *              isolation: that count is also the pin under which counters are written (see stats.h).
+ *              Order of admission: circuit, then semaphore. A trial whose permit cannot be used is given back.
+ * Health       is judged by whoever records an error, at most once a health interval. An error that comes between is not
+ *              forgotten: `judge_due` says when the next caller, of whatever kind, must judge. Below the request volume
+ *              judging is cheap and bounded, so there it happens at each error and the 20th of 20 opens the circuit itself.
+ */
+#include "flow/command.h"
+
+#define JUDGE_EACH_BELOW 64 /* volumes up to this are judged at each error */
+
+static void judge(struct command *c, const struct cmd_settings *cs, usec now)
+{
+	uint64_t word = atomic_load(&c->breaker.word);
+	struct stats_health h;
+
+	if (breaker_word_state(word) != BREAKER_CLOSED || !cs->breaker_enabled) {
+		atomic_store_explicit(&c->judge_due, USEC_NEVER, memory_order_relaxed);
+		return;
+	}
+	/* Cleared before the sums are read, so that an error that comes meanwhile sets it anew. */
+	atomic_store(&c->judge_due, USEC_NEVER);
+	if (!stats_try_health(&c->stats, cs, breaker_word_generation(word), now, &h)) {
+		atomic_store(&c->judge_due, now);
+		return;
+	}
+	if (h.total >= cs->volume_threshold || cs->volume_threshold > JUDGE_EACH_BELOW)
+		atomic_store_explicit(&c->judge_next, now + cs->health_interval_ms * USEC_PER_MSEC,
+				      memory_order_relaxed);
+	if (breaker_judge(&c->breaker, cs, breaker_word_generation(word), &h, now))
+		atomic_store_explicit(&c->judge_next, 0, memory_order_relaxed);
+}
+
+static void note_bad(struct command *c, const struct cmd_settings *cs, usec now)
+{
+	usec next = atomic_load_explicit(&c->judge_next, memory_order_relaxed);
+
+	if (now >= next)
+		judge(c, cs, now);
+	else
+		atomic_store(&c->judge_due, next);
+}
+
+static void count_health(struct command *c, struct stats_stripe *st, uint64_t generation, bool is_error)
+{
+	uint64_t word = atomic_load_explicit(&c->breaker.word, memory_order_relaxed);
+
+	if (likely(breaker_word_state(word) != BREAKER_CLOSED || breaker_word_generation(word) == generation))
+		return;
+	/* The circuit has closed since this call was admitted: it says nothing about now. */
+	stats_count(st, STAT_STALE);
+	if (is_error)
+		stats_count(st, STAT_STALE_ERRORS);
+}
+
+/* Counts what happens without a permit of `running`, so under a pin. */
+static void count_pinned(struct command *c, const struct cmd_settings *cs, unsigned stripe, enum flow_event ev, usec now)
+{
+	stats_pin(&c->stats);
+	stats_tick(&c->stats, cs, now);
+	stats_count(stats_at(&c->stats, stripe), ev);
+	stats_unpin(&c->stats);
+}
+
+enum admit command_admit(struct command *c, const struct cmd_settings *cs, usec now, unsigned stripe, struct ticket *t)
+{
+	bool is_trial;
+
+	*t = (struct ticket){ .start = now, .stripe = (uint16_t)stripe };
+	if (unlikely(now >= atomic_load_explicit(&c->judge_due, memory_order_relaxed)))
+		judge(c, cs, now);
+	if (unlikely(!breaker_admit(&c->breaker, cs, now, &t->generation, &is_trial))) {
+		count_pinned(c, cs, stripe, EVENT_SHORT_CIRCUITED, now);
+		return ADMIT_SHORT_CIRCUITED;
+	}
+
+	uint32_t limit = cs->isolation == FLOW_SEMAPHORE ? cs->semaphore_max : UINT32_MAX;
+	uint32_t active = semaphore_acquire(&c->running, limit);
+
+	if (unlikely(!active)) {
+		count_pinned(c, cs, stripe, EVENT_SEMAPHORE_REJECTED, now);
+		if (is_trial)
+			breaker_trial_end(&c->breaker, cs, t->generation, TRIAL_RETURNED, now);
+		else
+			note_bad(c, cs, now);
+		return ADMIT_SEMAPHORE_REJECTED;
+	}
+	t->flags = TICKET_HELD | (is_trial ? TICKET_TRIAL : 0);
+	stats_tick(&c->stats, cs, now);
+	stats_note_active(&c->stats, active);
+	return ADMIT_OK;
+}
+
+static enum flow_event event_of(enum outcome o)
+{
+	static const enum flow_event events[] = {
+		[OUTCOME_SUCCESS] = EVENT_SUCCESS,
+		[OUTCOME_FAILURE] = EVENT_FAILURE,
+		[OUTCOME_TIMEOUT] = EVENT_TIMEOUT,
+		[OUTCOME_BAD_REQUEST] = EVENT_BAD_REQUEST,
+		[OUTCOME_CANCELLED] = EVENT_CANCELLED,
+		[OUTCOME_POOL_REJECTED] = EVENT_THREAD_POOL_REJECTED,
+	};
+
+	return events[o];
+}
+
+static void end_trial(struct command *c, const struct cmd_settings *cs, uint64_t generation, enum outcome outcome,
+		      bool is_slow, usec now)
+{
+	struct stats_health h;
+	enum breaker_trial how = TRIAL_RETURNED;
+
+	if (outcome == OUTCOME_SUCCESS)
+		how = is_slow ? TRIAL_FAILED : TRIAL_OK;
+	else if (outcome == OUTCOME_FAILURE || outcome == OUTCOME_TIMEOUT)
+		how = TRIAL_FAILED;
+	if (!breaker_trial_end(&c->breaker, cs, generation, how, now))
+		return;
+	/* What went wrong before is not held against the closed circuit; the rolling counts keep their window. */
+	stats_health(&c->stats, cs, breaker_word_generation(atomic_load(&c->breaker.word)), now, &h);
+}
+
+void command_done(struct command *c, const struct cmd_settings *cs, struct ticket *t, enum outcome outcome, usec now)
+{
+	enum flow_event ev = event_of(outcome);
+
+	if (!(t->flags & TICKET_HELD))
+		return;
+
+	struct stats_stripe *st = stats_at(&c->stats, t->stripe);
+	bool is_slow = cs->slow_call_ms && now - t->start >= cs->slow_call_ms * USEC_PER_MSEC &&
+		       outcome <= OUTCOME_TIMEOUT;
+	bool is_trial = t->flags & TICKET_TRIAL;
+
+	stats_tick(&c->stats, cs, now);
+	stats_count(st, ev);
+	if (event_is_health(ev)) {
+		count_health(c, st, t->generation, event_is_error(ev));
+		if (unlikely(is_slow))
+			stats_count(st, STAT_SLOW);
+	}
+	t->flags = 0;
+	if (likely(outcome <= OUTCOME_BAD_REQUEST)) {
+		t->execute = now - t->start;
+		t->flags = TICKET_EXECUTED;
+		if (cs->percentile_enabled)
+			stats_latency(&c->stats, st, t->execute);
+	}
+	if (unlikely(is_trial))
+		end_trial(c, cs, t->generation, outcome, is_slow, now);
+	else if (unlikely(event_is_error(ev) || is_slow))
+		note_bad(c, cs, now);
+	semaphore_release(&c->running);
+}
+
+enum fallback command_fallback_begin(struct command *c, const struct cmd_settings *cs, struct ticket *t,
+				     bool is_implemented, usec now)
+{
+	if (!cs->fallback_enabled) {
+		count_pinned(c, cs, t->stripe, EVENT_FALLBACK_DISABLED, now);
+		return FALLBACK_DISABLED;
+	}
+	/* As in Hystrix the semaphore is asked first: whether a fallback exists shows only when it is called. */
+	if (!semaphore_acquire(&c->fallback, cs->fallback_max)) {
+		count_pinned(c, cs, t->stripe, EVENT_FALLBACK_REJECTION, now);
+		return FALLBACK_REJECTED;
+	}
+	if (!is_implemented) {
+		stats_tick(&c->stats, cs, now);
+		stats_count(stats_at(&c->stats, t->stripe), EVENT_FALLBACK_MISSING);
+		semaphore_release(&c->fallback);
+		return FALLBACK_MISSING;
+	}
+	t->flags |= TICKET_FALLBACK;
+	return FALLBACK_RUN;
+}
+
+void command_fallback_end(struct command *c, const struct cmd_settings *cs, struct ticket *t, bool ok, usec now)
+{
+	if (!(t->flags & TICKET_FALLBACK))
+		return;
+
+	struct stats_stripe *st = stats_at(&c->stats, t->stripe);
+
+	stats_tick(&c->stats, cs, now);
+	stats_count(st, ok ? EVENT_FALLBACK_SUCCESS : EVENT_FALLBACK_FAILURE);
+	if (cs->percentile_enabled && (t->flags & TICKET_EXECUTED) && now - t->start > t->execute)
+		stats_latency_total(&c->stats, st, t->execute, now - t->start);
+	t->flags &= (uint8_t)~TICKET_FALLBACK;
+	semaphore_release(&c->fallback);
+}
+
+void command_count(struct command *c, const struct cmd_settings *cs, unsigned stripe, enum flow_event ev, usec now)
+{
+	assert(!event_is_health(ev));
+	count_pinned(c, cs, stripe, ev, now);
+}
+
+void command_snapshot(struct command *c, const struct cmd_settings *cs, usec now, struct command_snapshot *ret)
+{
+	if (now >= atomic_load_explicit(&c->judge_due, memory_order_relaxed))
+		judge(c, cs, now);
+	ret->key = c->key;
+	ret->group = c->group;
+	breaker_view(&c->breaker, &ret->breaker);
+	ret->is_open = breaker_is_open(&c->breaker, cs);
+	ret->active = semaphore_used(&c->running);
+	ret->fallback_active = semaphore_used(&c->fallback);
+	stats_read(&c->stats, cs, ret->breaker.state == BREAKER_CLOSED ? ret->breaker.generation : 0, ret->active, now,
+		   &ret->stats);
+}
+
+const char *outcome_name(enum outcome o)
+{
+	return (unsigned)o <= OUTCOME_POOL_REJECTED ? event_name(event_of(o)) : "?";
+}
+
+const char *admit_name(enum admit a)
+{
+	static const char *const names[] = { "ADMITTED", "SHORT_CIRCUITED", "SEMAPHORE_REJECTED" };
+
+	return (unsigned)a < ARRAY_LEN(names) ? names[a] : "?";
+}

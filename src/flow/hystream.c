@@ -1,0 +1,175 @@
+/* hystream.c - the JSON of one circuit or pool; the fields are Netflix's, in the order of its own poller. */
+#include "flow/hystream.h"
+
+#include "codec/json.h"
+
+static void put_num(struct jsonw *w, struct str key, uint64_t v)
+{
+	jsonw_key_u64(w, key, v);
+}
+
+static int64_t to_ms(usec v) /* rounded: 0.6 ms is nearer to 1 than to 0 */
+{
+	return (v + USEC_PER_MSEC / 2) / USEC_PER_MSEC;
+}
+
+/* latencyX_mean and the nine percentiles of latencyX. */
+static void put_latency(struct jsonw *w, struct str mean_key, struct str key, const struct hist *h)
+{
+	static const struct {
+		struct str name;
+		double q;
+	} points[] = {
+		{ STR_INIT("0"), 0 },	   { STR_INIT("25"), 0.25 },   { STR_INIT("50"), 0.5 },
+		{ STR_INIT("75"), 0.75 },  { STR_INIT("90"), 0.9 },    { STR_INIT("95"), 0.95 },
+		{ STR_INIT("99"), 0.99 },  { STR_INIT("99.5"), 0.995 }, { STR_INIT("100"), 1 },
+	};
+
+	jsonw_key_i64(w, mean_key, to_ms(hist_mean(h)));
+	jsonw_key(w, key);
+	jsonw_object(w);
+	for (size_t i = 0; i < ARRAY_LEN(points); i++)
+		jsonw_key_i64(w, points[i].name, to_ms(hist_quantile(h, points[i].q)));
+	jsonw_object_end(w);
+}
+
+static void put_counts(struct jsonw *w, const struct stats_reading *r)
+{
+	static const struct {
+		struct str name;
+		enum flow_event ev;
+	} counts[] = {
+		{ STR_INIT("rollingCountBadRequests"), EVENT_BAD_REQUEST },
+		{ STR_INIT("rollingCountCollapsedRequests"), EVENT_COLLAPSED },
+		{ STR_INIT("rollingCountEmit"), EVENT_EMIT },
+		{ STR_INIT("rollingCountFailure"), EVENT_FAILURE },
+		{ STR_INIT("rollingCountFallbackEmit"), EVENT_FALLBACK_EMIT },
+		{ STR_INIT("rollingCountFallbackFailure"), EVENT_FALLBACK_FAILURE },
+		{ STR_INIT("rollingCountFallbackMissing"), EVENT_FALLBACK_MISSING },
+		{ STR_INIT("rollingCountFallbackRejection"), EVENT_FALLBACK_REJECTION },
+		{ STR_INIT("rollingCountFallbackSuccess"), EVENT_FALLBACK_SUCCESS },
+		{ STR_INIT("rollingCountResponsesFromCache"), EVENT_RESPONSE_FROM_CACHE },
+		{ STR_INIT("rollingCountSemaphoreRejected"), EVENT_SEMAPHORE_REJECTED },
+		{ STR_INIT("rollingCountShortCircuited"), EVENT_SHORT_CIRCUITED },
+		{ STR_INIT("rollingCountSuccess"), EVENT_SUCCESS },
+		{ STR_INIT("rollingCountThreadPoolRejected"), EVENT_THREAD_POOL_REJECTED },
+		{ STR_INIT("rollingCountTimeout"), EVENT_TIMEOUT },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+		put_num(w, counts[i].name, r->rolling[counts[i].ev]);
+	put_num(w, STR("rollingCountExceptionsThrown"),
+		(uint64_t)r->rolling[EVENT_BAD_REQUEST] + r->rolling[EVENT_FALLBACK_FAILURE] +
+			r->rolling[EVENT_FALLBACK_REJECTION] + r->rolling[EVENT_FALLBACK_MISSING] +
+			r->rolling[EVENT_FALLBACK_DISABLED]);
+}
+
+static void put_settings(struct jsonw *w, const struct cmd_settings *cs)
+{
+	put_num(w, STR("propertyValue_circuitBreakerRequestVolumeThreshold"), cs->volume_threshold);
+	jsonw_key_i64(w, STR("propertyValue_circuitBreakerSleepWindowInMilliseconds"), cs->sleep_window_ms);
+	put_num(w, STR("propertyValue_circuitBreakerErrorThresholdPercentage"), cs->error_threshold_pct);
+	jsonw_key_bool(w, STR("propertyValue_circuitBreakerForceOpen"), cs->force_open);
+	jsonw_key_bool(w, STR("propertyValue_circuitBreakerForceClosed"), cs->force_closed);
+	jsonw_key_bool(w, STR("propertyValue_circuitBreakerEnabled"), cs->breaker_enabled);
+	jsonw_key_str(w, STR("propertyValue_executionIsolationStrategy"),
+		      cs->isolation == FLOW_THREAD ? STR("THREAD") : STR("SEMAPHORE"));
+	jsonw_key_i64(w, STR("propertyValue_executionIsolationThreadTimeoutInMilliseconds"), cs->timeout_ms);
+	jsonw_key_i64(w, STR("propertyValue_executionTimeoutInMilliseconds"), cs->timeout_ms);
+	jsonw_key_bool(w, STR("propertyValue_executionIsolationThreadInterruptOnTimeout"), cs->interrupt_on_timeout);
+	jsonw_key(w, STR("propertyValue_executionIsolationThreadPoolKeyOverride"));
+	if (cs->pool_key.len)
+		jsonw_str(w, cs->pool_key);
+	else
+		jsonw_null(w);
+	put_num(w, STR("propertyValue_executionIsolationSemaphoreMaxConcurrentRequests"), cs->semaphore_max);
+	put_num(w, STR("propertyValue_fallbackIsolationSemaphoreMaxConcurrentRequests"), cs->fallback_max);
+	jsonw_key_i64(w, STR("propertyValue_metricsRollingStatisticalWindowInMilliseconds"), cs->window_ms);
+	jsonw_key_bool(w, STR("propertyValue_requestCacheEnabled"), cs->request_cache);
+	jsonw_key_bool(w, STR("propertyValue_requestLogEnabled"), cs->request_log);
+}
+
+/* What Netflix's stream lacks: state and reason, and a histogram that adds up over instances: from which microsecond on ->
+ * how many. In shapes that Turbine passes on: strings, and an object of integers, which it sums key by key. */
+static void put_vine(struct jsonw *w, const struct command_snapshot *snap)
+{
+	const struct hist *h = &snap->stats.execute;
+	char text[20];
+
+	jsonw_key_str(w, STR("vineState"), str_from(breaker_state_name(snap->breaker.state)));
+	jsonw_key_str(w, STR("vineWhy"), str_from(breaker_why_text(snap->breaker.why)));
+	jsonw_key(w, STR("vineLatencyExecuteMicros"));
+	jsonw_object(w);
+	for (unsigned i = 0; i < HIST_BUCKETS; i++)
+		if (h->count[i])
+			jsonw_key_u64(w, str_of(text, fmt_u64(text, (uint64_t)hist_bucket_low(i))), h->count[i]);
+	jsonw_object_end(w);
+}
+
+void hystream_command(struct buf *b, const struct command_snapshot *snap, const struct cmd_settings *cs, msec wall)
+{
+	const struct stats_reading *r = &snap->stats;
+	struct jsonw w;
+
+	jsonw_init(&w, b);
+	jsonw_object(&w);
+	jsonw_key_str(&w, STR("type"), STR("HystrixCommand"));
+	jsonw_key_str(&w, STR("name"), snap->key);
+	jsonw_key_str(&w, STR("group"), snap->group);
+	jsonw_key_i64(&w, STR("currentTime"), wall);
+	jsonw_key_bool(&w, STR("isCircuitBreakerOpen"), snap->is_open);
+	put_num(&w, STR("errorPercentage"), r->health.error_pct);
+	put_num(&w, STR("errorCount"), r->health.errors);
+	put_num(&w, STR("requestCount"), r->health.total);
+	put_counts(&w, r);
+	put_num(&w, STR("currentConcurrentExecutionCount"), snap->active);
+	put_num(&w, STR("rollingMaxConcurrentExecutionCount"), r->max_active);
+	put_latency(&w, STR("latencyExecute_mean"), STR("latencyExecute"), &r->execute);
+	put_latency(&w, STR("latencyTotal_mean"), STR("latencyTotal"), &r->total);
+	put_settings(&w, cs);
+	put_num(&w, STR("reportingHosts"), 1);
+	jsonw_key_str(&w, STR("threadPool"), cs->pool_key.len ? cs->pool_key : snap->group);
+	put_vine(&w, snap);
+	jsonw_object_end(&w);
+}
+
+void hystream_pool(struct buf *b, const struct pool_snapshot *p, const struct pool_settings *ps, msec wall)
+{
+	struct jsonw w;
+
+	jsonw_init(&w, b);
+	jsonw_object(&w);
+	jsonw_key_str(&w, STR("type"), STR("HystrixThreadPool"));
+	jsonw_key_str(&w, STR("name"), p->key);
+	jsonw_key_i64(&w, STR("currentTime"), wall);
+	put_num(&w, STR("currentActiveCount"), p->active);
+	put_num(&w, STR("currentCompletedTaskCount"), p->completed);
+	put_num(&w, STR("currentCorePoolSize"), p->core);
+	put_num(&w, STR("currentLargestPoolSize"), p->largest);
+	put_num(&w, STR("currentMaximumPoolSize"), p->maximum);
+	put_num(&w, STR("currentPoolSize"), p->pool_size);
+	put_num(&w, STR("currentQueueSize"), p->queued);
+	put_num(&w, STR("currentTaskCount"), p->submitted);
+	put_num(&w, STR("rollingCountThreadsExecuted"), p->rolling_executed);
+	put_num(&w, STR("rollingMaxActiveThreads"), p->max_active);
+	put_num(&w, STR("rollingCountCommandRejections"), p->rolling_rejected);
+	put_num(&w, STR("propertyValue_queueSizeRejectionThreshold"), ps->queue_rejection);
+	jsonw_key_i64(&w, STR("propertyValue_metricsRollingStatisticalWindowInMilliseconds"), ps->window_ms);
+	put_num(&w, STR("reportingHosts"), 1);
+	jsonw_object_end(&w);
+}
+
+void hystream_frame_command(struct buf *b, const struct command_snapshot *snap, const struct cmd_settings *cs,
+			    msec wall)
+{
+	buf_adds(b, STR("data: "));
+	hystream_command(b, snap, cs, wall);
+	buf_adds(b, STR("\n\n"));
+}
+
+void hystream_frame_pool(struct buf *b, const struct pool_snapshot *snap, const struct pool_settings *ps, msec wall)
+{
+	buf_adds(b, STR("data: "));
+	hystream_pool(b, snap, ps, wall);
+	buf_adds(b, STR("\n\n"));
+}
