@@ -55,6 +55,9 @@ static bool binds(const struct prop_desc *d, struct str name, struct str *key)
 
 	if (got.ptr[0] == '[' && prefix.len == 0)
 		return false;
+	/* zuul.routes.a.pth is a mistyped zuul.routes.a.path, not the route "a.pth". */
+	if (suffix.len == 0 && got.ptr[0] != '[' && str_eq(prefix, STR("zuul.routes.")) && str_chr(got, '.') >= 0)
+		return false;
 	*key = unbracket(got);
 	return key->len > 0;
 }
@@ -104,7 +107,11 @@ const struct prop_desc *prop_desc_find(struct str name, struct str *key, int *in
 bool prop_is_owned(struct str name)
 {
 	static const struct str owned[] = {
-		STR_INIT("zuul."), STR_INIT("hystrix."), STR_INIT("eureka."), STR_INIT("ribbon."), STR_INIT("vine."),
+		STR_INIT("zuul."),   STR_INIT("hystrix."), STR_INIT("eureka."),
+		STR_INIT("ribbon."), STR_INIT("vine."),	   STR_INIT("feign."),
+	};
+	static const struct str foreign[] = { /* Boot's own, of which the catalogue knows a part */
+		STR_INIT("spring."), STR_INIT("management."), STR_INIT("logging."), STR_INIT("server."),
 	};
 	struct str rest = name, seg;
 	bool first = true;
@@ -113,12 +120,38 @@ bool prop_is_owned(struct str name)
 		if (relax_prefix(name, owned[i]) != SIZE_MAX)
 			return true;
 	}
+	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+		if (relax_prefix(name, foreign[i]) != SIZE_MAX)
+			return false;
+	}
 	while (str_cut(&rest, '.', &seg)) {
 		if (!first && str_eq(seg, STR("ribbon")) && rest.len != SIZE_MAX)
 			return true; /* "<client>.ribbon.X" */
 		first = false;
 	}
 	return false;
+}
+
+/* The pattern with {key} filled from name: as many of its segments as leave what the pattern's end needs, at least one.
+ * Empty if name does not start as the pattern does. */
+static struct str filled(struct arena *a, struct str pat, struct str name)
+{
+	ptrdiff_t open = str_chr(pat, '{');
+	struct str prefix = str_slice(pat, 0, (size_t)open);
+	struct str suffix = str_slice(pat, (size_t)str_chr(pat, '}') + 1, pat.len);
+	size_t from = relax_prefix(name, prefix), to = name.len, dots = 0;
+	ptrdiff_t first;
+
+	if (from == SIZE_MAX || from >= name.len)
+		return STR_EMPTY;
+	for (size_t i = 0; i < suffix.len; i++)
+		dots += suffix.ptr[i] == '.';
+	while (dots > 0 && to > from)
+		dots -= name.ptr[--to] == '.';
+	first = str_chr(str_slice(name, from, name.len), '.');
+	if (to <= from)
+		to = first < 0 ? name.len : from + (size_t)first;
+	return str_printf_in(a, "%.*s%.*s%.*s", STRF(prefix), STRF(str_slice(name, from, to)), STRF(suffix));
 }
 
 struct str prop_nearest(struct arena *a, struct str name)
@@ -129,19 +162,10 @@ struct str prop_nearest(struct arena *a, struct str name)
 
 	for (size_t i = 0; i < prop_catalogue_len; i++) {
 		struct str pat = str_from(prop_catalogue[i].name);
-		ptrdiff_t open = str_chr(pat, '{');
-		struct str shown = pat;
+		struct str shown = strchr(prop_catalogue[i].name, '{') ? filled(a, pat, name) : pat;
 
-		if (open >= 0) { /* as the user wrote the key: as many segments as make the name fit */
-			size_t from = relax_prefix(name, str_slice(pat, 0, (size_t)open));
-			struct str tail = from == SIZE_MAX ? STR_EMPTY : str_slice(name, from, name.len);
-			ptrdiff_t dot = str_chr(tail, '.');
-
-			if (dot <= 0)
-				continue;
-			shown = str_printf_in(a, "%.*s%.*s%.*s", (int)open, pat.ptr, (int)dot, tail.ptr,
-					      STRF(str_slice(pat, (size_t)str_chr(pat, '}') + 1, pat.len)));
-		}
+		if (shown.len == 0)
+			continue;
 
 		unsigned d = str_distance(low, relax_uniform(a, shown), best);
 

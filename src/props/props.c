@@ -15,8 +15,10 @@ struct props {
 	size_t n, cap;
 	struct map by_name;    /* stored name -> index + 1 of the strongest */
 	struct map by_uniform; /* uniform form of foreign names */
+	struct map list_from;  /* stored name of a list, without index -> the source's name that gives it */
 	struct prop_finding *finding;
 	size_t n_findings, cap_findings;
+	size_t n_unsaid; /* faults beyond FINDINGS_MAX */
 	bool has_errors;
 	struct str *profile;
 	size_t n_profiles;
@@ -34,6 +36,7 @@ void props_unref(struct props *p)
 		return;
 	map_fini(&p->by_name);
 	map_fini(&p->by_uniform);
+	map_fini(&p->list_from);
 	free(p->value);
 	free(p->finding);
 	arena_fini(&p->arena);
@@ -42,8 +45,16 @@ void props_unref(struct props *p)
 
 /* --- building --- */
 
+#define FINDINGS_MAX 100 /* more help nobody, and each unknown key costs a search for the nearest name */
+
 void props_add_finding(struct props *p, enum finding_kind kind, struct str text)
 {
+	if (p->n_findings >= FINDINGS_MAX && p->n_unsaid++ > 0) {
+		p->has_errors = p->has_errors || kind == FINDING_ERROR;
+		return;
+	}
+	if (p->n_unsaid == 1)
+		text = STR("and further faults that are not shown");
 	if (p->n_findings == p->cap_findings) {
 		p->cap_findings = MAX(p->cap_findings * 2, (size_t)8);
 		p->finding = xrealloc(p->finding, p->cap_findings * sizeof(*p->finding));
@@ -69,10 +80,37 @@ static void find_fault(struct props *p, const struct prop_value *v, struct str s
 			  str_printf_in(&p->arena, "%.*s: %.*s = %.*s: %.*s", STRF(place), STRF(shown), STRF(value), STRF(what)));
 }
 
+/* A list is one value: the strongest source that has any of it gives all of it. */
+static bool list_is_taken(struct props *p, const struct prop_value *v)
+{
+	struct str base, *from;
+
+	if (!v->desc || v->desc->type != PROP_LIST)
+		return false;
+	base = prop_canonical(&p->arena, v->desc, v->key);
+	from = map_get(&p->list_from, base);
+	if (from)
+		return !str_eq(*from, v->origin.source);
+	from = arena_alloc(&p->arena, sizeof(*from));
+	*from = v->origin.source;
+	map_put(&p->list_from, base, from);
+	return false;
+}
+
 static void add_value(struct props *p, struct prop_value v)
 {
-	if (map_get(&p->by_name, v.name))
-		return; /* a stronger source, or an earlier document, has it */
+	uintptr_t at = (uintptr_t)map_get(&p->by_name, v.name);
+
+	if (at) {
+		struct prop_value *old = &p->value[at - 1];
+
+		/* Within one document the later line holds; else the stronger source, which came first. */
+		if (v.origin.line && old->origin.source.ptr == v.origin.source.ptr)
+			*old = v;
+		return;
+	}
+	if (list_is_taken(p, &v))
+		return;
 	if (p->n == p->cap) {
 		p->cap = MAX(p->cap * 2, (size_t)64);
 		p->value = xrealloc(p->value, p->cap * sizeof(*p->value));
@@ -85,7 +123,7 @@ static void add_value(struct props *p, struct prop_value v)
 
 static void add_unknown(struct props *p, const struct prop_value *v)
 {
-	struct str near = prop_nearest(&p->arena, v->name);
+	struct str near = p->n_findings < FINDINGS_MAX ? prop_nearest(&p->arena, v->name) : STR_EMPTY;
 
 	find_fault(p, v, v->name,
 		   near.len ? str_printf_in(&p->arena, "unknown; did you mean %.*s?", STRF(near)) : STR("unknown"));
@@ -113,60 +151,34 @@ static void add_entry(struct props *p, const struct prop_source *s, const struct
 	add_value(p, v);
 }
 
-/* An environment variable is taken if it names a row, or is a placeholder's business later. */
-static void add_env(struct props *p, const struct prop_source *s, const struct prop_entry *e)
+/* NAME_0_ and NAME_0: the index of a list's member; -1 and the name as it is otherwise. */
+static struct str cut_env_index(struct str name, int *index)
+{
+	struct str bare = name, digits;
+	ptrdiff_t bar;
+	uint64_t v;
+
+	*index = -1;
+	if (str_has_suffix(bare, STR("_")))
+		bare.len--;
+	bar = str_rchr(bare, '_');
+	digits = bar < 0 ? STR_EMPTY : str_slice(bare, (size_t)bar + 1, bare.len);
+	if (bar <= 0 || digits.len > 4 || !str_to_u64(digits, &v))
+		return name;
+	*index = (int)v;
+	return str_slice(bare, 0, (size_t)bar);
+}
+
+/* The row without {key} that the variable names. */
+static const struct prop_desc *env_plain_row(struct str env, bool list)
 {
 	for (size_t i = 0; i < prop_catalogue_len; i++) {
 		const struct prop_desc *d = &prop_catalogue[i];
 
-		if (str_chr(str_from(d->name), '{') >= 0 || !relax_env_eq(e->name, str_from(d->name)))
-			continue;
-
-		struct prop_value v = {
-			.name = str_from(d->name),
-			.value = str_dup_in(&p->arena, e->value),
-			.origin = { str_printf_in(&p->arena, "%.*s %.*s", STRF(s->name), STRF(e->name)), 0, 0 },
-			.desc = d,
-		};
-
-		add_value(p, v);
-		return;
+		if ((!list || d->type == PROP_LIST) && !strchr(d->name, '{') && relax_env_eq(env, str_from(d->name)))
+			return d;
 	}
-
-	/* PRODUCT_RIBBON_LISTOFSERVERS, EUREKA_CLIENT_SERVICEURL_DEFAULTZONE: a pattern, the key in lower case, unless a
-	 * file has it in another form */
-	for (size_t i = 0; i < prop_catalogue_len; i++) {
-		const struct prop_desc *d = &prop_catalogue[i];
-		struct str name = str_from(d->name);
-		ptrdiff_t open = str_chr(name, '{');
-		struct str words = STR_EMPTY, key;
-		int index;
-
-		if (open < 0)
-			continue;
-
-		char *dotted = arena_alloc(&p->arena, e->name.len + 1);
-
-		for (size_t k = 0; k < e->name.len; k++)
-			dotted[k] = e->name.ptr[k] == '_' ? '.' : ascii_lower(e->name.ptr[k]);
-		words = str_of(dotted, e->name.len);
-		if (prop_desc_find(words, &key, &index) != d)
-			continue;
-		for (size_t k = 0; k < p->n; k++) {
-			if (p->value[k].desc == d && str_eq_nocase(p->value[k].key, key))
-				key = p->value[k].key;
-		}
-		if (str_has_suffix(str_from(d->name), STR("service-url.{zone}")) && str_eq(key, STR("defaultzone")))
-			key = STR("defaultZone");
-		add_value(p, (struct prop_value){
-				     .name = prop_canonical(&p->arena, d, key),
-				     .value = str_dup_in(&p->arena, e->value),
-				     .origin = { str_printf_in(&p->arena, "%.*s %.*s", STRF(s->name), STRF(e->name)), 0, 0 },
-				     .desc = d,
-				     .key = key,
-			     });
-		return;
-	}
+	return NULL;
 }
 
 struct lookup {
@@ -174,6 +186,59 @@ struct lookup {
 	const struct prop_source *sources;
 	size_t n;
 };
+
+/* The key as a file or the command line writes it, which the variable's capitals cannot tell. */
+static struct str env_key(const struct lookup *l, const struct prop_desc *d, struct str key)
+{
+	struct str fixed = str_slice(str_from(d->name), 0, (size_t)(strchr(d->name, '{') - d->name)), found;
+	int index;
+
+	for (size_t i = 0; i < l->n; i++) {
+		for (size_t k = 0; !l->sources[i].env && k < l->sources[i].n; k++) {
+			const struct prop_desc *other = prop_desc_find(l->sources[i].entry[k].name, &found, &index);
+
+			if (other && found.len && str_has_prefix(str_from(other->name), fixed) && relax_env_eq(found, key))
+				return str_dup_in(&l->p->arena, found);
+		}
+	}
+	return str_eq(key, STR("defaultzone")) ? STR("defaultZone") : key;
+}
+
+/* An environment variable is taken if it names a row: ZUUL_PREFIX, ZUUL_IGNOREDSERVICES_0_, and for a pattern
+ * PRODUCT_RIBBON_LISTOFSERVERS, with the key in lower case unless a file has it in another form. */
+static void add_env(const struct lookup *l, const struct prop_source *s, const struct prop_entry *e)
+{
+	struct props *p = l->p;
+	struct prop_value v = { .value = str_dup_in(&p->arena, e->value) };
+	int index = -1, ignored;
+	char *dotted;
+
+	v.desc = env_plain_row(e->name, false);
+	if (!v.desc)
+		v.desc = env_plain_row(cut_env_index(e->name, &index), true);
+	if (!v.desc) {
+		struct str bare = cut_env_index(e->name, &index);
+
+		dotted = arena_alloc(&p->arena, e->name.len + 1);
+		for (size_t k = 0; k < e->name.len; k++)
+			dotted[k] = e->name.ptr[k] == '_' ? '.' : ascii_lower(e->name.ptr[k]);
+		v.desc = index >= 0 ? prop_desc_find(str_of(dotted, bare.len), &v.key, &ignored) : NULL;
+		if (!v.desc || v.desc->type != PROP_LIST) {
+			index = -1;
+			v.desc = prop_desc_find(str_of(dotted, e->name.len), &v.key, &ignored);
+		}
+		if (!v.desc || v.key.len == 0)
+			return;
+		v.key = env_key(l, v.desc, v.key);
+	}
+	v.name = prop_canonical(&p->arena, v.desc, v.key);
+	v.origin.source = str_printf_in(&p->arena, "%.*s %.*s", STRF(s->name), STRF(e->name));
+	if (index >= 0) { /* members of one list come from one source, though each has its own variable */
+		v.name = str_printf_in(&p->arena, "%.*s[%d]", STRF(v.name), index);
+		v.origin.source = s->name;
+	}
+	add_value(p, v);
+}
 
 static bool lookup_name(void *ctx, struct str name, struct str *ret)
 {
@@ -235,6 +300,7 @@ struct props *props_build(const struct prop_source *sources, size_t n, const str
 	arena_init(&p->arena, 16 * 1024);
 	map_init(&p->by_name, 1);
 	map_init(&p->by_uniform, 1);
+	map_init(&p->list_from, 1);
 	p->profile = arena_alloc(&p->arena, MAX(n_profiles, (size_t)1) * sizeof(*p->profile));
 	for (size_t i = 0; i < n_profiles; i++)
 		p->profile[p->n_profiles++] = str_dup_in(&p->arena, profiles[i]);
@@ -244,7 +310,7 @@ struct props *props_build(const struct prop_source *sources, size_t n, const str
 		s.name = str_dup_in(&p->arena, s.name);
 		for (size_t k = 0; k < s.n; k++) {
 			if (s.env)
-				add_env(p, &s, &s.entry[k]);
+				add_env(&l, &s, &s.entry[k]);
 			else
 				add_entry(p, &s, &s.entry[k]);
 		}
