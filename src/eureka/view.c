@@ -4,7 +4,8 @@
 struct cached {
 	struct instance *inst;
 	struct str key;
-	bool seen; /* by the full answer that is being applied */
+	usec held_until; /* 0: the registry knows it */
+	bool seen;       /* by the full answer that is being applied */
 	char bytes[];
 };
 
@@ -60,6 +61,15 @@ static struct str key_of(const struct instance *in, struct buf *b)
 	return buf_str(b);
 }
 
+static void uncount(struct eureka_cache *c, struct cached *x)
+{
+	if (x->held_until)
+		c->held--;
+	else
+		c->counts.n[x->inst->status]--;
+	x->held_until = 0;
+}
+
 static bool cache_put(struct eureka_cache *c, const struct instance *in, struct str key)
 {
 	struct cached *x = map_get(&c->inst, key);
@@ -67,7 +77,7 @@ static bool cache_put(struct eureka_cache *c, const struct instance *in, struct 
 	if (x) {
 		bool changed = differs(x->inst, in);
 
-		c->counts.n[x->inst->status]--;
+		uncount(c, x);
 		c->counts.n[in->status]++;
 		instance_unref(x->inst);
 		x->inst = instance_ref(in);
@@ -90,12 +100,12 @@ static bool cache_del(struct eureka_cache *c, struct str key)
 
 	if (!x)
 		return false;
-	c->counts.n[x->inst->status]--;
+	uncount(c, x);
 	cached_free(x);
 	return true;
 }
 
-bool eureka_cache_full(struct eureka_cache *c, const struct apps_doc *doc)
+bool eureka_cache_full(struct eureka_cache *c, const struct apps_doc *doc, bool hold, usec now)
 {
 	_cleanup_(buf_finip) struct buf b = BUF_INIT(INST_BODY_MAX);
 	bool changed = false;
@@ -107,7 +117,28 @@ bool eureka_cache_full(struct eureka_cache *c, const struct apps_doc *doc)
 		changed |= cache_put(c, doc->inst[i], key_of(doc->inst[i], &b));
 	pos = 0;
 	for (struct cached *x; (x = map_next(&c->inst, &pos));) {
-		if (!x->seen)
+		if (x->seen || x->held_until)
+			continue;
+		if (!hold) {
+			changed |= cache_del(c, x->key);
+			continue;
+		}
+		uncount(c, x);
+		x->held_until = now + (usec)x->inst->lease.duration_s * USEC_PER_SEC;
+		c->held++;
+	}
+	return changed;
+}
+
+bool eureka_cache_expire(struct eureka_cache *c, usec now)
+{
+	bool changed = false;
+	size_t pos = 0;
+
+	if (!c->held)
+		return false;
+	for (struct cached *x; (x = map_next(&c->inst, &pos));) {
+		if (x->held_until && x->held_until <= now)
 			changed |= cache_del(c, x->key);
 	}
 	return changed;

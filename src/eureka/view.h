@@ -1,5 +1,8 @@
 /* view.h - what a client knows of the registry: the full set that deltas are applied to, and the picture that users read.
  *
+ * A registry that was restarted knows nobody at first. What it does not know yet is therefore held: each instance keeps its
+ * place for as long as its own lease, in which it must have registered again if it lives.
+ *
  * A cache belongs to the client's loop. A view is immutable and counted: any thread that holds a reference may read it; its
  * instances live as long as it does, or longer if they are referenced themselves. Pure: no I/O, no clock. */
 #pragma once
@@ -32,14 +35,17 @@ const struct view_group *eureka_view_service(const struct eureka_view *v, struct
 
 struct eureka_cache {
 	struct map inst; /* of struct cached, by "APP/id" */
-	struct status_counts counts;
+	struct status_counts counts; /* without those that are held */
+	uint32_t held;
 	uint64_t seed, version;
 };
 
 void eureka_cache_init(struct eureka_cache *c, uint64_t seed);
 void eureka_cache_fini(struct eureka_cache *c);
-/* Replaces everything by a full answer: true if anything that a user can see is different. */
-bool eureka_cache_full(struct eureka_cache *c, const struct apps_doc *doc);
+/* Replaces everything by a full answer: true if anything that a user can see is different. hold: what the answer lacks is
+ * held, see above, as is what was held before; else it goes. */
+bool eureka_cache_full(struct eureka_cache *c, const struct apps_doc *doc, bool hold, usec now);
+bool eureka_cache_expire(struct eureka_cache *c, usec now); /* drops what has been held for long enough: true if any */
 /* Adds, replaces and removes: true if anything is different. */
 bool eureka_cache_delta(struct eureka_cache *c, const struct apps_doc *doc);
 /* Does the whole cache have the hash that the answer carried? (An answer without one is believed.) */
