@@ -1,0 +1,473 @@
+/* picture.c - persistent structure by counted levels. See picture.h. */
+#include "registry/picture.h"
+
+/* --- counting --- */
+
+static void ref(_Atomic uint32_t *refs)
+{
+	atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
+}
+
+static bool unref(_Atomic uint32_t *refs)
+{
+	uint32_t before = atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel);
+
+	assert(before > 0);
+	return before == 1;
+}
+
+struct lease *lease_new(const struct instance *inst, enum inst_status reported, usec now)
+{
+	struct lease *l = xzalloc(sizeof(*l));
+
+	atomic_init(&l->refs, 1);
+	l->reported = (uint8_t)reported;
+	l->interval = (usec)inst->lease.renewal_s * USEC_PER_SEC;
+	l->duration = (usec)inst->lease.duration_s * USEC_PER_SEC;
+	l->since = now;
+	atomic_init(&l->renewed, now);
+	atomic_init(&l->beaten, false);
+	return l;
+}
+
+struct lease *lease_ref(struct lease *l)
+{
+	ref(&l->refs);
+	return l;
+}
+
+void lease_unref(struct lease *l)
+{
+	if (l && unref(&l->refs))
+		free(l);
+}
+
+struct entry *entry_new(struct instance *inst, struct lease *lease)
+{
+	struct entry *e = xzalloc(sizeof(*e));
+
+	atomic_init(&e->refs, 1);
+	e->inst = inst;
+	e->lease = lease;
+	return e;
+}
+
+struct entry *entry_ref(struct entry *e)
+{
+	ref(&e->refs);
+	return e;
+}
+
+void entry_unref(struct entry *e)
+{
+	if (!e || !unref(&e->refs))
+		return;
+	instance_unref(e->inst);
+	lease_unref(e->lease);
+	free(e);
+}
+
+static void blobs_free(_Atomic(struct blob *) *blobs)
+{
+	for (unsigned i = 0; i < BODY_FORMATS; i++)
+		free(atomic_load_explicit(&blobs[i], memory_order_acquire));
+}
+
+static void app_unref(struct app *a)
+{
+	if (!a || !unref(&a->refs))
+		return;
+	for (uint32_t i = 0; i < a->n; i++)
+		entry_unref(a->entry[i]);
+	blobs_free(a->text);
+	blobs_free(a->packed);
+	free(a);
+}
+
+static void shard_unref(struct shard *s)
+{
+	if (!s || !unref(&s->refs))
+		return;
+	for (uint32_t i = 0; i < s->n; i++)
+		app_unref(s->app[i]);
+	free(s);
+}
+
+/* A loop, not a recursion: a day of changes may hang on one chunk. */
+static void chunk_unref(struct delta_chunk *c)
+{
+	while (c && unref(&c->refs)) {
+		struct delta_chunk *next = c->next;
+
+		for (uint32_t i = 0; i < c->filled; i++)
+			entry_unref(c->item[i].entry);
+		free(c);
+		c = next;
+	}
+}
+
+static struct delta_chunk *chunk_new(void)
+{
+	struct delta_chunk *c = xzalloc(sizeof(*c));
+
+	atomic_init(&c->refs, 1);
+	return c;
+}
+
+struct picture *picture_new(uint64_t seed)
+{
+	struct picture *p = xzalloc(sizeof(*p));
+
+	atomic_init(&p->refs, 1);
+	p->version = 1;
+	p->delta_version = 1;
+	p->seed = seed;
+	p->delta_head = chunk_new();
+	return p;
+}
+
+struct picture *picture_ref(struct picture *p)
+{
+	ref(&p->refs);
+	return p;
+}
+
+void picture_unref(struct picture *p)
+{
+	if (!p || !unref(&p->refs))
+		return;
+	for (unsigned i = 0; i < PICTURE_SHARDS; i++)
+		shard_unref(p->shard[i]);
+	chunk_unref(p->delta_head);
+	blobs_free(p->full);
+	blobs_free(p->delta);
+	free(p);
+}
+
+/* --- finding --- */
+
+static unsigned shard_of(const struct picture *p, struct str app)
+{
+	return (unsigned)(str_hash(app, p->seed) % PICTURE_SHARDS);
+}
+
+/* Where name is or would be. */
+static uint32_t shard_place(const struct shard *s, struct str name, bool *found)
+{
+	uint32_t lo = 0, hi = s ? s->n : 0;
+
+	*found = false;
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+		int d = str_cmp(s->app[mid]->name, name);
+
+		if (d == 0) {
+			*found = true;
+			return mid;
+		}
+		if (d < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static uint32_t app_place(const struct app *a, struct str id, bool *found)
+{
+	uint32_t lo = 0, hi = a ? a->n : 0;
+
+	*found = false;
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+		int d = str_cmp(a->entry[mid]->inst->id, id);
+
+		if (d == 0) {
+			*found = true;
+			return mid;
+		}
+		if (d < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct app *picture_app(const struct picture *p, struct str app)
+{
+	const struct shard *s = p->shard[shard_of(p, app)];
+	bool found;
+	uint32_t at = shard_place(s, app, &found);
+
+	return found ? s->app[at] : NULL;
+}
+
+struct entry *app_find(const struct app *a, struct str id)
+{
+	bool found;
+	uint32_t at = app_place(a, id, &found);
+
+	return found ? a->entry[at] : NULL;
+}
+
+struct entry *picture_find(const struct picture *p, struct str app, struct str id)
+{
+	struct app *a = picture_app(p, app);
+
+	return a ? app_find(a, id) : NULL;
+}
+
+struct entry *picture_find_id(const struct picture *p, struct str id)
+{
+	for (unsigned i = 0; i < PICTURE_SHARDS; i++) {
+		const struct shard *s = p->shard[i];
+
+		for (uint32_t k = 0; s && k < s->n; k++) {
+			struct entry *e = app_find(s->app[k], id);
+
+			if (e)
+				return e;
+		}
+	}
+	return NULL;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct app *const *x = a, *const *y = b;
+
+	return str_cmp((*x)->name, (*y)->name);
+}
+
+struct app **picture_apps(const struct picture *p, struct arena *arena)
+{
+	struct app **all = arena_alloc(arena, (p->n_apps + 1) * sizeof(struct app *));
+	uint32_t n = 0;
+
+	for (unsigned i = 0; i < PICTURE_SHARDS; i++) {
+		const struct shard *s = p->shard[i];
+
+		for (uint32_t k = 0; s && k < s->n; k++)
+			all[n++] = s->app[k];
+	}
+	assert(n == p->n_apps);
+	if (n)
+		qsort(all, n, sizeof(*all), by_name);
+	return all;
+}
+
+struct entry *picture_next(struct picture_walk *w)
+{
+	for (; w->shard < PICTURE_SHARDS; w->shard++, w->app = 0) {
+		const struct shard *s = w->p->shard[w->shard];
+
+		for (; s && w->app < s->n; w->app++, w->entry = 0) {
+			if (w->entry < s->app[w->app]->n)
+				return s->app[w->app]->entry[w->entry++];
+		}
+	}
+	return NULL;
+}
+
+struct delta_walk picture_delta(const struct picture *p)
+{
+	return (struct delta_walk){ p->delta_head, p->delta_from, p->delta_n };
+}
+
+const struct delta_item *delta_next(struct delta_walk *w)
+{
+	if (!w->left)
+		return NULL;
+	if (w->at == DELTA_CHUNK) {
+		w->chunk = w->chunk->next;
+		w->at = 0;
+	}
+	w->left--;
+	return &w->chunk->item[w->at++];
+}
+
+/* --- building --- */
+
+static struct app *app_alloc(struct str name, uint32_t n)
+{
+	struct app *a = xzalloc(sizeof(*a) + n * sizeof(struct entry *) + name.len);
+	char *bytes = (char *)(a->entry + n);
+
+	atomic_init(&a->refs, 1);
+	a->n = n;
+	memcpy(bytes, name.ptr, name.len);
+	a->name = str_of(bytes, name.len);
+	return a;
+}
+
+/* A copy of old (may be NULL) where `drop` entries at `at` are replaced by `e` (NULL: by nothing). */
+static struct app *app_edit(const struct app *old, struct str name, uint32_t at, unsigned drop, struct entry *e)
+{
+	uint32_t was = old ? old->n : 0, n = was - drop + (e ? 1 : 0), k = 0;
+	struct app *a = app_alloc(name, n);
+
+	for (uint32_t i = 0; i < at; i++)
+		a->entry[k++] = entry_ref(old->entry[i]);
+	if (e)
+		a->entry[k++] = entry_ref(e);
+	for (uint32_t i = at + drop; i < was; i++)
+		a->entry[k++] = entry_ref(old->entry[i]);
+	assert(k == n);
+	if (old)
+		a->counts = old->counts;
+	if (drop)
+		a->counts.n[old->entry[at]->inst->status]--;
+	if (e)
+		a->counts.n[e->inst->status]++;
+	return a;
+}
+
+/* The same for a shard; takes a (NULL: nothing). NULL if the result would be empty. */
+static struct shard *shard_edit(const struct shard *old, uint32_t at, unsigned drop, struct app *a)
+{
+	uint32_t was = old ? old->n : 0, n = was - drop + (a ? 1 : 0), k = 0;
+
+	if (n == 0)
+		return NULL;
+
+	struct shard *s = xzalloc(sizeof(*s) + n * sizeof(struct app *));
+
+	atomic_init(&s->refs, 1);
+	s->n = n;
+	for (uint32_t i = 0; i < at; i++) {
+		s->app[k++] = old->app[i];
+		ref(&old->app[i]->refs);
+	}
+	if (a)
+		s->app[k++] = a;
+	for (uint32_t i = at + drop; i < was; i++) {
+		s->app[k++] = old->app[i];
+		ref(&old->app[i]->refs);
+	}
+	assert(k == n);
+	return s;
+}
+
+/* A copy of p with another shard at i, which it takes. */
+static struct picture *picture_edit(const struct picture *p, unsigned i, struct shard *s)
+{
+	struct picture *q = xzalloc(sizeof(*q));
+
+	atomic_init(&q->refs, 1);
+	q->version = p->version + 1;
+	q->seed = p->seed;
+	q->n_apps = p->n_apps;
+	q->n_instances = p->n_instances;
+	q->counts = p->counts;
+	q->delta_head = p->delta_head;
+	ref(&q->delta_head->refs);
+	q->delta_from = p->delta_from;
+	q->delta_n = p->delta_n;
+	q->delta_version = p->delta_version;
+	for (unsigned k = 0; k < PICTURE_SHARDS; k++) {
+		q->shard[k] = p->shard[k];
+		if (k != i && q->shard[k])
+			ref(&q->shard[k]->refs);
+	}
+	q->shard[i] = s;
+	return q;
+}
+
+struct picture *picture_with(const struct picture *p, struct entry *e)
+{
+	struct str name = e->inst->app;
+	unsigned si = shard_of(p, name);
+	const struct shard *s = p->shard[si];
+	bool app_found, found;
+	uint32_t sat = shard_place(s, name, &app_found);
+	const struct app *old = app_found ? s->app[sat] : NULL;
+	uint32_t at = app_place(old, e->inst->id, &found);
+	struct app *a = app_edit(old, name, at, found, e);
+	struct picture *q = picture_edit(p, si, shard_edit(s, sat, app_found, a));
+
+	if (found)
+		q->counts.n[old->entry[at]->inst->status]--;
+	q->counts.n[e->inst->status]++;
+	q->n_apps += !app_found;
+	q->n_instances += !found;
+	return q;
+}
+
+struct picture *picture_without(const struct picture *p, struct str name, struct str id)
+{
+	unsigned si = shard_of(p, name);
+	const struct shard *s = p->shard[si];
+	bool app_found, found;
+	uint32_t sat = shard_place(s, name, &app_found);
+
+	assert(app_found);
+
+	const struct app *old = s->app[sat];
+	uint32_t at = app_place(old, id, &found);
+
+	assert(found);
+
+	struct app *a = old->n > 1 ? app_edit(old, name, at, 1, NULL) : NULL;
+	struct picture *q = picture_edit(p, si, shard_edit(s, sat, 1, a));
+
+	q->counts.n[old->entry[at]->inst->status]--;
+	q->n_apps -= !a;
+	q->n_instances--;
+	return q;
+}
+
+struct picture *picture_copy(const struct picture *p)
+{
+	struct shard *s = p->shard[0];
+
+	if (s)
+		ref(&s->refs);
+	return picture_edit(p, 0, s);
+}
+
+void delta_append(struct picture *p, struct delta_chunk **tail, struct entry *e, usec now)
+{
+	struct delta_chunk *t = *tail;
+
+	if (t->filled == DELTA_CHUNK) {
+		t->next = chunk_new(); /* its one reference is the link's */
+		t = *tail = t->next;
+	}
+	t->item[t->filled++] = (struct delta_item){ entry_ref(e), now };
+	p->delta_n++;
+	p->delta_version++;
+}
+
+static bool first_is_stale(const struct picture *p, usec horizon, uint32_t max)
+{
+	if (p->delta_n == 0)
+		return false;
+	if (p->delta_n > max)
+		return true;
+
+	struct delta_walk w = picture_delta(p);
+
+	return delta_next(&w)->at < horizon;
+}
+
+bool delta_trim(struct picture *p, usec horizon, uint32_t max)
+{
+	bool any = false;
+
+	for (; first_is_stale(p, horizon, max); any = true) {
+		if (p->delta_from == DELTA_CHUNK) {
+			struct delta_chunk *next = p->delta_head->next;
+
+			ref(&next->refs);
+			chunk_unref(p->delta_head);
+			p->delta_head = next;
+			p->delta_from = 0;
+		}
+		p->delta_from++;
+		p->delta_n--;
+	}
+	if (any)
+		p->delta_version++;
+	return any;
+}

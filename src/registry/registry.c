@@ -1,0 +1,364 @@
+/* registry.c - see registry.h.
+ *
+ * Invariants   `current` and the report are written under the lock; `version` is that of `current` and is stored after it,
+ *              so a reader that finds its own version equal has the newest picture, or one as old as its request.
+ *              Replies leave after the picture that contains their change was published. */
+#include "registry/registry.h"
+
+#include <stdio.h>
+
+#define TICK_MAX USEC_PER_SEC
+
+struct stripe {
+	_Alignas(64) _Atomic uint64_t n;
+};
+
+struct registry {
+	/* the writer's */
+	struct loop *loop;
+	struct mailbox *inbox;
+	struct registry_config cfg;
+	struct leases leases;
+	struct preserve preserve;
+	struct rng rng;
+	struct logger log;
+	struct timer tick;
+	usec last_evict;
+	usec next_sample;
+	uint64_t samples[60]; /* total of renewals, a second apart */
+	unsigned n_samples;   /* ever taken */
+	struct deferred flush;
+	bool flushing;
+	struct op *done_head, **done_tail;
+	/* everybody's */
+	pthread_mutex_t lock; /* leaf: guards current, report, the recent rings */
+	struct picture *current;
+	struct registry_report report;
+	struct recent registered, cancelled;
+	_Atomic uint64_t version;
+	_Atomic bool preserving, doubling, no_delta, ignore_dirty;
+	struct stripe renewals[REGISTRY_STRIPES];
+};
+
+/* --- reading --- */
+
+const struct picture *registry_see(struct registry *r, struct picture **mine)
+{
+	struct picture *old = *mine;
+
+	if (old && old->version == atomic_load_explicit(&r->version, memory_order_acquire))
+		return old;
+	pthread_mutex_lock(&r->lock);
+	*mine = picture_ref(r->current);
+	pthread_mutex_unlock(&r->lock);
+	picture_unref(old);
+	return *mine;
+}
+
+bool registry_hides_expired(const struct registry *r, bool *doubling)
+{
+	*doubling = atomic_load_explicit(&r->doubling, memory_order_relaxed);
+	return !atomic_load_explicit(&r->preserving, memory_order_relaxed);
+}
+
+bool registry_has_delta(const struct registry *r)
+{
+	return !atomic_load_explicit(&r->no_delta, memory_order_relaxed);
+}
+
+bool registry_ignores_dirty(const struct registry *r)
+{
+	return atomic_load_explicit(&r->ignore_dirty, memory_order_relaxed);
+}
+
+void registry_count_renewal(struct registry *r, unsigned stripe)
+{
+	atomic_fetch_add_explicit(&r->renewals[stripe % REGISTRY_STRIPES].n, 1, memory_order_relaxed);
+}
+
+void registry_report(struct registry *r, struct registry_report *ret)
+{
+	pthread_mutex_lock(&r->lock);
+	*ret = r->report;
+	ret->instances = r->current->n_instances;
+	ret->apps = r->current->n_apps;
+	pthread_mutex_unlock(&r->lock);
+}
+
+void registry_recent(struct registry *r, bool cancelled, void (*fn)(const struct recent_item *it, void *ctx), void *ctx)
+{
+	const struct recent *ring = cancelled ? &r->cancelled : &r->registered;
+	const struct recent_item *it;
+
+	pthread_mutex_lock(&r->lock);
+	for (uint32_t i = 0; (it = recent_at(ring, i)); i++)
+		fn(it, ctx);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* --- publishing --- */
+
+static uint64_t renewals_total(struct registry *r)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < REGISTRY_STRIPES; i++)
+		sum += atomic_load_explicit(&r->renewals[i].n, memory_order_relaxed);
+	return sum;
+}
+
+static void fill_report(struct registry *r, struct registry_report *rep)
+{
+	unsigned back = MIN(r->n_samples, 60u);
+
+	rep->preserve = r->preserve.last;
+	rep->renewals = renewals_total(r);
+	/* the slot to be written next holds the oldest sample once the ring is full */
+	rep->renewals_minute = (uint32_t)(rep->renewals - (back < 60 ? 0 : r->samples[r->n_samples % 60]));
+	rep->registered = r->leases.registered;
+	rep->cancelled = r->leases.cancelled;
+	rep->evicted = r->leases.evicted;
+	rep->ghosts_ignored = r->leases.ghosts_ignored;
+	rep->refused = r->leases.refused;
+	rep->judged_at = loop_now(r->loop);
+}
+
+static void publish(struct registry *r)
+{
+	struct picture *old = NULL;
+
+	pthread_mutex_lock(&r->lock);
+	fill_report(r, &r->report);
+	if (r->current != r->leases.p) {
+		old = r->current;
+		r->current = picture_ref(r->leases.p);
+		atomic_store_explicit(&r->version, r->current->version, memory_order_release);
+	}
+	pthread_mutex_unlock(&r->lock);
+	picture_unref(old);
+}
+
+/* --- writes --- */
+
+static void note_recent(struct registry *r, struct recent *ring, struct str app, struct str id)
+{
+	pthread_mutex_lock(&r->lock);
+	recent_add(ring, clock_wall(), app, id);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void judge(struct registry *r, usec now)
+{
+	if (preserve_judge(&r->preserve, r->leases.p, r->cfg.leases.doubling, now)) {
+		const struct preserve_report *rep = &r->preserve.last;
+		char text[PRESERVE_TEXT_MAX];
+
+		preserve_text(rep, text);
+		LOG(&r->log, rep->on ? LOG_WARN : LOG_INFO, text, F_INT("clients", rep->clients),
+		    F_INT("missing", rep->missing), F_INT("expired", rep->expired));
+	}
+	atomic_store_explicit(&r->preserving, r->preserve.last.on, memory_order_relaxed);
+}
+
+static int apply(struct registry *r, struct op *op, usec now)
+{
+	struct leases *l = &r->leases;
+	msec wall = clock_wall();
+
+	switch (op->kind) {
+	case OP_REGISTER:
+		note_recent(r, &r->registered, op->inst->app, op->inst->id);
+		return leases_register(l, op->inst, op->flags, now, wall, &op->err);
+	case OP_CANCEL:
+		note_recent(r, &r->cancelled, op->app, op->id);
+		return leases_cancel(l, op->app, op->id, op->flags, now, wall);
+	case OP_SET_STATUS:
+		return leases_set_status(l, op->app, op->id, op->status, op->dirty, now, wall);
+	case OP_CLEAR_STATUS:
+		return leases_clear_status(l, op->app, op->id, op->status, op->dirty, now, wall);
+	case OP_STORE_OVERRIDE:
+		return leases_store_override(l, op->app, op->id, op->status, now, wall);
+	case OP_METADATA:
+		return leases_merge_metadata(l, op->app, op->id, op->kv, op->n_kv, now, wall, &op->err);
+	case OP_ACCEPT_SIZE:
+		preserve_accept(&r->preserve, now);
+		judge(r, now);
+		return 0;
+	}
+	assert(!"no such op");
+	return VINE_EINVAL;
+}
+
+static void on_reply(struct mail *m)
+{
+	struct op *op = container_of(m, struct op, mail);
+
+	op->done(op);
+}
+
+static void flush(struct deferred *d)
+{
+	struct registry *r = container_of(d, struct registry, flush);
+	struct op *next = r->done_head;
+
+	r->flushing = false;
+	r->done_head = NULL;
+	r->done_tail = &r->done_head;
+	publish(r);
+	while (next) {
+		struct op *op = next;
+
+		next = op->next;
+		if (!mailbox_post(op->reply, &op->mail, on_reply))
+			op_free(op); /* its worker has ended, and so has whoever asked */
+	}
+}
+
+static void on_op(struct mail *m)
+{
+	struct op *op = container_of(m, struct op, mail);
+	struct registry *r = op->reg;
+
+	op->result = apply(r, op, loop_now(r->loop));
+	op->next = NULL;
+	*r->done_tail = op;
+	r->done_tail = &op->next;
+	if (!r->flushing) {
+		r->flushing = true;
+		loop_defer(r->loop, &r->flush, flush);
+	}
+}
+
+bool registry_submit(struct registry *r, struct op *op, struct mailbox *reply, void (*done)(struct op *op))
+{
+	op->reg = r;
+	op->reply = reply;
+	op->done = done;
+	return mailbox_post(r->inbox, &op->mail, on_op);
+}
+
+struct op *op_new(enum op_kind kind, struct str app, struct str id)
+{
+	struct op *op = xzalloc(sizeof(*op));
+
+	op->kind = kind;
+	op->status = INST_UNKNOWN;
+	arena_init(&op->arena, 256);
+	op->app = str_dup_in(&op->arena, app);
+	op->id = str_dup_in(&op->arena, id);
+	return op;
+}
+
+void op_free(struct op *op)
+{
+	if (!op)
+		return;
+	instance_unref(op->inst);
+	arena_fini(&op->arena);
+	free(op);
+}
+
+/* --- time --- */
+
+static void on_evict(const struct entry *e, void *ctx)
+{
+	struct registry *r = ctx;
+	const struct instance *in = e->inst;
+
+	note_recent(r, &r->cancelled, in->app, in->id);
+	LOG(&r->log, LOG_INFO, "evicted: its lease has expired", F_STR("app", in->app), F_STR("id", in->id),
+	    F_INT("leaseSeconds", in->lease.duration_s));
+}
+
+static void evict(struct registry *r, usec now)
+{
+	usec late = now - r->last_evict - r->cfg.evict_interval;
+
+	r->last_evict = now;
+	if (r->preserve.last.on)
+		return;
+
+	struct leases_evict how = {
+		.now = now, .late = MAX(late, (usec)0), .wall = clock_wall(), .rng = &r->rng, .on_evict = on_evict, .ctx = r,
+	};
+
+	leases_evict(&r->leases, &how);
+}
+
+static void on_tick(struct timer *t)
+{
+	struct registry *r = container_of(t, struct registry, tick);
+	usec now = loop_now(r->loop), step = MIN(r->cfg.evict_interval, TICK_MAX);
+
+	judge(r, now);
+	if (now >= r->last_evict + r->cfg.evict_interval)
+		evict(r, now);
+	if (now >= r->next_sample) {
+		r->next_sample = now + USEC_PER_SEC;
+		r->samples[r->n_samples % 60] = renewals_total(r);
+		r->n_samples++;
+	}
+	leases_tidy(&r->leases, now);
+	publish(r);
+	timer_set(r->loop, t, now + step);
+}
+
+void registry_configure(struct registry *r, const struct registry_config *cfg)
+{
+	r->cfg = *cfg;
+	if (r->cfg.evict_interval <= 0)
+		r->cfg.evict_interval = 60 * USEC_PER_SEC;
+	leases_configure(&r->leases, &cfg->leases);
+	r->preserve.cfg = cfg->preserve;
+	atomic_store_explicit(&r->doubling, cfg->leases.doubling, memory_order_relaxed);
+	atomic_store_explicit(&r->no_delta, cfg->disable_delta, memory_order_relaxed);
+	atomic_store_explicit(&r->ignore_dirty, cfg->ignore_dirty, memory_order_relaxed);
+	if (r->tick.fn)
+		timer_set(r->loop, &r->tick, loop_now(r->loop) + MIN(r->cfg.evict_interval, TICK_MAX));
+}
+
+struct registry *registry_new(struct loop *loop, struct mailbox *inbox, const struct registry_config *cfg, uint64_t seed,
+			      const struct logger *log)
+{
+	/* aligned for its stripes */
+	struct registry *r = aligned_alloc(64, (sizeof(*r) + 63) & ~(size_t)63);
+
+	if (!r)
+		abort();
+	memset(r, 0, sizeof(*r));
+	r->loop = loop;
+	r->inbox = inbox;
+	r->log = *log;
+	r->done_tail = &r->done_head;
+	rng_seed(&r->rng, seed);
+	leases_init(&r->leases, &cfg->leases, seed);
+	preserve_init(&r->preserve, &cfg->preserve);
+	pthread_mutex_init(&r->lock, NULL);
+	r->current = picture_ref(r->leases.p);
+	atomic_store(&r->version, r->current->version);
+	r->last_evict = loop_now(loop);
+	timer_init(&r->tick, on_tick);
+	registry_configure(r, cfg);
+	judge(r, loop_now(loop));
+	fill_report(r, &r->report);
+	return r;
+}
+
+void registry_free(struct registry *r)
+{
+	if (!r)
+		return;
+	timer_cancel(r->loop, &r->tick);
+	while (r->done_head) {
+		struct op *op = r->done_head;
+
+		r->done_head = op->next;
+		op_free(op);
+	}
+	leases_fini(&r->leases);
+	picture_unref(r->current);
+	recent_fini(&r->registered);
+	recent_fini(&r->cancelled);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
