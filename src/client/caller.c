@@ -1,0 +1,179 @@
+/* caller.c - the event-driven HTTP client, driven by a thread that waits.
+ *
+ * Each thread that calls borrows a caller: a loop with a client and its pooled connections. They lie on a free list, the
+ * last used on top, so few threads share few warm connections. While one lies there nobody turns its loop: what happened
+ * to its connections meanwhile is looked at when it is taken. */
+#include "client/impl.h"
+
+#define IDLE_CALLERS_MAX 64
+
+static void caller_free(struct caller *c)
+{
+	dns_free(c->dns);
+	http_client_free(c->client);
+	loop_turn(c->loop, 0);
+	mailbox_fini(&c->mailbox);
+	loop_free(c->loop);
+	free(c);
+}
+
+static struct caller *caller_new(struct vine_app *app, unsigned stripe)
+{
+	struct caller *c = xzalloc(sizeof(*c));
+
+	c->loop = loop_new();
+	mailbox_init(&c->mailbox, c->loop);
+	c->dns = dns_new(c->loop, &c->mailbox, app->dns_lane, 30 * USEC_PER_SEC);
+	c->client = http_client_new(c->loop, &(struct http_client_opts){ .dns = c->dns, .max_idle = 8 });
+	c->stripe = stripe;
+	rng_seed_os(&c->rng);
+	return c;
+}
+
+struct caller *caller_take(struct vine_app *app)
+{
+	pthread_mutex_lock(&app->callers_lock);
+
+	struct caller *c = app->callers;
+	unsigned stripe = app->callers_made;
+
+	if (c) {
+		app->callers = c->next;
+		app->n_callers--;
+	} else {
+		app->callers_made++;
+	}
+	pthread_mutex_unlock(&app->callers_lock);
+	if (!c)
+		return caller_new(app, stripe);
+	loop_turn(c->loop, 0);
+	return c;
+}
+
+void caller_give(struct vine_app *app, struct caller *c)
+{
+	pthread_mutex_lock(&app->callers_lock);
+
+	bool keep = app->n_callers < IDLE_CALLERS_MAX;
+
+	if (keep) {
+		c->next = app->callers;
+		app->callers = c;
+		app->n_callers++;
+	}
+	pthread_mutex_unlock(&app->callers_lock);
+	if (!keep)
+		caller_free(c);
+}
+
+void callers_free(struct vine_app *app)
+{
+	while (app->callers) {
+		struct caller *c = app->callers;
+
+		app->callers = c->next;
+		caller_free(c);
+	}
+	app->n_callers = 0;
+}
+
+/* --- one exchange --- */
+
+struct waiting {
+	struct call call;
+	struct http_client *client;
+	struct loop *loop;
+	const struct exchange_once *x;
+	struct http_peer *peer;
+	struct once_result *ret;
+	bool over, replaced;
+};
+
+static void set_timeout(struct waiting *w, usec span)
+{
+	usec now = loop_now(w->loop);
+	usec left = w->x->deadline - now;
+
+	call_timeout(&w->call, now + MIN(span, left));
+}
+
+static void start(struct waiting *w, unsigned flags)
+{
+	w->call.method = w->x->method;
+	call_start(w->client, &w->call, w->peer, w->x->head, w->x->body, flags);
+	set_timeout(w, w->x->connect_timeout);
+}
+
+static void on_sent(struct call *c)
+{
+	struct waiting *w = container_of(c, struct waiting, call);
+
+	set_timeout(w, w->x->read_timeout);
+}
+
+static void on_head(struct call *c, const struct http_head *h)
+{
+	struct waiting *w = container_of(c, struct waiting, call);
+
+	if (h->status >= 200)
+		response_set_head(w->x->rs, h);
+	set_timeout(w, w->x->read_timeout);
+}
+
+static void on_body(struct call *c, struct str piece)
+{
+	struct waiting *w = container_of(c, struct waiting, call);
+	struct buf *body = &w->x->rs->body;
+
+	if (body->len + piece.len <= RESPONSE_BODY_MAX && buf_adds(body, piece)) {
+		set_timeout(w, w->x->read_timeout);
+		return;
+	}
+	call_cancel(c);
+	w->ret->too_large = true;
+	w->ret->failure = (struct call_failure){ .class = CALL_REPLY_BROKEN, .cause = CALL_BAD_RESPONSE, .why = "answer too large" };
+	w->over = true;
+}
+
+static void on_end(struct call *c)
+{
+	struct waiting *w = container_of(c, struct waiting, call);
+	struct buf *body = &w->x->rs->body;
+
+	buf_addc(body, '\0'); /* there is room for it: see response_new */
+	body->len--;
+	w->ret->ok = true;
+	w->over = true;
+}
+
+static void on_fail(struct call *c, const struct call_failure *f)
+{
+	struct waiting *w = container_of(c, struct waiting, call);
+
+	if (f->stale && !w->replaced && (http_method_is_idempotent(w->x->method) || f->class == CALL_NOT_SENT)) {
+		w->replaced = true;
+		start(w, CALL_FRESH);
+		return;
+	}
+	w->ret->failure = *f;
+	w->over = true;
+}
+
+static const struct call_ops ops = {
+	.on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail, .on_sent = on_sent,
+};
+
+void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct once_result *ret)
+{
+	struct waiting w = { .call.ops = &ops, .loop = c->loop, .x = x, .ret = ret };
+	usec began = loop_refresh_now(c->loop);
+
+	*ret = (struct once_result){ 0 };
+	w.peer = http_client_peer(c->client, host, port);
+	w.client = c->client;
+	start(&w, 0);
+	while (!w.over)
+		loop_turn(c->loop, USEC_PER_SEC);
+	http_peer_unref(w.peer);
+	ret->took = loop_refresh_now(c->loop) - began;
+}

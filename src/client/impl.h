@@ -1,0 +1,200 @@
+/* impl.h - what the parts of libvine share. Nobody outside src/client includes it.
+ *
+ * Threads   The loop thread owns everything that has a loop in it. Handlers' threads see a vine_request that is all theirs
+ *           while the handler runs, callers' threads see a caller that is theirs until they give it back. What several
+ *           threads use is atomic, immutable, or says which lock guards it. */
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <vine/app.h>
+#include <vine/call.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "client/settings.h"
+#include "http/client.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "net/dns.h"
+#include "net/jobs.h"
+#include "net/mailbox.h"
+#include "trace/context.h"
+
+struct membership;
+struct props;
+struct remotes;
+
+#define APP_ROUTES_MAX 256
+#define STREAM_READERS_MAX 5
+
+/* Who reads the circuits; the loop thread's. */
+struct stream {
+	struct exchange *reader[STREAM_READERS_MAX];
+	unsigned n;
+	struct timer timer;
+	bool closed;
+};
+
+/* A route with its handler; the router borrows the pattern. */
+struct app_route {
+	struct vine_app *app;
+	char *method, *pattern;
+	struct str var[ROUTE_VARS_MAX]; /* names, spans of pattern */
+	unsigned n_vars;
+	vine_handler handler;
+	void *ctx;
+};
+
+enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_DRAINING, APP_OVER };
+
+struct vine_app {
+	struct app_settings set; /* immutable after vine_app_new */
+	struct props *props;
+	struct log *logs;
+	struct logger log; /* libvine's own lines, under vine.client */
+	struct logger user; /* the service's, under its name */
+	struct router *router;
+	struct app_route *routes[APP_ROUTES_MAX];
+	unsigned n_routes;
+	struct trace_make trace_make; /* immutable too */
+	pthread_mutex_t property_lock; /* leaf; guards the two below */
+	struct arena property_texts;   /* of values, with a NUL */
+	struct map property_map;       /* of such a text, by key */
+
+
+	pthread_t thread;
+	bool has_thread;
+	_Atomic unsigned port; /* 0: does not listen */
+	_Atomic bool stop_asked;
+	_Atomic int state; /* enum app_state; written by the loop thread */
+
+	/* the loop thread's; made before it runs, released after it has ended */
+	struct loop *loop;
+	struct mailbox mailbox;
+	struct jobs_lane *dns_lane, *handlers;
+	struct dns *dns;
+	struct http_client *client;
+	struct http_server *server;
+	struct rng rng;
+	struct stream stream;
+	struct membership *membership; /* NULL: no registry */
+	struct io signals; /* fd -1: not asked to watch any */
+	usec give_up_at;   /* while draining */
+
+	struct remotes *remotes;
+	pthread_mutex_t callers_lock; /* leaf; guards the three below */
+	struct caller *callers;       /* idle ones, last used first */
+	unsigned n_callers, callers_made;
+};
+
+/* --- app.c --- */
+
+void route_free(struct app_route *rt);
+
+/* --- request.c --- */
+
+/* A route_fn: ctx is a struct app_route. */
+void request_begin(struct exchange *ex, const struct route_match *m, void *route);
+
+struct vine_request {
+	struct vine_app *app;
+	const struct app_route *route;
+	struct exchange *ex; /* the loop thread's; NULL: the client has gone */
+	struct job job;
+	struct arena arena;  /* copies of all that the handler may read */
+	struct trace_context trace;
+	char trace_text[33], span_text[17];
+	usec deadline; /* USEC_NEVER: not said */
+	struct str method, path, query, body;
+	char peer[ADDR_TEXT_MAX];
+	struct str var[ROUTE_VARS_MAX];
+	struct field *fields;
+	unsigned n_fields;
+	/* the answer */
+	unsigned status; /* 0: none yet */
+	struct str type;
+	struct buf out;
+	struct field reply[32];
+	unsigned n_reply;
+};
+
+/* --- trace.c --- */
+
+void request_trace(struct vine_request *rq, const struct http_head *h);
+/* The span of a call on behalf of rq (NULL: of a new trace). */
+void trace_for_call(struct trace_context *ret, const struct vine_request *rq, const struct vine_app *app, struct rng *rng);
+
+/* --- stream.c: /actuator/hystrix.stream --- */
+
+void stream_init(struct vine_app *app);
+void stream_begin(struct exchange *ex, const struct route_match *m, void *app);
+void stream_end_all(struct vine_app *app);
+
+/* --- management.c --- */
+
+void management_routes(struct vine_app *app);
+
+/* --- caller.c: the event-driven client, driven blocking --- */
+
+struct caller {
+	struct caller *next;
+	struct loop *loop;
+	struct mailbox mailbox;
+	struct dns *dns;
+	struct http_client *client;
+	struct rng rng;
+	unsigned stripe;
+};
+
+struct caller *caller_take(struct vine_app *app); /* never NULL; give it back */
+void caller_give(struct vine_app *app, struct caller *c);
+void callers_free(struct vine_app *app);
+
+/* One try of a call. */
+struct exchange_once {
+	enum http_method method;
+	struct str head;  /* whole, framing included */
+	struct str body;
+	usec connect_timeout, read_timeout; /* spans */
+	usec deadline;    /* absolute */
+	struct vine_response *rs; /* filled in */
+};
+
+struct once_result {
+	bool ok; /* a whole answer came */
+	bool too_large;
+	struct call_failure failure;
+	usec took;
+};
+
+/* Sends it to host:port and waits. A pooled connection that turns out dead is replaced once where nothing can run twice. */
+void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct once_result *ret);
+
+/* --- response.c --- */
+
+#define RESPONSE_BODY_MAX (8u << 20)
+
+struct vine_response {
+	unsigned status, tries;
+	enum vine_cause cause;
+	struct arena arena; /* of the fields */
+	struct field *fields;
+	unsigned n_fields;
+	struct buf body;
+	char server[ADDR_TEXT_MAX + 256];
+};
+
+struct vine_response *response_new(void);
+void response_reset(struct vine_response *rs); /* for another try */
+void response_set_head(struct vine_response *rs, const struct http_head *h);
+
+/* --- the public and the inner error are one --- */
+
+static inline struct err *inner_err(struct vine_err *e)
+{
+	_Static_assert(sizeof(struct err) == sizeof(struct vine_err) && VINE_ERR_TEXT == ERR_TEXT_MAX, "one layout");
+	return (struct err *)(void *)e;
+}

@@ -1,0 +1,56 @@
+/* management.c - what every service answers besides its own routes: health, info, the stream of its circuits.
+ *
+ * Health is UP from the moment it listens, OUT_OF_SERVICE (503) from the moment it leaves: who asks for readiness should
+ * send nothing more. */
+#include "client/impl.h"
+
+#define MEDIA STR("application/vnd.spring-boot.actuator.v3+json")
+
+static void health(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	struct vine_app *app = ctx;
+	struct str group = m->n ? m->var[0] : STR_EMPTY;
+	bool live = str_eq(group, STR("liveness"));
+
+	if (group.len && !live && !str_eq(group, STR("readiness")))
+		ex_respond(ex, 404, STR_EMPTY, STR_EMPTY, NULL, 0);
+	else if (live || atomic_load(&app->state) == APP_RUNNING)
+		ex_respond(ex, 200, MEDIA, group.len ? STR("{\"status\":\"UP\"}")
+						     : STR("{\"status\":\"UP\",\"groups\":[\"liveness\",\"readiness\"]}"),
+			   NULL, 0);
+	else
+		ex_respond(ex, 503, MEDIA, STR("{\"status\":\"OUT_OF_SERVICE\"}"), NULL, 0);
+}
+
+static void info(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	struct vine_app *app = ctx;
+	struct buf b = BUF_INIT(4096);
+
+	(void)m;
+	buf_addf(&b, "{\"app\":{\"name\":\"%s\"},\"vine\":{\"version\":\"%s\"}}", app->set.name, VINE_VERSION);
+	ex_respond(ex, 200, MEDIA, buf_str(&b), NULL, 0);
+	buf_fini(&b);
+}
+
+static void index_of_all(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	(void)m, (void)ctx;
+	ex_respond(ex, 200, MEDIA,
+		   STR("{\"_links\":{\"self\":{\"href\":\"/actuator\",\"templated\":false},"
+		       "\"health\":{\"href\":\"/actuator/health\",\"templated\":false},"
+		       "\"health-path\":{\"href\":\"/actuator/health/{*path}\",\"templated\":true},"
+		       "\"info\":{\"href\":\"/actuator/info\",\"templated\":false},"
+		       "\"hystrix.stream\":{\"href\":\"/actuator/hystrix.stream\",\"templated\":false}}}"),
+		   NULL, 0);
+}
+
+void management_routes(struct vine_app *app)
+{
+	router_add(app->router, "GET", "/actuator", index_of_all, app);
+	router_add(app->router, "GET", "/actuator/health", health, app);
+	router_add(app->router, "GET", "/actuator/health/{group}", health, app);
+	router_add(app->router, "GET", "/actuator/info", info, app);
+	router_add(app->router, "GET", "/actuator/hystrix.stream", stream_begin, app);
+	router_add(app->router, "GET", "/hystrix.stream", stream_begin, app);
+}

@@ -1,0 +1,17 @@
+/* membership.h - this service's place in the registry: registered, kept alive, left; and what the registry knows of others.
+ * On the loop thread, but for membership_take_view. */
+#pragma once
+#include "base/err.h"
+
+struct eureka_view;
+struct membership;
+struct vine_app;
+
+/* Begins at once; the app listens already. *ret stays NULL where eureka.client.enabled is false. */
+int membership_new(struct membership **ret, struct vine_app *app, struct err *e);
+/* Says goodbye; left(app) comes once that is over or given up. */
+void membership_leave(struct membership *m, void (*left)(struct vine_app *app));
+void membership_free(struct membership *m); /* NULL is fine */
+
+/* The present picture, to unref; NULL: none yet. Any thread, while the app runs. */
+struct eureka_view *membership_take_view(struct membership *m);
