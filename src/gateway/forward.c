@@ -1,6 +1,8 @@
 /* forward.c - see forward.h. */
 #include "gateway/forward.h"
 
+#include "flow/deadline.h"
+
 static bool is_unreserved(unsigned c)
 {
 	return ascii_is_alpha((char)c) || ascii_is_digit((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
@@ -108,7 +110,7 @@ static bool is_ours(const struct forward *f, const struct hfield *h)
 	case H_X_FORWARDED_PREFIX:
 		return f->add_proxy_headers || !f->trusted;
 	case H_OTHER:
-		return h->name.len == 17 && str_eq_nocase(h->name, STR("X-Vine-Timeout-Ms"));
+		return h->name.len == sizeof(DEADLINE_HEADER) - 1 && str_eq_nocase(h->name, STR(DEADLINE_HEADER));
 	default:
 		return false;
 	}
@@ -120,6 +122,7 @@ static void put_target(struct buf *b, const struct forward *f)
 
 	if (f->route->strip && prefix.len && str_has_prefix(path, prefix))
 		path = str_slice(path, prefix.len, path.len);
+	buf_adds(b, f->base_path);
 	if (f->ex->req.mid == HTTP_OPTIONS && str_eq(f->ex->req.target, STR("*")))
 		path = STR("*");
 	else if (path.len == 0 || path.ptr[0] != '/')
@@ -220,7 +223,7 @@ void forward_request_head(struct buf *b, const struct forward *f)
 	put_framing(b, h);
 	buf_adds(b, f->trace_lines);
 	if (f->deadline_ms >= 0) {
-		buf_adds(b, STR("X-Vine-Timeout-Ms: "));
+		buf_adds(b, STR(DEADLINE_HEADER ": "));
 		buf_add_u64(b, (uint64_t)f->deadline_ms);
 		buf_adds(b, STR("\r\n"));
 	}

@@ -14,12 +14,13 @@ struct forward {
 	const struct exchange *ex;
 	const struct gw_route *route;
 	struct str path;        /* canonical, whole; the prefix is stripped here */
+	struct str base_path;   /* of a url: stands before the path */
 	struct str host;        /* "host:port" of the server */
 	struct str trace_lines; /* header lines with CRLF */
 	bool pass_host;         /* zuul.addHostHeader: the client's Host goes on */
 	bool add_proxy_headers; /* zuul.addProxyHeaders */
 	bool trusted;           /* the peer may say who the client is */
-	int64_t deadline_ms;    /* what is left, for X-Vine-Timeout-Ms; < 0: not said */
+	int64_t deadline_ms;    /* what is left, for DEADLINE_HEADER; < 0: not said */
 	uint16_t port;          /* of the listener, for X-Forwarded-Port */
 };
 

@@ -1,0 +1,599 @@
+/* picture.c - from properties and the registry's view to routes, targets and servers. */
+#include "gateway/picture.h"
+
+#include <stdio.h>
+
+#include "eureka/view.h"
+
+struct build {
+	struct gw_picture *pic;
+	struct gw_services *services;
+	const struct props *p;
+	const struct eureka_view *view;
+	usec now;
+	struct err *e;
+	unsigned cap_routes;
+};
+
+/* --- life --- */
+
+struct gw_picture *gw_picture_ref(struct gw_picture *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+	return p;
+}
+
+void gw_picture_unref(struct gw_picture *p)
+{
+	if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (unsigned i = 0; i < p->n_targets; i++) {
+		for (uint32_t k = 0; k < p->targets[i]->servers.n; k++)
+			server_unref(p->targets[i]->servers.at[k]);
+	}
+	gw_routes_fini(&p->routes);
+	props_unref(p->props);
+	arena_fini(&p->arena);
+	free(p);
+}
+
+bool gw_is_trusted(const struct gw_settings *s, const struct addr *peer)
+{
+	for (unsigned i = 0; i < s->n_trusted; i++) {
+		if (cidr_has(&s->trusted[i], peer))
+			return true;
+	}
+	return false;
+}
+
+void gw_services_init(struct gw_services *s, struct command_table *commands, uint64_t seed)
+{
+	*s = (struct gw_services){ .commands = commands, .seed = seed };
+	map_init(&s->by_id, seed);
+}
+
+void gw_services_fini(struct gw_services *s)
+{
+	size_t pos = 0;
+	struct gw_service *svc;
+
+	while ((svc = map_next(&s->by_id, &pos))) {
+		for (unsigned i = 0; i < svc->n_known; i++)
+			server_unref(svc->known[i]);
+		free(svc->known);
+		balancer_fini(&svc->balancer);
+		command_unref(svc->command);
+		free((char *)(uintptr_t)svc->id.ptr);
+		free(svc);
+	}
+	map_fini(&s->by_id);
+}
+
+/* --- settings --- */
+
+static bool is_set(const struct props *p, const char *name, struct str key)
+{
+	return props_is_set(p, name, key, false);
+}
+
+#define CMD "hystrix.command.{key}."
+
+static uint32_t u32_of(const struct props *p, const char *name, struct str key)
+{
+	int64_t v = props_int_of(p, name, key);
+
+	return (uint32_t)MIN(MAX(v, (int64_t)0), (int64_t)UINT32_MAX);
+}
+
+static void retry_settings(struct retry_settings *rs, const struct props *p, struct str service)
+{
+	struct str codes[RETRY_STATUSES_MAX];
+	size_t n = props_list(p, "{client}.ribbon.retryableStatusCodes", service, codes, ARRAY_LEN(codes));
+
+	*rs = (struct retry_settings){
+		.same = u32_of(p, "{client}.ribbon.MaxAutoRetries", service),
+		.next = u32_of(p, "{client}.ribbon.MaxAutoRetriesNextServer", service),
+		.all_operations = props_bool_of(p, "{client}.ribbon.OkToRetryOnAllOperations", service),
+	};
+	for (size_t i = 0; i < n; i++) {
+		uint64_t code;
+
+		if (str_to_u64(codes[i], &code) && code >= 100 && code <= 999)
+			rs->statuses[rs->status_count++] = (uint16_t)code;
+	}
+}
+
+/* Zuul's rule: the command's own property, else Zuul's value, else what the tries can take together. */
+static msec command_timeout(const struct props *p, struct str service)
+{
+	static const char name[] = CMD "execution.isolation.thread.timeoutInMilliseconds";
+	struct retry_settings rs;
+
+	if (props_is_set(p, name, service, true))
+		return props_ms_of(p, name, service);
+	retry_settings(&rs, p, service);
+	return (props_ms_of(p, "{client}.ribbon.ReadTimeout", service) + props_ms_of(p, "{client}.ribbon.ConnectTimeout", service)) *
+	       retry_tries_max(&rs);
+}
+
+static uint32_t semaphore_limit(const struct props *p, struct str service)
+{
+	static const char own[] = CMD "execution.isolation.semaphore.maxConcurrentRequests";
+	static const char zuul[] = "zuul.eureka.{service}.semaphore.max-semaphores";
+
+	if (is_set(p, own, service))
+		return u32_of(p, own, service);
+	if (is_set(p, zuul, service))
+		return u32_of(p, zuul, service);
+	return u32_of(p, "zuul.semaphore.max-semaphores", STR_EMPTY);
+}
+
+void gw_command_settings(struct cmd_settings *ret, const struct props *p, struct str key)
+{
+	*ret = (struct cmd_settings)CMD_SETTINGS_DEFAULT;
+	ret->isolation = FLOW_SEMAPHORE; /* nothing blocks here: THREAD is told apart by its numbers alone */
+	ret->timeout_enabled = props_bool_of(p, CMD "execution.timeout.enabled", key);
+	ret->timeout_ms = command_timeout(p, key);
+	ret->semaphore_max = semaphore_limit(p, key);
+	ret->fallback_max = u32_of(p, CMD "fallback.isolation.semaphore.maxConcurrentRequests", key);
+	ret->fallback_enabled = props_bool_of(p, CMD "fallback.enabled", key);
+	ret->breaker_enabled = props_bool_of(p, CMD "circuitBreaker.enabled", key);
+	ret->volume_threshold = u32_of(p, CMD "circuitBreaker.requestVolumeThreshold", key);
+	ret->error_threshold_pct = u32_of(p, CMD "circuitBreaker.errorThresholdPercentage", key);
+	ret->sleep_window_ms = props_ms_of(p, CMD "circuitBreaker.sleepWindowInMilliseconds", key);
+	ret->force_open = props_bool_of(p, CMD "circuitBreaker.forceOpen", key);
+	ret->force_closed = props_bool_of(p, CMD "circuitBreaker.forceClosed", key);
+	ret->window_ms = props_ms_of(p, CMD "metrics.rollingStats.timeInMilliseconds", key);
+	ret->window_buckets = u32_of(p, CMD "metrics.rollingStats.numBuckets", key);
+	ret->percentile_enabled = props_bool_of(p, CMD "metrics.rollingPercentile.enabled", key);
+	ret->percentile_ms = props_ms_of(p, CMD "metrics.rollingPercentile.timeInMilliseconds", key);
+	ret->percentile_buckets = u32_of(p, CMD "metrics.rollingPercentile.numBuckets", key);
+	ret->health_interval_ms = props_ms_of(p, CMD "metrics.healthSnapshot.intervalInMilliseconds", key);
+	ret->request_cache = props_bool_of(p, CMD "requestCache.enabled", key);
+	ret->request_log = props_bool_of(p, CMD "requestLog.enabled", key);
+}
+
+static int read_settings(struct build *b)
+{
+	struct gw_settings *s = &b->pic->settings;
+	struct str ranges[TRUSTED_MAX];
+	size_t n = props_list(b->p, "vine.gateway.trusted-proxies", STR_EMPTY, ranges, TRUSTED_MAX);
+
+	s->add_proxy_headers = props_bool(b->p, "zuul.add-proxy-headers");
+	s->add_host_header = props_bool(b->p, "zuul.add-host-header");
+	s->replay_max = (size_t)props_bytes(b->p, "vine.gateway.replay-buffer");
+	s->sample_rate = props_double(b->p, "vine.trace.sample-rate");
+	for (size_t i = 0; i < n; i++) {
+		if (!cidr_parse(&s->trusted[s->n_trusted], ranges[i]))
+			return err_set(b->e, VINE_EINVAL, "vine.gateway.trusted-proxies: '%.*s' is not an address or range", STRF(ranges[i]));
+		s->n_trusted++;
+	}
+	return 0;
+}
+
+/* --- services and servers --- */
+
+static struct gw_service *service_of(struct build *b, struct str id)
+{
+	struct gw_service *svc = map_get(&b->services->by_id, id);
+
+	if (svc)
+		return svc;
+
+	struct command *cmd = command_table_take(b->services->commands, id, STR("RibbonCommand"), b->now);
+
+	if (!cmd)
+		return NULL;
+	svc = xzalloc(sizeof(*svc));
+	svc->id = str_of(str_dup(id), id.len);
+	svc->command = cmd;
+	map_put(&b->services->by_id, svc->id, svc);
+	return svc;
+}
+
+static int choose_rule(struct build *b, struct gw_service *svc)
+{
+	struct str name = props_str_of(b->p, "{client}.ribbon.NFLoadBalancerRuleClassName", svc->id);
+	const struct balance_ops *ops;
+
+	if (name.len == 0)
+		name = props_str(b->p, "vine.gateway.balancer");
+	ops = balance_by_name(name);
+	if (!ops)
+		return err_set(b->e, VINE_EINVAL, "%.*s: unknown balancer rule '%.*s'", STRF(svc->id), STRF(name));
+	if (!svc->rule)
+		balancer_init(&svc->balancer, ops);
+	else
+		svc->balancer.ops = ops;
+	svc->rule = ops;
+	return 0;
+}
+
+static struct fserver *known_server(const struct gw_service *svc, struct str id)
+{
+	for (unsigned i = 0; i < svc->n_known; i++) {
+		if (str_eq(svc->known[i]->id, id))
+			return svc->known[i];
+	}
+	return NULL;
+}
+
+/* Fills the target's list from ids; the service remembers its servers for the next picture. */
+static void set_servers(struct build *b, struct gw_target *t, const struct str *id, const struct str *zone, unsigned n)
+{
+	struct gw_service *svc = t->service;
+	struct fserver **at = arena_alloc(&b->pic->arena, MAX(n, 1u) * sizeof(*at));
+	struct fserver **known = xmalloc(MAX(n, 1u) * sizeof(*known));
+
+	for (unsigned i = 0; i < n; i++) {
+		struct fserver *s = known_server(svc, id[i]);
+
+		at[i] = s ? server_ref(s) : server_new(id[i], zone[i], 100, b->now);
+		known[i] = server_ref(at[i]);
+	}
+	for (unsigned i = 0; i < svc->n_known; i++)
+		server_unref(svc->known[i]);
+	free(svc->known);
+	svc->known = known;
+	svc->n_known = n;
+	t->servers = (struct server_list){ at, n };
+}
+
+static int servers_from_config(struct build *b, struct gw_target *t, const struct str *list, size_t n)
+{
+	struct str *ids = arena_alloc(&b->pic->arena, n * sizeof(*ids)), *zones = arena_zalloc(&b->pic->arena, n * sizeof(*zones));
+
+	for (size_t i = 0; i < n; i++) {
+		struct str text = list[i], host;
+		uint16_t port;
+
+		if (str_has_prefix(text, STR("http://")))
+			text = str_slice(text, 7, text.len);
+		if (!addr_split(text, 80, &host, &port))
+			return err_set(b->e, VINE_EINVAL, "%.*s.ribbon.listOfServers: '%.*s' is not host:port", STRF(t->service->id), STRF(list[i]));
+		ids[i] = str_printf_in(&b->pic->arena, str_chr(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", STRF(host), port);
+	}
+	set_servers(b, t, ids, zones, (unsigned)n);
+	return 0;
+}
+
+static void servers_from_view(struct build *b, struct gw_target *t, const struct view_group *g)
+{
+	struct str *ids = arena_alloc(&b->pic->arena, MAX(g->n, 1u) * sizeof(*ids));
+	struct str *zones = arena_zalloc(&b->pic->arena, MAX(g->n, 1u) * sizeof(*zones));
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < g->n; i++) {
+		const struct instance *in = g->inst[i];
+
+		if (in->status != INST_UP || !in->port.enabled)
+			continue;
+		ids[n] = str_printf_in(&b->pic->arena, "%.*s:%u", STRF(in->host), in->port.port);
+		zones[n++] = instance_zone(in);
+	}
+	t->from_registry = true;
+	set_servers(b, t, ids, zones, n);
+}
+
+#define SERVERS_MAX 4096
+
+static int find_servers(struct build *b, struct gw_target *t)
+{
+	struct str *list = arena_alloc(&b->pic->arena, SERVERS_MAX * sizeof(*list));
+	size_t n = props_list(b->p, "{client}.ribbon.listOfServers", t->service->id, list, SERVERS_MAX);
+	const struct view_group *g = b->view ? eureka_view_service(b->view, t->service->id) : NULL;
+
+	if (n)
+		return servers_from_config(b, t, list, n);
+	if (g) {
+		servers_from_view(b, t, g);
+		return 0;
+	}
+	set_servers(b, t, NULL, NULL, 0);
+	return 0;
+}
+
+static void read_fallback(struct build *b, struct gw_target *t)
+{
+	static const char body[] = "vine.gateway.fallbacks.{service}.body", status[] = "vine.gateway.fallbacks.{service}.status";
+	struct str key = t->service->id;
+
+	if (!is_set(b->p, body, key) && !is_set(b->p, status, key))
+		key = STR("*");
+	if (!is_set(b->p, body, key) && !is_set(b->p, status, key))
+		return;
+	t->fallback = (struct gw_fallback){
+		.set = true,
+		.status = u32_of(b->p, status, key),
+		.type = props_str_of(b->p, "vine.gateway.fallbacks.{service}.content-type", key),
+		.body = props_str_of(b->p, body, key),
+	};
+}
+
+static struct gw_target *find_target(const struct gw_picture *pic, struct str id)
+{
+	for (unsigned i = 0; i < pic->n_targets; i++) {
+		if (str_eq(pic->targets[i]->service->id, id))
+			return pic->targets[i];
+	}
+	return NULL;
+}
+
+static void add_target(struct gw_picture *pic, struct gw_target *t)
+{
+	if (pic->n_targets == pic->cap_targets) {
+		unsigned cap = MAX(pic->cap_targets * 2, 16u);
+		struct gw_target **all = arena_alloc(&pic->arena, cap * sizeof(*all));
+
+		if (pic->n_targets)
+			memcpy(all, pic->targets, pic->n_targets * sizeof(*all));
+		pic->targets = all;
+		pic->cap_targets = cap;
+	}
+	pic->targets[pic->n_targets++] = t;
+}
+
+static int make_target(struct build *b, struct str id, struct gw_target **ret)
+{
+	struct gw_target *t = arena_zalloc(&b->pic->arena, sizeof(*t));
+	int r;
+
+	t->service = service_of(b, id);
+	if (!t->service)
+		return err_set(b->e, VINE_ELIMIT, "%.*s: too many services", STRF(id));
+	r = choose_rule(b, t->service);
+	if (r < 0)
+		return r;
+	gw_command_settings(&t->command, b->p, id);
+	r = cmd_settings_check(&t->command, b->e);
+	if (r < 0)
+		return err_prefix(b->e, "hystrix.command.%.*s", STRF(id));
+	t->outlier = (struct outlier_settings)OUTLIER_SETTINGS_DEFAULT;
+	t->outlier.enabled = props_bool(b->p, "vine.gateway.outlier-ejection.enabled");
+	retry_settings(&t->retry, b->p, id);
+	t->connect_timeout = props_ms_of(b->p, "{client}.ribbon.ConnectTimeout", id) * USEC_PER_MSEC;
+	t->read_timeout = props_ms_of(b->p, "{client}.ribbon.ReadTimeout", id) * USEC_PER_MSEC;
+	read_fallback(b, t);
+	add_target(b->pic, t);
+	*ret = t;
+	return 0;
+}
+
+static int target_of(struct build *b, struct str id, struct gw_target **ret)
+{
+	struct gw_target *t = find_target(b->pic, id);
+	int r = 0;
+
+	if (!t)
+		r = make_target(b, id, &t);
+	if (r == 0 && !t->servers.at)
+		r = find_servers(b, t);
+	*ret = t;
+	return r;
+}
+
+/* --- routes --- */
+
+static struct gw_route *add_route(struct build *b, struct str id, struct str path)
+{
+	struct gw_routes *rs = &b->pic->routes;
+	struct gw_route *rt = arena_zalloc(&b->pic->arena, sizeof(*rt));
+
+	if (rs->n == b->cap_routes) {
+		unsigned cap = MAX(b->cap_routes * 2, 16u);
+		struct gw_route **all = arena_alloc(&b->pic->arena, cap * sizeof(*all));
+
+		if (rs->n)
+			memcpy(all, rs->list, rs->n * sizeof(*all));
+		rs->list = all;
+		b->cap_routes = cap;
+	}
+	rs->list[rs->n++] = rt;
+	rt->id = id;
+	rt->path = path;
+	return rt;
+}
+
+static struct str with_prefix(struct build *b, struct str path)
+{
+	struct str prefix = props_str(b->p, "zuul.prefix");
+	bool slash = path.len == 0 || path.ptr[0] != '/';
+
+	while (prefix.len && prefix.ptr[prefix.len - 1] == '/')
+		prefix.len--;
+	if (prefix.len && prefix.ptr[0] != '/')
+		prefix = str_printf_in(&b->pic->arena, "/%.*s", STRF(prefix));
+	return str_printf_in(&b->pic->arena, "%.*s%s%.*s", STRF(prefix), slash ? "/" : "", STRF(path));
+}
+
+static struct header_filter drop_list(struct build *b, const char *name, struct str key)
+{
+	struct str names[64];
+	size_t n = props_list(b->p, name, key, names, ARRAY_LEN(names));
+	struct buf all = BUF_INIT(64 * 1024);
+
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(&all, names[i]);
+		buf_addc(&all, ',');
+	}
+
+	struct header_filter f = header_filter_parse(&b->pic->arena, buf_str(&all));
+
+	buf_fini(&all);
+	return f;
+}
+
+static void finish_route(struct build *b, struct gw_route *rt)
+{
+	static const char own[] = "zuul.routes.{id}.sensitive-headers";
+	struct header_filter ignored = drop_list(b, "zuul.ignored-headers", STR_EMPTY);
+
+	rt->custom_sensitive = is_set(b->p, own, rt->id);
+	rt->drop = rt->custom_sensitive ? drop_list(b, own, rt->id) : drop_list(b, "zuul.sensitive-headers", STR_EMPTY);
+	header_filter_merge(&rt->drop, &ignored, &b->pic->arena);
+	rt->prefix = ant_prefix(rt->path);
+	rt->retryable = true;
+	if (is_set(b->p, "zuul.routes.{id}.retryable", rt->id))
+		rt->retryable = props_bool_of(b->p, "zuul.routes.{id}.retryable", rt->id);
+	else if (is_set(b->p, "zuul.retryable", STR_EMPTY))
+		rt->retryable = props_bool(b->p, "zuul.retryable");
+}
+
+static int url_target(struct build *b, struct gw_route *rt, struct str url)
+{
+	struct str rest = str_slice(url, 7, url.len);
+	ptrdiff_t slash = str_chr(rest, '/');
+	struct str authority = slash < 0 ? rest : str_slice(rest, 0, (size_t)slash), base = STR_EMPTY;
+	int r;
+
+	if (!str_has_prefix_nocase(url, STR("http://")))
+		return err_set(b->e, VINE_EINVAL, "zuul.routes.%.*s: '%.*s': only http:// can be proxied", STRF(rt->id), STRF(url));
+	if (slash >= 0)
+		base = str_slice(rest, (size_t)slash, rest.len);
+	while (base.len && base.ptr[base.len - 1] == '/')
+		base.len--;
+	r = find_target(b->pic, rt->id) ? 0 : make_target(b, rt->id, &rt->target);
+	if (r < 0)
+		return r;
+	rt->target = find_target(b->pic, rt->id);
+	rt->target->base_path = base;
+	return servers_from_config(b, rt->target, &authority, 1);
+}
+
+static int explicit_route(struct build *b, struct str id)
+{
+	struct str shape = props_str_of(b->p, "zuul.routes.{id}", id), path = props_str_of(b->p, "zuul.routes.{id}.path", id);
+	struct str url = props_str_of(b->p, "zuul.routes.{id}.url", id), service = props_str_of(b->p, "zuul.routes.{id}.service-id", id);
+	ptrdiff_t eq = str_chr(shape, '=');
+
+	if (path.len == 0 && shape.len) {
+		path = eq < 0 ? shape : str_slice(shape, 0, (size_t)eq);
+		if (eq >= 0)
+			service = str_slice(shape, (size_t)eq + 1, shape.len);
+	}
+	if (path.len == 0)
+		path = str_printf_in(&b->pic->arena, "/%.*s/**", STRF(id));
+	if (url.len == 0 && str_find(service, STR("://")) > 0)
+		url = service;
+
+	struct gw_route *rt = add_route(b, id, with_prefix(b, path));
+
+	rt->strip = props_bool_of(b->p, "zuul.routes.{id}.strip-prefix", id);
+	finish_route(b, rt);
+	if (!rt->strip) { /* what zuul.prefix put in front is another switch */
+		struct str prefix = props_str(b->p, "zuul.prefix");
+
+		rt->strip = prefix.len > 0 && props_bool(b->p, "zuul.strip-prefix");
+		rt->prefix = rt->strip ? str_slice(rt->path, 0, rt->path.len - path.len) : STR_EMPTY;
+	}
+	if (url.len && !str_has_prefix_nocase(url, STR("http")))
+		return err_set(b->e, VINE_EINVAL, "zuul.routes.%.*s.url = %.*s: not an http:// address", STRF(id), STRF(url));
+	if (url.len) {
+		rt->location = url;
+		return url_target(b, rt, url);
+	}
+	rt->location = service.len ? service : id;
+	return target_of(b, rt->location, &rt->target);
+}
+
+static bool is_ignored(struct build *b, struct str service)
+{
+	struct str pat[64];
+	size_t n = props_list(b->p, "zuul.ignored-services", STR_EMPTY, pat, ARRAY_LEN(pat));
+
+	for (size_t i = 0; i < n; i++) {
+		if (ant_match(pat[i], service)) /* neither has a slash, so `*` is any text */
+			return true;
+	}
+	return false;
+}
+
+static bool path_is_taken(const struct gw_routes *rs, struct str path)
+{
+	for (unsigned i = 0; i < rs->n; i++) {
+		if (str_eq(rs->list[i]->path, path))
+			return true;
+	}
+	return false;
+}
+
+/* One route for each service of the registry. "/" with two stars, if there is one, comes last. */
+static int discovered_routes(struct build *b)
+{
+	struct gw_routes *rs = &b->pic->routes;
+	int r = 0;
+
+	for (uint32_t i = 0; b->view && i < b->view->n_apps && r == 0; i++) {
+		struct str app = b->view->apps[i].name;
+		char *low = arena_alloc(&b->pic->arena, app.len + 1);
+
+		for (size_t k = 0; k < app.len; k++)
+			low[k] = ascii_lower(app.ptr[k]);
+
+		struct str id = str_of(low, app.len), path = with_prefix(b, str_printf_in(&b->pic->arena, "/%.*s/**", STRF(id)));
+
+		if (is_ignored(b, id) || path_is_taken(rs, path))
+			continue;
+
+		struct gw_route *rt = add_route(b, id, path);
+
+		rt->strip = rt->discovered = true;
+		rt->location = id;
+		finish_route(b, rt);
+		r = target_of(b, id, &rt->target);
+	}
+	for (unsigned i = 0; i + 1 < rs->n && r == 0; i++) {
+		if (!str_eq(rs->list[i]->path, STR("/**")))
+			continue;
+
+		struct gw_route *all = rs->list[i];
+
+		memmove(&rs->list[i], &rs->list[i + 1], (rs->n - i - 1) * sizeof(*rs->list));
+		rs->list[rs->n - 1] = all;
+		break;
+	}
+	return r;
+}
+
+static int build_routes(struct build *b)
+{
+	size_t max = props_count(b->p), n;
+	struct str *ids = arena_alloc(&b->pic->arena, MAX(max, (size_t)1) * sizeof(*ids));
+	struct str *ignored = arena_alloc(&b->pic->arena, 256 * sizeof(*ignored));
+	int r = 0;
+
+	n = props_keys(b->p, "zuul.routes.", ids, max);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = explicit_route(b, ids[i]);
+	if (r == 0 && props_bool(b->p, "vine.gateway.discovery-routes"))
+		r = discovered_routes(b);
+	if (r < 0)
+		return r;
+	b->pic->routes.ignored = ignored;
+	b->pic->routes.n_ignored = (unsigned)props_list(b->p, "zuul.ignored-patterns", STR_EMPTY, ignored, 256);
+	gw_routes_compile(&b->pic->routes, &b->pic->arena, b->services->seed);
+	return 0;
+}
+
+int gw_picture_build(struct gw_picture **ret, struct gw_services *s, struct props *props, const struct eureka_view *view,
+		     usec now, struct err *e)
+{
+	struct gw_picture *pic = xzalloc(sizeof(*pic));
+	struct build b = { .pic = pic, .services = s, .p = props, .view = view, .now = now, .e = e };
+
+	pic->refs = 1;
+	pic->props = props_ref(props);
+	pic->version = ++s->version;
+	arena_init(&pic->arena, 16 * 1024);
+
+	int r = read_settings(&b);
+
+	if (r == 0)
+		r = build_routes(&b);
+	if (r < 0) {
+		gw_picture_unref(pic);
+		return r;
+	}
+	*ret = pic;
+	return 0;
+}

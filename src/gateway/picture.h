@@ -1,0 +1,87 @@
+/* picture.h - all that the workers need to know to route a request: routes, services, servers, settings.
+ *
+ * A picture is immutable and counted. The control thread builds a new one whenever the configuration or the registry's view
+ * changes and posts it to every worker, which swaps its pointer between two turns; a request keeps the picture it began
+ * with. What must live on from picture to picture - breakers, permits, balancers, what is known of a server - hangs on
+ * gw_service and fserver, which pictures hold references to.
+ *
+ * Owner of gw_services: the control thread. */
+#pragma once
+#include "base/rng.h"
+#include "flow/balance.h"
+#include "flow/command.h"
+#include "flow/retry.h"
+#include "gateway/routes.h"
+#include "net/addr.h"
+#include "props/props.h"
+
+struct eureka_view;
+
+#define TRUSTED_MAX 64
+
+/* One service ID, for the life of the process. */
+struct gw_service {
+	struct str id;
+	struct command *command;
+	struct balancer balancer;
+	const struct balance_ops *rule; /* the balancer's */
+	struct fserver **known;         /* by id; of the present picture */
+	unsigned n_known;
+};
+
+struct gw_fallback {
+	bool set;
+	unsigned status;
+	struct str type, body;
+};
+
+/* A service as one picture has it. */
+struct gw_target {
+	struct gw_service *service;
+	struct server_list servers;
+	struct cmd_settings command;
+	struct outlier_settings outlier;
+	struct retry_settings retry;
+	usec connect_timeout, read_timeout;
+	struct gw_fallback fallback;
+	struct str base_path; /* of a url, without the slash at its end */
+	bool from_registry;
+};
+
+struct gw_settings {
+	bool add_proxy_headers, add_host_header;
+	size_t replay_max;
+	struct cidr trusted[TRUSTED_MAX];
+	unsigned n_trusted;
+	double sample_rate;
+};
+
+struct gw_picture {
+	_Atomic uint32_t refs;
+	struct arena arena;
+	struct props *props;
+	struct gw_settings settings;
+	struct gw_routes routes;
+	struct gw_target **targets; /* by service id */
+	unsigned n_targets, cap_targets;
+	uint64_t version;
+};
+
+struct gw_picture *gw_picture_ref(struct gw_picture *p);
+void gw_picture_unref(struct gw_picture *p); /* any thread; NULL is fine */
+bool gw_is_trusted(const struct gw_settings *s, const struct addr *peer);
+
+struct gw_services {
+	struct map by_id; /* of struct gw_service */
+	struct command_table *commands;
+	uint64_t seed, version;
+};
+
+void gw_services_init(struct gw_services *s, struct command_table *commands, uint64_t seed);
+void gw_services_fini(struct gw_services *s); /* after the last picture */
+
+/* view may be NULL: no registry, or nothing heard of it yet. Errors name the route or service and the rule. */
+int gw_picture_build(struct gw_picture **ret, struct gw_services *s, struct props *props, const struct eureka_view *view,
+		     usec now, struct err *e);
+/* The settings of one command key as these properties have them; for the gateway's commands. */
+void gw_command_settings(struct cmd_settings *ret, const struct props *p, struct str service);

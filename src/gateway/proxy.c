@@ -1,0 +1,637 @@
+/* proxy.c - one request's way through the gateway.
+ *
+ *   begin -> route -> admit -> [first body bytes] -> try: pick, send -> head -> body -> end
+ *                                  ^                      |
+ *                                  +---- try again -------+--> fallback or error
+ *
+ * One function a step. A failure before the response's head leaves through attempt_failed, which decides: the same server,
+ * the next one, fallback, or an error with its cause. The command's outcome is recorded when it is known: at the head, or
+ * when no try is left. After the head the permit is back and only idle limits hold.
+ *
+ * Memory   struct px lives in the exchange's arena and ends in on_close, whatever happened.
+ * Threads  The worker's own. */
+#include "gateway/forward.h"
+#include "gateway/fail.h"
+#include "gateway/gateway.h"
+#include "trace/context.h"
+
+#define REQUEST_BACKLOG (64u * 1024) /* body bytes that may wait for the upstream before the client is paused */
+
+enum px_state { PX_WAITING, PX_TRYING, PX_STREAMING, PX_OVER };
+
+struct px {
+	struct exchange *ex;
+	struct gw_worker *g;
+	struct gw_picture *picture;
+	const struct gw_route *route;
+	const struct gw_target *target;
+	enum px_state state;
+	enum gw_cause cause;
+	struct str path;
+	struct trace_context trace;
+	char trace_id[TRACE_ID_MAX];
+	unsigned trace_len;
+
+	struct ticket ticket;
+	bool has_ticket;    /* to be given back with an outcome */
+	bool used_fallback;
+	struct deadline deadline;
+	usec step_at;       /* end of connecting, or of waiting for the head, or of an idle body */
+	struct timer timer;
+
+	struct fserver *server; /* of this try; NULL between tries */
+	struct fserver *last;   /* the last one that was tried */
+	usec try_began;
+	struct call call;
+	struct tried tried;
+	struct retry_state retry;
+	unsigned tries;
+	struct str upstream;    /* id of the last server, for the log */
+
+	struct list link;       /* in g->starting */
+	struct buf replay;      /* the request's body so far, as it is sent */
+	bool replay_lost;       /* more body was sent than is kept */
+	bool body_ended;
+};
+
+static bool try_server(struct px *px, bool same, unsigned flags);
+
+static usec now_of(const struct px *px)
+{
+	return loop_now(px->g->w->loop);
+}
+
+static unsigned stripe_of(const struct px *px)
+{
+	return px->g->w->index;
+}
+
+/* --- the one timer: the nearer of this step's end and the request's deadline --- */
+
+static void arm(struct px *px, usec step_at)
+{
+	px->step_at = step_at;
+	timer_set(px->g->w->loop, &px->timer, px->state == PX_STREAMING ? step_at : MIN(step_at, px->deadline.at));
+}
+
+/* --- outcomes --- */
+
+static void record(struct px *px, enum outcome o)
+{
+	if (!px->has_ticket)
+		return;
+	px->has_ticket = false;
+	command_done(px->target->service->command, &px->target->command, &px->ticket, o, now_of(px));
+}
+
+static void end_try(struct px *px, enum server_outcome o)
+{
+	struct fserver *s = TAKE(px->server);
+
+	if (s)
+		server_end(s, &px->target->outlier, o, now_of(px) - px->try_began, now_of(px));
+}
+
+/* --- the end without a response from upstream --- */
+
+static bool run_fallback(struct px *px)
+{
+	const struct gw_target *t = px->target;
+	enum fallback f = command_fallback_begin(t->service->command, &t->command, &px->ticket, t->fallback.set, now_of(px));
+
+	if (f != FALLBACK_RUN)
+		return false;
+	px->used_fallback = true;
+	command_fallback_end(t->service->command, &t->command, &px->ticket, true, now_of(px));
+
+	struct field why = {
+		STR("Proxy-Status"),
+		str_printf_in(&px->ex->arena, "vine; error=%.*s; details=\"fallback\"", STRF(gw_cause_desc(px->cause)->proxy_error)),
+	};
+
+	ex_respond(px->ex, t->fallback.status, t->fallback.type, t->fallback.body, &why, 1);
+	return true;
+}
+
+static unsigned retry_after(const struct px *px)
+{
+	if (px->cause != GW_CIRCUIT_OPEN)
+		return 1;
+	return (unsigned)((px->target->command.sleep_window_ms + 999) / 1000);
+}
+
+/* The last word on this request: the exchange must not be touched afterwards. */
+static void give_up(struct px *px, enum gw_cause cause)
+{
+	bool timed_out = cause == GW_DEADLINE || cause == GW_READ_TIMEOUT || cause == GW_CONNECT_TIMEOUT;
+
+	px->state = PX_OVER;
+	px->cause = cause;
+	timer_park(&px->timer);
+	record(px, timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
+	if (px->target && run_fallback(px))
+		return;
+	gw_fail(px->ex, cause, px->target ? px->target->service->id : STR_EMPTY, STR_EMPTY, px->target ? retry_after(px) : 1);
+}
+
+/* --- failed attempts --- */
+
+static bool method_is_safe(const struct px *px)
+{
+	return retry_method_is_safe(px->ex->req.method);
+}
+
+/* Decides what follows an attempt that got no response. */
+static void attempt_failed(struct px *px, enum attempt_class class, enum gw_cause cause, bool is_dead, unsigned status)
+{
+	struct retry_settings rs = px->target->retry;
+	struct retry_attempt at = {
+		.class = class,
+		.status = status,
+		.is_safe = method_is_safe(px) && (px->route->retryable || class == ATTEMPT_NOT_SENT),
+		.body_gone = px->replay_lost,
+		.is_dead = is_dead,
+	};
+
+	rs.all_operations = rs.all_operations && px->route->retryable;
+
+	struct retry_decision d = retry_decide(&rs, &px->retry, &at, px->deadline, now_of(px));
+
+	px->cause = cause;
+	if (d.verdict == RETRY_GIVE_UP)
+		give_up(px, cause);
+	else
+		try_server(px, d.verdict == RETRY_SAME, is_dead ? CALL_FRESH : 0);
+}
+
+static enum gw_cause cause_of(enum call_cause c)
+{
+	switch (c) {
+	case CALL_REFUSED:
+	case CALL_NO_CONNECTION:
+		return GW_REFUSED;
+	case CALL_CONNECT_TIMEOUT:
+		return GW_CONNECT_TIMEOUT;
+	case CALL_TIMEOUT:
+		return GW_READ_TIMEOUT;
+	case CALL_NO_ADDRESS:
+		return GW_NO_ADDRESS;
+	case CALL_BAD_RESPONSE:
+		return GW_BAD_RESPONSE;
+	case CALL_RESET:
+	case CALL_CLOSED_EARLY:
+		return GW_UPSTREAM_CLOSED;
+	}
+	return GW_UPSTREAM_CLOSED;
+}
+
+static void on_call_fail(struct call *c, const struct call_failure *f)
+{
+	struct px *px = container_of(c, struct px, call);
+	bool refused = f->cause == CALL_REFUSED || f->cause == CALL_CONNECT_TIMEOUT || f->cause == CALL_NO_ADDRESS;
+
+	if (px->state == PX_STREAMING) { /* what was sent must not look whole */
+		px->state = PX_OVER;
+		px->cause = cause_of(f->cause);
+		ex_abort(px->ex);
+		return;
+	}
+
+	/* An idle connection that the server was just closing is nobody's failure: once more, on a fresh one. */
+	if (f->stale && !px->replay_lost && (f->class == CALL_NOT_SENT || http_method_is_idempotent(px->ex->req.mid))) {
+		end_try(px, SERVER_ABANDONED);
+		px->tries--;
+		try_server(px, true, CALL_FRESH);
+		return;
+	}
+	end_try(px, refused ? SERVER_REFUSED : f->cause == CALL_NO_CONNECTION ? SERVER_ABANDONED : SERVER_RESET);
+	attempt_failed(px, f->class == CALL_NOT_SENT ? ATTEMPT_NOT_SENT : ATTEMPT_SENT_NO_REPLY, cause_of(f->cause), refused, 0);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct px *px = container_of(t, struct px, timer);
+	usec now = now_of(px);
+
+	if (px->state == PX_STREAMING) { /* the upstream has fallen silent in the middle of a body */
+		if (ex_pending(px->ex)) {
+			arm(px, now + 60 * USEC_PER_SEC); /* no: it waits for a client that the server watches */
+			return;
+		}
+		px->state = PX_OVER;
+		px->cause = GW_READ_TIMEOUT;
+		ex_abort(px->ex);
+		return;
+	}
+
+	bool over = deadline_is_over(px->deadline, now);
+	bool connecting = px->state == PX_TRYING && !px->call.sent;
+
+	call_cancel(&px->call);
+	if (px->state == PX_TRYING)
+		end_try(px, connecting ? SERVER_REFUSED : SERVER_TIMEOUT);
+	if (over || px->state != PX_TRYING)
+		give_up(px, GW_DEADLINE);
+	else
+		attempt_failed(px, connecting ? ATTEMPT_NOT_SENT : ATTEMPT_SENT_NO_REPLY,
+			       connecting ? GW_CONNECT_TIMEOUT : GW_READ_TIMEOUT, connecting, 0);
+}
+
+/* --- the response --- */
+
+static uint64_t length_of(const struct http_head *h)
+{
+	if (h->body == BODY_LENGTH || (h->body == BODY_NONE && h->has_length))
+		return h->content_length;
+	if (h->body == BODY_NONE && h->status != 304 && h->status != 204)
+		return EX_LENGTH_UNKNOWN; /* only a HEAD's answer comes here: its length is not known */
+	return h->body == BODY_NONE ? 0 : EX_LENGTH_UNKNOWN;
+}
+
+static void on_call_head(struct call *c, const struct http_head *h)
+{
+	struct px *px = container_of(c, struct px, call);
+	struct exchange *ex = px->ex;
+
+	if (h->status < 200) {
+		ex_inform(ex, h);
+		return;
+	}
+	if (retry_status_is_listed(&px->target->retry, h->status) && px->retry.tries < retry_tries_max(&px->target->retry) - 1) {
+		struct retry_state probe = px->retry;
+		struct retry_attempt at = { .class = ATTEMPT_REPLY_RETRYABLE, .status = h->status, .is_safe = method_is_safe(px),
+					    .body_gone = px->replay_lost };
+
+		if (retry_decide(&px->target->retry, &probe, &at, px->deadline, now_of(px)).verdict != RETRY_GIVE_UP) {
+			unsigned status = h->status;
+
+			call_cancel(c);
+			end_try(px, status >= 500 ? SERVER_ERROR : SERVER_OK);
+			attempt_failed(px, ATTEMPT_REPLY_RETRYABLE, GW_UPSTREAM_STATUS, false, status);
+			return;
+		}
+	}
+	end_try(px, h->status >= 500 ? SERVER_ERROR : SERVER_OK);
+	record(px, h->status >= 500 ? OUTCOME_FAILURE : OUTCOME_SUCCESS);
+	px->state = PX_STREAMING;
+	px->cause = h->status >= 500 ? GW_UPSTREAM_STATUS : GW_OK;
+	arm(px, now_of(px) + 60 * USEC_PER_SEC);
+
+	struct buf *b = ex_head_reason(ex, h->status, h->reason);
+
+	forward_response_fields(b, ex, px->route, h);
+	ex_head_done(ex, length_of(h));
+}
+
+static void on_call_body(struct call *c, struct str piece)
+{
+	struct px *px = container_of(c, struct px, call);
+
+	ex_write(px->ex, piece);
+	arm(px, now_of(px) + 60 * USEC_PER_SEC);
+	if (ex_pending(px->ex))
+		call_pause(c);
+}
+
+static void on_call_end(struct call *c)
+{
+	struct px *px = container_of(c, struct px, call);
+
+	px->state = PX_OVER;
+	timer_park(&px->timer);
+	ex_end(px->ex);
+}
+
+static void on_call_sent(struct call *c)
+{
+	struct px *px = container_of(c, struct px, call);
+
+	arm(px, now_of(px) + px->target->read_timeout);
+	ex_resume_body(px->ex);
+}
+
+static void on_call_drain(struct call *c)
+{
+	ex_resume_body(container_of(c, struct px, call)->ex);
+}
+
+static const struct call_ops call_ops = {
+	.on_head = on_call_head,
+	.on_body = on_call_body,
+	.on_end = on_call_end,
+	.on_fail = on_call_fail,
+	.on_drain = on_call_drain,
+	.on_sent = on_call_sent,
+};
+
+/* --- sending --- */
+
+static void write_head(struct px *px)
+{
+	const struct gw_settings *s = &px->picture->settings;
+	struct trace_context span;
+	char lines[TRACE_INJECT_MAX];
+	msec left = deadline_left_ms(px->deadline, now_of(px));
+
+	trace_child(&span, &px->trace, &px->g->w->rng);
+
+	struct forward f = {
+		.ex = px->ex,
+		.route = px->route,
+		.path = px->path,
+		.base_path = px->target->base_path,
+		.host = px->server->id,
+		.trace_lines = str_of(lines, trace_inject(lines, &span, TRACE_B3_MULTI)),
+		.pass_host = s->add_host_header,
+		.add_proxy_headers = s->add_proxy_headers,
+		.trusted = s->n_trusted && gw_is_trusted(s, &px->ex->peer),
+		.deadline_ms = left == INT64_MAX ? -1 : left,
+		.port = px->g->gw->host->port,
+	};
+
+	forward_request_head(&px->g->head, &f);
+}
+
+/* Sends the request to a server: the same one again, or the one that the balancer chooses. false: there is none, the
+ * exchange has been answered and px is gone. */
+static bool try_server(struct px *px, bool same, unsigned flags)
+{
+	struct gw_service *svc = px->target->service;
+	struct pick pick = { .server = NULL };
+
+	if (same && px->last) {
+		pick.server = px->last;
+	} else {
+		struct choice c = {
+			.list = px->target->servers,
+			.tried = &px->tried,
+			.settings = &px->target->outlier,
+			.rng = &px->g->w->rng,
+			.now = now_of(px),
+		};
+
+		pick = balancer_choose(&svc->balancer, &c);
+	}
+	if (!pick.server) {
+		give_up(px, px->cause == GW_OK ? GW_NO_INSTANCE : px->cause);
+		return false;
+	}
+	px->state = PX_TRYING;
+	px->server = px->last = pick.server;
+	px->upstream = pick.server->id;
+	px->try_began = now_of(px);
+	px->tries++;
+	tried_add(&px->tried, pick.server);
+	server_begin(pick.server);
+	write_head(px);
+	arm(px, px->try_began + px->target->connect_timeout);
+	px->call.ops = &call_ops;
+	px->call.method = px->ex->req.mid;
+	if (!px->ex->body_done)
+		flags |= CALL_BODY_FOLLOWS;
+	call_start(px->g->w->client, &px->call, gw_peer_of(px->g, pick.server), buf_str(&px->g->head), buf_str(&px->replay), flags);
+	return true;
+}
+
+/* --- the request's body --- */
+
+static void keep_for_replay(struct px *px, struct str framed)
+{
+	if (!px->replay_lost && px->replay.len + framed.len <= px->replay.max && buf_adds(&px->replay, framed))
+		return;
+	px->replay_lost = true;
+}
+
+/* Frames a piece anew; the result lies in the worker's scratch buffer. */
+static struct str frame(struct px *px, struct str piece)
+{
+	struct buf *b = &px->g->head;
+
+	if (px->ex->req.body != BODY_CHUNKED)
+		return piece;
+	buf_clear(b);
+	buf_addf(b, "%zx\r\n", piece.len);
+	buf_adds(b, piece);
+	buf_adds(b, STR("\r\n"));
+	return buf_str(b);
+}
+
+/* Head and first body bytes leave together; those that are too many to keep follow on their own. */
+static bool start_with(struct px *px, struct str framed)
+{
+	struct buf rest = BUF_INIT(LOOP_RBUF + 64);
+	bool lost = px->replay_lost;
+
+	if (lost)
+		buf_adds(&rest, framed); /* try_server uses the scratch buffer that framed may lie in */
+
+	bool started = try_server(px, false, 0);
+
+	if (started && lost)
+		call_write(&px->call, buf_str(&rest));
+	buf_fini(&rest);
+	return started;
+}
+
+static void on_ex_body(struct exchange *ex, struct str piece)
+{
+	struct px *px = ex->user;
+
+	if (px->state == PX_OVER)
+		return;
+
+	struct str framed = frame(px, piece);
+
+	keep_for_replay(px, framed);
+	if (!list_is_empty(&px->link)) {
+		list_del(&px->link);
+		if (!start_with(px, framed))
+			return;
+	} else {
+		call_write(&px->call, framed);
+	}
+	if (call_pending(&px->call) > REQUEST_BACKLOG)
+		ex_pause_body(ex);
+}
+
+static void on_ex_body_end(struct exchange *ex)
+{
+	struct px *px = ex->user;
+
+	if (px->state == PX_OVER || px->body_ended)
+		return;
+	px->body_ended = true;
+	if (!list_is_empty(&px->link)) { /* an empty chunked body */
+		list_del(&px->link);
+		keep_for_replay(px, STR("0\r\n\r\n"));
+		try_server(px, false, 0);
+		return;
+	}
+	if (ex->req.body == BODY_CHUNKED) {
+		keep_for_replay(px, STR("0\r\n\r\n"));
+		call_write(&px->call, STR("0\r\n\r\n"));
+	}
+	call_finish(&px->call);
+}
+
+static void on_ex_drain(struct exchange *ex)
+{
+	struct px *px = ex->user;
+
+	if (px->state == PX_STREAMING)
+		call_resume(&px->call);
+}
+
+/* --- the end --- */
+
+static void write_log(struct px *px)
+{
+	struct access_line l = {
+		.ex = px->ex,
+		.service = px->target ? px->target->service->id : STR_EMPTY,
+		.upstream = px->upstream,
+		.cause = px->cause == GW_OK ? STR_EMPTY : gw_cause_desc(px->cause)->name,
+		.tries = px->tries,
+		.fallback = px->used_fallback,
+		.trace = px->trace_id,
+		.trace_len = px->trace_len,
+		.now = now_of(px),
+	};
+
+	access_log_write(&px->g->log, &l);
+}
+
+static void on_ex_close(struct exchange *ex)
+{
+	struct px *px = ex->user;
+
+	call_cancel(&px->call);
+	end_try(px, SERVER_ABANDONED);
+	record(px, OUTCOME_CANCELLED);
+	timer_cancel(px->g->w->loop, &px->timer);
+	list_del(&px->link);
+	write_log(px);
+	buf_fini(&px->replay);
+	gw_picture_unref(px->picture);
+}
+
+static const struct exchange_ops exchange_ops = {
+	.on_body = on_ex_body,
+	.on_body_end = on_ex_body_end,
+	.on_drain = on_ex_drain,
+	.on_close = on_ex_close,
+};
+
+/* --- the beginning --- */
+
+static void read_trace(struct px *px)
+{
+	const struct http_head *h = &px->ex->req;
+	struct trace_headers th = { 0 };
+	struct trace_make make = { .sampler = { px->picture->settings.sample_rate } };
+
+	for (unsigned i = 0; i < h->nfields; i++) {
+		uint8_t id = h->field[i].id;
+
+		if ((id >= H_X_B3_TRACEID && id <= H_X_B3_FLAGS) || id == H_B3 || id == H_TRACEPARENT)
+			trace_headers_note(&th, h->field[i].name, h->field[i].value);
+	}
+	trace_serve(&px->trace, &th, TRACE_ALL, &make, &px->g->w->rng);
+	px->trace_len = trace_fmt_id(px->trace_id, &px->trace);
+}
+
+/* The command's timeout, or less if the client says that it will not wait so long. */
+static struct deadline read_deadline(const struct px *px)
+{
+	usec at = px->target->command.timeout_enabled ? px->target->command.timeout_ms * USEC_PER_MSEC : USEC_NEVER;
+	const struct hfield *f = NULL;
+	uint64_t ms;
+
+	for (unsigned i = 0; i < px->ex->req.nfields && !f; i++) {
+		const struct hfield *h = &px->ex->req.field[i];
+
+		if (h->name.len == sizeof(DEADLINE_HEADER) - 1 && str_eq_nocase(h->name, STR(DEADLINE_HEADER)))
+			f = h;
+	}
+	if (f && str_to_u64(f->value, &ms) && ms > 0 && ms < 86400000)
+		at = MIN(at, (usec)ms * USEC_PER_MSEC);
+	return deadline_in(now_of(px), at);
+}
+
+static void start_waiting(struct deferred *d)
+{
+	struct gw_worker *g = container_of(d, struct gw_worker, start_later);
+
+	g->start_queued = false;
+	while (!list_is_empty(&g->starting)) {
+		struct px *px = list_entry(list_first(&g->starting), struct px, link);
+
+		list_del(&px->link);
+		try_server(px, false, 0);
+	}
+}
+
+static void wait_for_body(struct px *px)
+{
+	struct gw_worker *g = px->g;
+
+	list_push_back(&g->starting, &px->link);
+	if (!g->start_queued) {
+		g->start_queued = true;
+		loop_defer(g->w->loop, &g->start_later, start_waiting);
+	}
+}
+
+static void admit(struct px *px)
+{
+	const struct gw_target *t = px->target;
+
+	switch (command_admit(t->service->command, &t->command, now_of(px), stripe_of(px), &px->ticket)) {
+	case ADMIT_OK:
+		px->has_ticket = true;
+		break;
+	case ADMIT_SHORT_CIRCUITED:
+		give_up(px, GW_CIRCUIT_OPEN);
+		return;
+	case ADMIT_SEMAPHORE_REJECTED:
+		give_up(px, GW_REJECTED);
+		return;
+	}
+	px->deadline = read_deadline(px);
+	if (px->ex->body_done) {
+		px->body_ended = true;
+		try_server(px, false, 0);
+	} else {
+		timer_set(px->g->w->loop, &px->timer, px->deadline.at);
+		wait_for_body(px);
+	}
+}
+
+void gw_proxy(struct exchange *ex, struct gw_worker *g)
+{
+	struct px *px = arena_zalloc(&ex->arena, sizeof(*px));
+
+	px->ex = ex;
+	px->g = g;
+	px->picture = gw_picture_ref(g->picture);
+	px->step_at = USEC_NEVER;
+	px->deadline = DEADLINE_NONE;
+	timer_init(&px->timer, on_timer);
+	list_init(&px->link);
+	buf_init(&px->replay, px->picture->settings.replay_max);
+	ex->user = px;
+	ex->ops = &exchange_ops;
+	read_trace(px);
+	if (!path_canonical(&ex->arena, ex->req.path, &px->path)) {
+		give_up(px, GW_BAD_PATH);
+		return;
+	}
+	px->route = gw_routes_find(&px->picture->routes, px->path);
+	if (!px->route) {
+		give_up(px, GW_NO_ROUTE);
+		return;
+	}
+	px->target = px->route->target;
+	ex->pattern = px->route->path.ptr; /* the routes are made with a NUL behind them */
+	admit(px);
+}
