@@ -15,6 +15,7 @@ struct gateway {
 	struct gw_picture *picture;     /* the control thread's reference */
 	struct eureka_client *eureka;   /* NULL: not enabled */
 	struct eureka_view *view;
+	void (*drained)(struct host *h); /* while the registry is being left */
 	struct timer sweep;
 	_Atomic unsigned streams;       /* readers of /hystrix.stream */
 	char build_error[ERR_TEXT_MAX]; /* of the last picture that could not be built; empty: fine */

@@ -1,0 +1,368 @@
+/* role.c - the gateway as a role: its pictures, its workers, its place in the registry. */
+#include "gateway/role.h"
+
+#include "codec/json.h"
+#include "eureka/self.h"
+#include "gateway/gateway.h"
+#include "manage/actuator.h"
+#include "manage/health.h"
+#include "manage/meters.h"
+
+#define COMMANDS_MAX 10000
+#define SWEEP_EVERY (5 * USEC_PER_SEC)
+#define COMMAND_IDLE (600 * USEC_PER_SEC)
+
+/* --- peers: a server as one worker calls it --- */
+
+struct gw_peer {
+	struct fserver *server;
+	struct http_peer *peer;
+	uint64_t version; /* of the last picture that had it */
+};
+
+struct http_peer *gw_peer_of(struct gw_worker *g, const struct fserver *s)
+{
+	struct gw_peer *p = map_get(&g->peers, s->id);
+	struct str host;
+	uint16_t port;
+
+	if (p)
+		return p->peer;
+	addr_split(s->id, 80, &host, &port); /* the id was made as host:port */
+	p = xzalloc(sizeof(*p));
+	p->server = server_ref((struct fserver *)(uintptr_t)s);
+	p->peer = http_client_peer(g->w->client, host, port);
+	p->version = g->picture->version;
+	map_put(&g->peers, p->server->id, p);
+	return p->peer;
+}
+
+static void drop_peer(struct gw_worker *g, struct gw_peer *p)
+{
+	map_del(&g->peers, p->server->id);
+	http_peer_close_idle(p->peer);
+	http_peer_unref(p->peer);
+	server_unref(p->server);
+	free(p);
+}
+
+/* Servers that have left the picture are let go; calls that run on them go on. */
+static void drop_old_peers(struct gw_worker *g)
+{
+	const struct gw_picture *pic = g->picture;
+	struct gw_peer *p;
+	size_t pos = 0;
+
+	for (unsigned i = 0; i < pic->n_targets; i++) {
+		for (uint32_t k = 0; k < pic->targets[i]->servers.n; k++) {
+			p = map_get(&g->peers, pic->targets[i]->servers.at[k]->id);
+			if (p)
+				p->version = pic->version;
+		}
+	}
+	while ((p = map_next(&g->peers, &pos))) {
+		if (p->version != pic->version)
+			drop_peer(g, p);
+	}
+}
+
+/* --- pictures --- */
+
+static void take_picture(struct worker *w, void *arg)
+{
+	struct gw_worker *g = w->role;
+
+	if (!g)
+		return;
+	gw_picture_unref(g->picture);
+	g->picture = gw_picture_ref(arg);
+	drop_old_peers(g);
+}
+
+static void all_have_it(struct host *h, void *arg)
+{
+	(void)h;
+	gw_picture_unref(arg);
+}
+
+static int rebuild(struct gateway *gw, struct err *e)
+{
+	struct gw_picture *pic = NULL;
+	int r = gw_picture_build(&pic, &gw->services, gw->host->props, gw->view, loop_now(gw->host->loop), e);
+
+	if (r < 0)
+		return r;
+	gw_picture_unref(gw->picture);
+	gw->picture = pic;
+	gw->build_error[0] = '\0';
+	return 0;
+}
+
+static void publish(struct gateway *gw)
+{
+	host_post_all(gw->host, take_picture, gw_picture_ref(gw->picture), all_have_it);
+}
+
+static void rebuild_and_publish(struct gateway *gw, const char *why)
+{
+	struct err e;
+
+	if (rebuild(gw, &e) < 0) {
+		memcpy(gw->build_error, e.text, sizeof(gw->build_error));
+		LOG(&gw->host->log, LOG_ERROR, "routes not changed", F_Z("after", why), F_Z("error", e.text));
+		return;
+	}
+	LOG(&gw->host->log, LOG_DEBUG, "new routes", F_Z("after", why), F_INT("routes", gw->picture->routes.n),
+	    F_INT("services", gw->picture->n_targets));
+	publish(gw);
+}
+
+static void on_view(struct eureka_view *v, void *ctx)
+{
+	struct gateway *gw = ctx;
+
+	eureka_view_unref(gw->view);
+	gw->view = eureka_view_ref(v);
+	rebuild_and_publish(gw, "registry");
+}
+
+/* --- health and meters --- */
+
+static enum health_status check_discovery(struct host *h, struct jsonw *details, void *arg)
+{
+	struct gateway *gw = arg;
+	struct eureka_client_report r;
+
+	(void)h;
+	(void)details;
+	if (!gw->eureka)
+		return HEALTH_UNKNOWN;
+	eureka_client_report(gw->eureka, &r);
+	return r.state == EUREKA_NEVER ? HEALTH_UNKNOWN : HEALTH_UP; /* with its last picture a gateway does its work */
+}
+
+static void circuit_meters(struct meter_snapshot *s, void *arg)
+{
+	static const struct meter_desc open = { "vine.circuit.open", "1 where a service's circuit is not closed", NULL, 0 };
+	static const struct meter_desc calls = { "vine.command.events", "Hystrix events of a service since the start", NULL, 5000 };
+	struct gateway *gw = arg;
+	size_t n;
+	struct command **list = command_table_list(gw->commands, &n);
+	usec now = loop_now(gw->host->loop);
+
+	for (size_t i = 0; i < n; i++) {
+		struct cmd_settings cs;
+		struct command_snapshot snap;
+
+		gw_command_settings(&cs, gw->host->props, list[i]->key);
+		command_snapshot(list[i], &cs, now, &snap);
+
+		struct meter_tag tags[2] = { { "key", snap.key } };
+
+		snapshot_add(s, METER_GAUGE, &open, snap.is_open, tags, 1);
+		for (unsigned ev = 0; ev < EVENT_COUNT; ev++) {
+			if (snap.stats.lifetime[ev] == 0)
+				continue;
+			tags[1] = (struct meter_tag){ "event", str_from(event_name((enum flow_event)ev)) };
+			snapshot_add(s, METER_COUNTER, &calls, (double)snap.stats.lifetime[ev], tags, 2);
+		}
+	}
+	command_list_free(list, n);
+}
+
+/* --- the role --- */
+
+struct sweep_ctx {
+	struct gateway *gw;
+	struct cmd_settings settings;
+};
+
+static const struct cmd_settings *settings_of(void *arg, struct str key)
+{
+	struct sweep_ctx *c = arg;
+
+	gw_command_settings(&c->settings, c->gw->host->props, key);
+	return &c->settings;
+}
+
+static void sweep(struct timer *t)
+{
+	struct gateway *gw = container_of(t, struct gateway, sweep);
+	struct sweep_ctx ctx = { .gw = gw };
+	usec now = loop_now(gw->host->loop);
+
+	command_table_sweep(gw->commands, now, COMMAND_IDLE, settings_of, &ctx);
+	timer_set(gw->host->loop, t, now + SWEEP_EVERY);
+}
+
+static int start_discovery(struct gateway *gw, struct err *e)
+{
+	struct eureka_client_settings s;
+	int r;
+
+	if (!props_bool(gw->host->props, "eureka.client.enabled"))
+		return 0;
+	eureka_settings(&s, gw->host->props, gw->host->seed);
+	s.fetch_registry = s.fetch_registry && props_bool(gw->host->props, "ribbon.eureka.enabled");
+	r = eureka_client_new(&gw->eureka, gw->host->client, &s, &gw->host->log, e);
+	if (r < 0)
+		return err_prefix(e, "eureka.client.service-url");
+	eureka_client_on_view(gw->eureka, on_view, gw);
+	return 0;
+}
+
+static int start(struct host *h, struct err *e)
+{
+	struct gateway *gw = xzalloc(sizeof(*gw));
+	struct health_part discovery = { "discoveryClient", HEALTH_ALL, check_discovery, gw };
+	int r;
+
+	h->role = gw;
+	gw->host = h;
+	gw->commands = command_table_new(&(struct command_table_opts){ h->n_workers, COMMANDS_MAX, h->seed });
+	gw_services_init(&gw->services, gw->commands, h->seed);
+	timer_init(&gw->sweep, sweep);
+	r = rebuild(gw, e);
+	if (r == 0)
+		r = start_discovery(gw, e);
+	if (r < 0)
+		return r;
+	gw_endpoints_add(gw);
+	host_add_health(h, &discovery);
+	meters_source(h->meters, circuit_meters, gw);
+	timer_set(h->loop, &gw->sweep, loop_now(h->loop) + SWEEP_EVERY);
+	return 0;
+}
+
+static void ready(struct host *h)
+{
+	struct gateway *gw = h->role;
+	struct instance self;
+	struct arena a;
+
+	if (!gw->eureka)
+		return;
+	if (props_bool(h->props, "eureka.client.register-with-eureka")) {
+		arena_init(&a, 2048);
+		eureka_self(&self, &a, h->props, str_from(h->app_name), &h->address);
+		eureka_client_register(gw->eureka, &self, 0);
+		arena_fini(&a);
+	}
+	eureka_client_start(gw->eureka);
+}
+
+static int props_check(struct host *h, const struct props *p, struct err *e)
+{
+	struct gateway *gw = h->role;
+	struct gw_picture *pic = NULL;
+	struct gw_services trial;
+	int r;
+
+	gw_services_init(&trial, gw->commands, h->seed); /* apart, so that a refused reload leaves no trace */
+	r = gw_picture_build(&pic, &trial, (struct props *)(uintptr_t)p, gw->view, loop_now(h->loop), e);
+	if (r == 0)
+		gw_picture_unref(pic);
+	gw_services_fini(&trial);
+	return r;
+}
+
+static void props_changed(struct host *h)
+{
+	rebuild_and_publish(h->role, "configuration");
+}
+
+static void left(void *ctx)
+{
+	struct host *h = ctx;
+	void (*done)(struct host *) = ((struct gateway *)h->role)->drained;
+
+	done(h);
+}
+
+static void drain(struct host *h, void (*done)(struct host *h))
+{
+	struct gateway *gw = h->role;
+
+	if (!gw->eureka) {
+		done(h);
+		return;
+	}
+	gw->drained = done;
+	eureka_client_deregister(gw->eureka, 0, left, h);
+}
+
+static void stop(struct host *h)
+{
+	struct gateway *gw = h->role;
+
+	if (!gw)
+		return;
+	eureka_client_free(gw->eureka);
+	timer_cancel(h->loop, &gw->sweep);
+	eureka_view_unref(gw->view);
+	gw_picture_unref(gw->picture);
+	gw_services_fini(&gw->services);
+	command_table_free(gw->commands);
+	free(gw);
+	h->role = NULL;
+}
+
+static int worker_init(struct worker *w, struct err *e)
+{
+	struct gateway *gw = w->host->role;
+	struct gw_worker *g = xzalloc(sizeof(*g));
+
+	w->role = g;
+	g->w = w;
+	g->gw = gw;
+	g->picture = gw_picture_ref(gw->picture);
+	buf_init(&g->head, 1u << 20);
+	map_init(&g->peers, w->host->seed);
+	list_init(&g->starting);
+	list_init(&g->streams);
+	return access_log_open(&g->log, w->loop, w->log.name, props_str(w->props, "vine.gateway.access-log"), e);
+}
+
+static void worker_drain(struct worker *w)
+{
+	gw_streams_end(w->role);
+}
+
+static void worker_fini(struct worker *w)
+{
+	struct gw_worker *g = w->role;
+	struct gw_peer *p;
+	size_t pos = 0;
+
+	if (!g)
+		return;
+	gw_streams_end(g);
+	while ((p = map_next(&g->peers, &pos)))
+		drop_peer(g, p);
+	map_fini(&g->peers);
+	access_log_close(&g->log);
+	buf_fini(&g->head);
+	gw_picture_unref(g->picture);
+	free(g);
+	w->role = NULL;
+}
+
+static void handle(struct exchange *ex, void *ctx)
+{
+	gw_proxy(ex, ((struct worker *)ctx)->role);
+}
+
+const struct role_ops gateway_role = {
+	.name = "gateway",
+	.default_port = 8080,
+	.start = start,
+	.ready = ready,
+	.props_check = props_check,
+	.props_changed = props_changed,
+	.drain = drain,
+	.stop = stop,
+	.worker_init = worker_init,
+	.handle = handle,
+	.worker_drain = worker_drain,
+	.worker_fini = worker_fini,
+};
