@@ -2,9 +2,10 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
+#include "gateway/role.h"
 #include "manage/host.h"
 
-static int _unused_ run_role(const struct command *cmd, const struct cmdline *cl)
+static int run_role(const struct command *cmd, const struct cmdline *cl)
 {
 	struct host_opts opts = host_opts_of(cl);
 
@@ -23,6 +24,8 @@ const struct command commands[] = {
 	  "  --vine.up.roles=...  which roles, in this order (registry,gateway)\n"
 	  "  --vine.up.ports.ROLE=N  another port for a role; 0 picks a free one\n",
 	  cmd_up, NULL },
+	{ "gateway", "", "proxy requests to services, with circuit breakers, balancing and retries (Zuul)", NULL, run_role,
+	  &gateway_role },
 	{ "init", "[FILE]", "write a commented configuration to start from", NULL, cmd_init, NULL },
 	{ "check", "[FILE]", "say what a configuration means: honoured, mapped, refused, cannot fit together", NULL, cmd_check, NULL },
 	{ "show-config", "[PREFIX]", "print the values in force and where each comes from", NULL, cmd_show_config, NULL },

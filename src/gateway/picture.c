@@ -61,7 +61,6 @@ void gw_services_fini(struct gw_services *s)
 		for (unsigned i = 0; i < svc->n_known; i++)
 			server_unref(svc->known[i]);
 		free(svc->known);
-		balancer_fini(&svc->balancer);
 		command_unref(svc->command);
 		free((char *)(uintptr_t)svc->id.ptr);
 		free(svc);
