@@ -12,7 +12,7 @@ static bool lookup(void *ctx, struct str name, struct str *ret)
 {
 	struct str rest = ((struct table *)ctx)->rest, line;
 
-	while (rest.len && str_cut(&rest, '\0', &line)) {
+	while (str_cut(&rest, '\0', &line)) {
 		ptrdiff_t eq = str_chr(line, '=');
 
 		if (eq >= 0 && str_eq(str_slice(line, 0, (size_t)eq), name)) {
