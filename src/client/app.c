@@ -131,17 +131,16 @@ static void on_signal(struct io *io, uint32_t events)
 
 /* --- start and end --- */
 
-/* Everything that start made, in reverse; fine when half of it is missing. The loop thread is not running. */
+/* Everything that start made, in reverse; fine when half of it is missing. The loop thread is not running. The loop itself
+ * stays until the app is freed, so that a late vine_app_stop finds it. */
 static void take_down(struct vine_app *app)
 {
 	jobs_lane_free(TAKE(app->handlers)); /* waits for handlers; their answers come by the mailbox */
-	if (app->membership)
-		membership_free(TAKE(app->membership));
-	if (app->loop)
-		loop_turn(app->loop, 0);
+	callers_close(app);
+	membership_free(TAKE(app->membership));
+	loop_turn(app->loop, 0);
 	http_server_free(TAKE(app->server));
 	remotes_free(TAKE(app->remotes));
-	callers_free(app);
 	http_client_free(TAKE(app->client));
 	dns_free(TAKE(app->dns));
 	jobs_lane_free(TAKE(app->dns_lane));
@@ -150,17 +149,15 @@ static void take_down(struct vine_app *app)
 		close(app->signals.fd);
 		app->signals.fd = -1;
 	}
-	if (app->loop) {
-		loop_turn(app->loop, 0);
-		mailbox_fini(&app->mailbox);
-		loop_turn(app->loop, 0);
-		loop_free(TAKE(app->loop));
-	}
+	loop_turn(app->loop, 0);
+	mailbox_fini(&app->mailbox);
+	loop_turn(app->loop, 0);
 }
 
 static int make_parts(struct vine_app *app, struct err *e)
 {
-	app->loop = loop_new();
+	if (!app->loop) /* there is one from a start that failed */
+		app->loop = loop_new();
 	mailbox_init(&app->mailbox, app->loop);
 	app->dns_lane = jobs_lane_new("dns", 2, 256);
 	rng_seed_os(&app->rng);
@@ -185,6 +182,7 @@ static int make_parts(struct vine_app *app, struct err *e)
 		return r;
 	atomic_store(&app->port, addr_port(http_server_local(app->server)));
 	app->remotes = remotes_new(app);
+	callers_open(app);
 	return membership_new(&app->membership, app, e);
 }
 

@@ -306,6 +306,13 @@ static void execute(struct going *g, usec now)
 		break;
 	}
 	set_deadline(g, now);
+	if (deadline_is_over(g->deadline, now)) { /* the request came with no time left: that is nobody's failure here */
+		g->outcome = OUTCOME_CANCELLED;
+		g->cause = VINE_CAUSE_TIMEOUT;
+		g->code = err_set(g->e, VINE_ETIMEOUT, "no time was left to call %s", g->o->service);
+		finish_command(g);
+		return;
+	}
 	trace_for_call(&g->trace, g->rq, g->app, &g->caller->rng);
 	g->servers = remote_take_servers(g->app->remotes, g->link->remote, now);
 	try_servers(g);
@@ -342,22 +349,24 @@ int vine_call(struct vine_app *app, struct vine_request *rq, const struct vine_c
 	usec now = clock_mono();
 	int r = check(&g);
 
-	if (r == 0 && !app->remotes)
-		r = err_set(g.e, VINE_EUNAVAIL, "the app does not run");
-	if (r == 0)
-		r = remotes_link(app->remotes, service, opts->command ? str_from(opts->command) : service,
-				 opts->group ? str_from(opts->group) : service, now, &g.link, g.e);
 	if (r < 0)
 		return r;
-	g.rs = response_new();
 	g.caller = caller_take(app);
-	execute(&g, now);
-	caller_give(app, g.caller);
-	if (g.code < 0)
-		fall_back(&g);
-	if (g.code < 0) {
+	if (!g.caller)
+		return err_set(g.e, VINE_EUNAVAIL, "the app does not run");
+	r = remotes_link(app->remotes, service, opts->command ? str_from(opts->command) : service,
+			 opts->group ? str_from(opts->group) : service, now, &g.link, g.e);
+	if (r == 0) {
+		g.rs = response_new();
+		execute(&g, now);
+		if (g.code < 0)
+			fall_back(&g);
+		r = g.code;
+	}
+	caller_give(app, g.caller); /* last: what the command stands on lives as long as somebody has a caller */
+	if (r < 0) {
 		vine_response_free(g.rs);
-		return g.code;
+		return r;
 	}
 	*ret = g.rs;
 	return 0;

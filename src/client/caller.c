@@ -32,18 +32,25 @@ static struct caller *caller_new(struct vine_app *app, unsigned stripe)
 
 struct caller *caller_take(struct vine_app *app)
 {
-	pthread_mutex_lock(&app->callers_lock);
+	struct callers *cs = &app->callers;
+	struct caller *c;
+	unsigned stripe;
 
-	struct caller *c = app->callers;
-	unsigned stripe = app->callers_made;
-
-	if (c) {
-		app->callers = c->next;
-		app->n_callers--;
-	} else {
-		app->callers_made++;
+	pthread_mutex_lock(&cs->lock);
+	if (!cs->open) {
+		pthread_mutex_unlock(&cs->lock);
+		return NULL;
 	}
-	pthread_mutex_unlock(&app->callers_lock);
+	c = cs->idle;
+	stripe = cs->made;
+	cs->out++;
+	if (c) {
+		cs->idle = c->next;
+		cs->n_idle--;
+	} else {
+		cs->made++;
+	}
+	pthread_mutex_unlock(&cs->lock);
 	if (!c)
 		return caller_new(app, stripe);
 	loop_turn(c->loop, 0);
@@ -52,29 +59,49 @@ struct caller *caller_take(struct vine_app *app)
 
 void caller_give(struct vine_app *app, struct caller *c)
 {
-	pthread_mutex_lock(&app->callers_lock);
+	struct callers *cs = &app->callers;
 
-	bool keep = app->n_callers < IDLE_CALLERS_MAX;
+	pthread_mutex_lock(&cs->lock);
+
+	bool keep = cs->n_idle < IDLE_CALLERS_MAX;
 
 	if (keep) {
-		c->next = app->callers;
-		app->callers = c;
-		app->n_callers++;
+		c->next = cs->idle;
+		cs->idle = c;
+		cs->n_idle++;
 	}
-	pthread_mutex_unlock(&app->callers_lock);
+	pthread_mutex_unlock(&cs->lock);
 	if (!keep)
-		caller_free(c);
+		caller_free(c); /* still counted as out: what it stands on must not go meanwhile */
+	pthread_mutex_lock(&cs->lock);
+	cs->out--;
+	pthread_cond_broadcast(&cs->returned);
+	pthread_mutex_unlock(&cs->lock);
 }
 
-void callers_free(struct vine_app *app)
+void callers_open(struct vine_app *app)
 {
-	while (app->callers) {
-		struct caller *c = app->callers;
+	pthread_mutex_lock(&app->callers.lock);
+	app->callers.open = true;
+	pthread_mutex_unlock(&app->callers.lock);
+}
 
-		app->callers = c->next;
+void callers_close(struct vine_app *app)
+{
+	struct callers *cs = &app->callers;
+
+	pthread_mutex_lock(&cs->lock);
+	cs->open = false;
+	while (cs->out)
+		pthread_cond_wait(&cs->returned, &cs->lock);
+	pthread_mutex_unlock(&cs->lock);
+	while (cs->idle) {
+		struct caller *c = cs->idle;
+
+		cs->idle = c->next;
 		caller_free(c);
 	}
-	app->n_callers = 0;
+	cs->n_idle = 0;
 }
 
 /* --- one exchange --- */

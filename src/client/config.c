@@ -83,7 +83,8 @@ int vine_app_new(struct vine_app **ret, const struct vine_app_opts *opts, struct
 	make_logs(app);
 	app->signals.fd = -1;
 	app->trace_make = (struct trace_make){ .sampler.probability = app->set.sample_rate, .supports_join = true };
-	pthread_mutex_init(&app->callers_lock, NULL);
+	pthread_mutex_init(&app->callers.lock, NULL);
+	pthread_cond_init(&app->callers.returned, NULL);
 	pthread_mutex_init(&app->property_lock, NULL);
 	arena_init(&app->property_texts, 1024);
 	map_init(&app->property_map, 0);
@@ -99,6 +100,8 @@ void vine_app_free(struct vine_app *app)
 		return;
 	vine_app_stop(app);
 	vine_app_wait(app);
+	if (app->loop)
+		loop_free(app->loop);
 	for (unsigned i = 0; i < app->n_routes; i++)
 		route_free(app->routes[i]);
 	router_free(app->router);
@@ -107,7 +110,8 @@ void vine_app_free(struct vine_app *app)
 	arena_fini(&app->property_texts);
 	props_unref(app->props);
 	pthread_mutex_destroy(&app->property_lock);
-	pthread_mutex_destroy(&app->callers_lock);
+	pthread_cond_destroy(&app->callers.returned);
+	pthread_mutex_destroy(&app->callers.lock);
 	free(app);
 }
 

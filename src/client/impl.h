@@ -30,6 +30,15 @@ struct remotes;
 #define APP_ROUTES_MAX 256
 #define STREAM_READERS_MAX 5
 
+/* The free list of callers. */
+struct callers {
+	pthread_mutex_t lock; /* leaf; guards the rest */
+	pthread_cond_t returned;
+	struct caller *idle; /* last used first */
+	unsigned n_idle, made, out;
+	bool open; /* the app runs */
+};
+
 /* Who reads the circuits; the loop thread's. */
 struct stream {
 	struct exchange *reader[STREAM_READERS_MAX];
@@ -85,9 +94,7 @@ struct vine_app {
 	usec give_up_at;   /* while draining */
 
 	struct remotes *remotes;
-	pthread_mutex_t callers_lock; /* leaf; guards the three below */
-	struct caller *callers;       /* idle ones, last used first */
-	unsigned n_callers, callers_made;
+	struct callers callers;
 };
 
 /* --- app.c --- */
@@ -149,9 +156,10 @@ struct caller {
 	unsigned stripe;
 };
 
-struct caller *caller_take(struct vine_app *app); /* never NULL; give it back */
+struct caller *caller_take(struct vine_app *app); /* give it back; NULL: the app does not run */
 void caller_give(struct vine_app *app, struct caller *c);
-void callers_free(struct vine_app *app);
+void callers_open(struct vine_app *app);
+void callers_close(struct vine_app *app); /* waits until all have been given back; frees them */
 
 /* One try of a call. */
 struct exchange_once {
