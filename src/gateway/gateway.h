@@ -40,7 +40,7 @@ struct gw_worker {
 void gw_proxy(struct exchange *ex, struct gw_worker *g);
 
 /* A server as this worker calls it. */
-struct http_peer *gw_peer_of(struct gw_worker *g, const struct fserver *s);
+struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, const struct fserver *s);
 
 /* Endpoints of the gateway's own: /actuator/routes, /hystrix.stream. */
 void gw_endpoints_add(struct gateway *gw);

@@ -61,6 +61,12 @@ void gw_services_fini(struct gw_services *s)
 		for (unsigned i = 0; i < svc->n_known; i++)
 			server_unref(svc->known[i]);
 		free(svc->known);
+		while (svc->balancers) {
+			struct gw_balancer *gb = svc->balancers;
+
+			svc->balancers = gb->next;
+			free(gb);
+		}
 		command_unref(svc->command);
 		free((char *)(uintptr_t)svc->id.ptr);
 		free(svc);
@@ -190,8 +196,25 @@ static struct gw_service *service_of(struct build *b, struct str id)
 	return svc;
 }
 
-static int choose_rule(struct build *b, struct gw_service *svc)
+/* A rule's state lives as long as the service: workers may still be choosing by the last one. */
+static struct balancer *balancer_of(struct gw_service *svc, const struct balance_ops *ops)
 {
+	struct gw_balancer *gb = svc->balancers;
+
+	while (gb && gb->b.ops != ops)
+		gb = gb->next;
+	if (!gb) {
+		gb = xzalloc(sizeof(*gb));
+		balancer_init(&gb->b, ops);
+		gb->next = svc->balancers;
+		svc->balancers = gb;
+	}
+	return &gb->b;
+}
+
+static int choose_rule(struct build *b, struct gw_target *t)
+{
+	struct gw_service *svc = t->service;
 	struct str name = props_str_of(b->p, "{client}.ribbon.NFLoadBalancerRuleClassName", svc->id);
 	const struct balance_ops *ops;
 
@@ -200,11 +223,7 @@ static int choose_rule(struct build *b, struct gw_service *svc)
 	ops = balance_by_name(name);
 	if (!ops)
 		return err_set(b->e, VINE_EINVAL, "%.*s: unknown balancer rule '%.*s'", STRF(svc->id), STRF(name));
-	if (!svc->rule)
-		balancer_init(&svc->balancer, ops);
-	else
-		svc->balancer.ops = ops;
-	svc->rule = ops;
+	t->balancer = balancer_of(svc, ops);
 	return 0;
 }
 
@@ -340,7 +359,7 @@ static int make_target(struct build *b, struct str id, struct gw_target **ret)
 	t->service = service_of(b, id);
 	if (!t->service)
 		return err_set(b->e, VINE_ELIMIT, "%.*s: too many services", STRF(id));
-	r = choose_rule(b, t->service);
+	r = choose_rule(b, t);
 	if (r < 0)
 		return r;
 	gw_command_settings(&t->command, b->p, id);
@@ -352,6 +371,7 @@ static int make_target(struct build *b, struct str id, struct gw_target **ret)
 	retry_settings(&t->retry, b->p, id);
 	t->connect_timeout = props_ms_of(b->p, "{client}.ribbon.ConnectTimeout", id) * USEC_PER_MSEC;
 	t->read_timeout = props_ms_of(b->p, "{client}.ribbon.ReadTimeout", id) * USEC_PER_MSEC;
+	t->max_idle = u32_of(b->p, "{client}.ribbon.MaxConnectionsPerHost", id);
 	read_fallback(b, t);
 	add_target(b->pic, t);
 	*ret = t;

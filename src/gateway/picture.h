@@ -19,12 +19,16 @@ struct eureka_view;
 
 #define TRUSTED_MAX 64
 
+struct gw_balancer {
+	struct balancer b;
+	struct gw_balancer *next;
+};
+
 /* One service ID, for the life of the process. */
 struct gw_service {
 	struct str id;
 	struct command *command;
-	struct balancer balancer;
-	const struct balance_ops *rule; /* the balancer's */
+	struct gw_balancer *balancers;  /* one a rule that was ever configured; the present one is in the target */
 	struct fserver **known;         /* by id; of the present picture */
 	unsigned n_known;
 };
@@ -38,11 +42,13 @@ struct gw_fallback {
 /* A service as one picture has it. */
 struct gw_target {
 	struct gw_service *service;
+	struct balancer *balancer;
 	struct server_list servers;
 	struct cmd_settings command;
 	struct outlier_settings outlier;
 	struct retry_settings retry;
 	usec connect_timeout, read_timeout;
+	uint32_t max_idle; /* connections kept to one server by one worker */
 	struct gw_fallback fallback;
 	struct str base_path; /* of a url, without the slash at its end */
 	bool from_registry;

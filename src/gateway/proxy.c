@@ -356,7 +356,6 @@ static void write_head(struct px *px)
  * exchange has been answered and px is gone. */
 static bool try_server(struct px *px, bool same, unsigned flags)
 {
-	struct gw_service *svc = px->target->service;
 	struct pick pick = { .server = NULL };
 
 	if (same && px->last) {
@@ -370,7 +369,7 @@ static bool try_server(struct px *px, bool same, unsigned flags)
 			.now = now_of(px),
 		};
 
-		pick = balancer_choose(&svc->balancer, &c);
+		pick = balancer_choose(px->target->balancer, &c);
 	}
 	if (!pick.server) {
 		give_up(px, px->cause == GW_OK ? GW_NO_INSTANCE : px->cause);
@@ -389,7 +388,7 @@ static bool try_server(struct px *px, bool same, unsigned flags)
 	px->call.method = px->ex->req.mid;
 	if (!px->ex->body_done)
 		flags |= CALL_BODY_FOLLOWS;
-	call_start(px->g->w->client, &px->call, gw_peer_of(px->g, pick.server), buf_str(&px->g->head), buf_str(&px->replay), flags);
+	call_start(px->g->w->client, &px->call, gw_peer_of(px->g, px->target, pick.server), buf_str(&px->g->head), buf_str(&px->replay), flags);
 	return true;
 }
 

@@ -20,7 +20,7 @@ struct gw_peer {
 	uint64_t version; /* of the last picture that had it */
 };
 
-struct http_peer *gw_peer_of(struct gw_worker *g, const struct fserver *s)
+struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, const struct fserver *s)
 {
 	struct gw_peer *p = map_get(&g->peers, s->id);
 	struct str host;
@@ -33,6 +33,7 @@ struct http_peer *gw_peer_of(struct gw_worker *g, const struct fserver *s)
 	p->server = server_ref((struct fserver *)(uintptr_t)s);
 	p->peer = http_client_peer(g->w->client, host, port);
 	p->version = g->picture->version;
+	http_peer_set_idle_cap(p->peer, MAX(t->max_idle / g->gw->host->n_workers, 1u));
 	map_put(&g->peers, p->server->id, p);
 	return p->peer;
 }

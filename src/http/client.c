@@ -23,7 +23,7 @@ struct client_conn {
 struct http_peer {
 	struct http_client *client;
 	struct list idle, busy, waiting;
-	uint32_t refs, open, n_idle, n_waiting;
+	uint32_t refs, open, n_idle, n_waiting, max_idle;
 	uint16_t port;
 	bool literal;  /* the host is an address: never resolved */
 	unsigned next; /* which of the addresses to try */
@@ -191,7 +191,7 @@ static void park(struct client_conn *cc)
 	struct http_peer *p = cc->peer;
 	struct http_client *cl = p->client;
 
-	if (p->n_idle >= cl->opts.max_idle || (p->refs == 0 && p->n_waiting == 0)) {
+	if (p->n_idle >= p->max_idle || (p->refs == 0 && p->n_waiting == 0)) {
 		close_conn(cc);
 		return;
 	}
@@ -683,6 +683,7 @@ static struct http_peer *peer_new(struct http_client *cl, struct str key, struct
 
 	memcpy(room, key.ptr, key.len);
 	p->client = cl;
+	p->max_idle = cl->opts.max_idle;
 	p->key = str_of(room, key.len);
 	p->host = str_of(room, host.len);
 	p->port = port;
@@ -734,6 +735,11 @@ struct str http_peer_name(const struct http_peer *p)
 uint32_t http_peer_open(const struct http_peer *p)
 {
 	return p->open;
+}
+
+void http_peer_set_idle_cap(struct http_peer *p, uint32_t max_idle)
+{
+	p->max_idle = max_idle;
 }
 
 void http_peer_close_idle(struct http_peer *p)

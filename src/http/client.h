@@ -94,6 +94,7 @@ struct http_peer *http_client_peer(struct http_client *c, struct str host, uint1
 void http_peer_unref(struct http_peer *p);
 struct str http_peer_name(const struct http_peer *p); /* "host:port", while the peer lives */
 uint32_t http_peer_open(const struct http_peer *p); /* connections that stand or are being made */
+void http_peer_set_idle_cap(struct http_peer *p, uint32_t max_idle); /* instead of the client's */
 void http_peer_close_idle(struct http_peer *p);     /* the peer went away: its idle connections are of no use */
 
 enum call_flags {
