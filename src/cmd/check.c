@@ -21,7 +21,8 @@ static size_t show_findings(const struct props *p, enum finding_kind kind)
 
 int cmd_check(const struct command *cmd, const struct cmdline *cl)
 {
-	struct load_opts lo = { .config = cl->n_args ? cl->args[0] : cl->config, .args = cl->props, .n_args = cl->n_props };
+	struct load_opts lo = { .config = cl->n_args ? cl->args[0] : cl->config, .args = cl->props, .n_args = cl->n_props,
+				.env = environ };
 	struct props *p = NULL;
 	struct err e = { 0 };
 	size_t errors;

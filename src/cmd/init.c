@@ -6,7 +6,7 @@
 
 #include "cmd/cmd.h"
 
-/* Every line that is not a comment says what holds anyway, so an untouched file changes nothing. */
+/* All of it is comments: an untouched file changes nothing. */
 static const char template[] =
 	"# vine.yml - configuration of Vine: registry, gateway and what else `vine up` starts.\n"
 	"#\n"
@@ -18,10 +18,11 @@ static const char template[] =
 	"# A changed file is read again while running; one that is not valid changes nothing and is reported.\n"
 	"\n"
 	"# --- where the services are -------------------------------------------------------------------------------\n"
-	"eureka:\n"
-	"  client:\n"
-	"    service-url:\n"
-	"      defaultZone: http://localhost:8761/eureka/\n"
+	"# Under `vine up` the roles find the registry that it starts; this is for another one.\n"
+	"#eureka:\n"
+	"#  client:\n"
+	"#    service-url:\n"
+	"#      defaultZone: http://localhost:8761/eureka/\n"
 	"\n"
 	"# --- what the gateway does with a path --------------------------------------------------------------------\n"
 	"# Without routes, every registered service is reached at /<its name>/**.\n"

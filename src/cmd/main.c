@@ -22,7 +22,7 @@ const struct command commands[] = {
 	  "Listens on 127.0.0.1 unless server.address says otherwise.\n\n"
 	  "  --single             all roles in this one process\n"
 	  "  --vine.up.roles=...  which roles, in this order (registry,gateway)\n"
-	  "  --vine.up.ports.ROLE=N  another port for a role; 0 picks a free one\n",
+	  "  --vine.up.ports.ROLE=N  another port for a role; 0 picks a free one (the gateway's is also server.port)\n",
 	  cmd_up, NULL },
 	{ "gateway", "", "proxy requests to services, with circuit breakers, balancing and retries (Zuul)", NULL, run_role,
 	  &gateway_role },

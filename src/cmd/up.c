@@ -22,6 +22,7 @@
 #include "cmd/cmd.h"
 #include "manage/config.h"
 #include "manage/host.h"
+#include "manage/settings.h"
 #include "props/props.h"
 
 #define CHILDREN_MAX 16
@@ -60,6 +61,7 @@ struct supervisor {
 	usec drain_time;
 	int exit_code;
 	bool stopping, said_ready;
+	usec stop_began;
 };
 
 /* --- starting --- */
@@ -82,15 +84,15 @@ static bool is_registry(const struct child *c)
 	return strcmp(c->cmd->name, "registry") == 0;
 }
 
+/* Whoever names a registry of his own means that one. */
+static bool names_registry(const struct props *p)
+{
+	return props_is_set(p, "eureka.client.service-url.{zone}", STR("defaultZone"), false);
+}
+
 static uint16_t port_of(const struct child *c)
 {
-	struct str name = str_from(c->cmd->name);
-
-	if (c->port)
-		return c->port;
-	if (!props_is_set(c->up->props, "vine.up.ports.{role}", name, false))
-		return c->cmd->role->default_port;
-	return (uint16_t)props_int_of(c->up->props, "vine.up.ports.{role}", name);
+	return c->port ? c->port : settings_up_port(c->up->props, c->cmd->role);
 }
 
 static void make_args(struct child *c, struct args *a, int ready_fd)
@@ -108,7 +110,7 @@ static void make_args(struct child *c, struct args *a, int ready_fd)
 	add_arg(a, "--default-address=127.0.0.1");
 	add_arg(a, str_printf_in(&a->arena, "--ready-fd=%d", ready_fd).ptr);
 	add_arg(a, str_printf_in(&a->arena, "--server.port=%u", port_of(c)).ptr);
-	if (!is_registry(c) && up->registry_url[0])
+	if (!is_registry(c) && up->registry_url[0] && !names_registry(up->props))
 		add_arg(a, str_printf_in(&a->arena, "--eureka.client.service-url.defaultZone=%s", up->registry_url).ptr);
 }
 
@@ -279,6 +281,8 @@ static void stop_next(struct supervisor *up)
 
 static void stop_all(struct supervisor *up, int exit_code)
 {
+	if (up->stopping && clock_mono() - up->stop_began < SIGNAL_REPEAT)
+		return;
 	if (up->stopping) { /* a second signal: everybody at once, and without waiting for requests */
 		for (size_t i = 0; i < up->n; i++) {
 			if (up->child[i].pid > 0)
@@ -288,6 +292,7 @@ static void stop_all(struct supervisor *up, int exit_code)
 		return;
 	}
 	up->stopping = true;
+	up->stop_began = clock_mono();
 	up->exit_code = exit_code;
 	stop_next(up);
 }
@@ -388,13 +393,24 @@ static int pick_roles(const struct props *p, const struct command *out[CHILDREN_
 	return 0;
 }
 
-static int run_single(const struct cmdline *cl, const struct command *const *roles, size_t n)
+static int run_single(const struct cmdline *cl, const struct props *props, const struct command *const *roles, size_t n)
 {
 	const struct role_ops *ops[CHILDREN_MAX];
 	struct host_opts opts = host_opts_of(cl);
+	const char *args[CMDLINE_MAX + 1];
+	char zone[96];
 
-	for (size_t i = 0; i < n; i++)
+	memcpy(args, cl->props, cl->n_props * sizeof(*args));
+	opts.args = args;
+	for (size_t i = 0; i < n; i++) {
+		uint16_t port = settings_up_port(props, roles[i]->role);
+
 		ops[i] = roles[i]->role;
+		if (strcmp(roles[i]->name, "registry") != 0 || port == 0 || names_registry(props))
+			continue;
+		snprintf(zone, sizeof(zone), "eureka.client.service-url.defaultZone=http://127.0.0.1:%u/eureka/", port);
+		args[opts.n_args++] = zone;
+	}
 	opts.default_address = "127.0.0.1";
 	opts.own_ports = true;
 	return host_run_all(ops, n, &opts);
@@ -455,7 +471,7 @@ int cmd_up(const struct command *cmd, const struct cmdline *cl)
 	if (r < 0)
 		r = EXIT_FAILED;
 	else
-		r = cl->single ? run_single(cl, roles, n) : supervise(cl, props, roles, n);
+		r = cl->single ? run_single(cl, props, roles, n) : supervise(cl, props, roles, n);
 	props_unref(props);
 	return r;
 }

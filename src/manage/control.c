@@ -81,11 +81,15 @@ void control_host_drained(struct control *c, struct host *h)
 void control_drain(struct control *c, int exit_code)
 {
 	c->exit_code = exit_code;
+	if (c->phase != PHASE_DRAIN)
+		c->drain_began = clock_mono();
 	if (c->phase == PHASE_START) {
 		c->phase = PHASE_DRAIN; /* seen when the start comes to its next step */
 		return;
 	}
 	if (c->phase == PHASE_DRAIN) {
+		if (clock_mono() - c->drain_began < SIGNAL_REPEAT)
+			return;
 		c->forced = true;
 		if (c->n_started > 0)
 			control_host_drained(c, &c->hosts[c->n_started - 1]);

@@ -34,6 +34,7 @@ struct control {
 	enum control_phase phase;
 	int exit_code;
 	bool forced; /* a second signal: do not wait for requests */
+	usec drain_began;
 	size_t n_hosts, n_started;
 	struct host *hosts;
 };

@@ -253,6 +253,7 @@ static int parse_level(struct control_call *c, enum log_level *ret)
 	if (str_trim(c->body).len == 0)
 		return 0;
 	json_init(&j, c->body, 8, c->arena);
+	bad = json_peek(&j) != JT_OBJECT && json_peek(&j) != JT_NULL;
 	if (json_enter_object(&j)) {
 		while (json_next_key(&j, &key)) {
 			if (!str_eq(key, STR("configuredLevel")))

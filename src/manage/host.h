@@ -167,5 +167,7 @@ struct host_opts {
 int host_run(const struct role_ops *ops, const struct host_opts *opts);
 /* Several roles in one process, started in that order, drained in the reverse one. */
 int host_run_all(const struct role_ops *const *ops, size_t n, const struct host_opts *opts);
+#define SIGNAL_REPEAT (300 * USEC_PER_MSEC) /* a second signal so soon is the same one: tools send it to process and group */
+
 /* Ends as SIGTERM does, with this exit code. Control thread. */
 void host_exit(struct host *h, int code);

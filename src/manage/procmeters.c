@@ -57,10 +57,9 @@ struct procmeters {
 	double threads_peak;
 };
 
-static double gauge(struct meter_snapshot *s, const struct meter_desc *d, double v)
+static void gauge(struct meter_snapshot *s, const struct meter_desc *d, double v)
 {
 	snapshot_add(s, METER_GAUGE, d, v, NULL, 0);
-	return v;
 }
 
 /* --- CPU --- */
@@ -145,11 +144,13 @@ static void add_system(struct meter_snapshot *s, struct procmeters *p)
 	struct statvfs vfs;
 	const char *path = p->h->data_dir[0] ? p->h->data_dir : ".";
 	const struct meter_tag tag = { "path", str_from(path) };
+	unsigned threads = count_entries("/proc/self/task"), files = count_entries("/proc/self/fd");
 
-	p->threads_peak = MAX(p->threads_peak, gauge(s, &d_threads, count_entries("/proc/self/task")));
+	p->threads_peak = MAX(p->threads_peak, (double)threads);
+	gauge(s, &d_threads, threads);
 	gauge(s, &d_threads_peak, p->threads_peak);
 	gauge(s, &d_threads_daemon, 0);
-	gauge(s, &d_files, MAX(count_entries("/proc/self/fd"), 1u) - 1.0); /* not the one we read with */
+	gauge(s, &d_files, files ? files - 1.0 : 0); /* not the one we read with */
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
 		gauge(s, &d_files_max, (double)rl.rlim_cur);
 	if (statvfs(path, &vfs) == 0) {

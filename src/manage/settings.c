@@ -40,13 +40,21 @@ static int address_of(struct addr *ret, struct str text, const char *key, uint16
 	return 0;
 }
 
-static uint16_t port_of(const struct props *p, const struct role_ops *ops, const struct host_opts *opts)
+uint16_t settings_up_port(const struct props *p, const struct role_ops *ops)
 {
 	struct str role = str_from(ops->name);
 
+	if (props_is_set(p, "vine.up.ports.{role}", role, false))
+		return (uint16_t)props_int_of(p, "vine.up.ports.{role}", role);
+	if (strcmp(ops->name, "gateway") == 0 && props_is_set(p, "server.port", STR_EMPTY, false))
+		return (uint16_t)props_int(p, "server.port");
+	return ops->default_port;
+}
+
+static uint16_t port_of(const struct props *p, const struct role_ops *ops, const struct host_opts *opts)
+{
 	if (opts->own_ports)
-		return props_is_set(p, "vine.up.ports.{role}", role, false) ? (uint16_t)props_int_of(p, "vine.up.ports.{role}", role) :
-									      ops->default_port;
+		return settings_up_port(p, ops);
 	return props_is_set(p, "server.port", STR_EMPTY, false) ? (uint16_t)props_int(p, "server.port") : ops->default_port;
 }
 

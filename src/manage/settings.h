@@ -26,3 +26,5 @@ struct settings {
 
 int settings_read(struct settings *s, const struct props *p, const struct role_ops *ops, const struct host_opts *opts,
 		  struct err *e);
+/* Where a role listens under `vine up`: vine.up.ports.<role>; the gateway, which is what clients see, else server.port. */
+uint16_t settings_up_port(const struct props *p, const struct role_ops *ops);
