@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "gateway/role.h"
 #include "manage/host.h"
+#include "registry/role.h"
 
 static int run_role(const struct command *cmd, const struct cmdline *cl)
 {
@@ -24,6 +25,7 @@ const struct command commands[] = {
 	  "  --vine.up.roles=...  which roles, in this order (registry,gateway)\n"
 	  "  --vine.up.ports.ROLE=N  another port for a role; 0 picks a free one (the gateway's is also server.port)\n",
 	  cmd_up, NULL },
+	{ "registry", "", "serve the service registry, in the place of a Eureka server", NULL, run_role, &registry_role },
 	{ "gateway", "", "proxy requests to services, with circuit breakers, balancing and retries (Zuul)", NULL, run_role,
 	  &gateway_role },
 	{ "init", "[FILE]", "write a commented configuration to start from", NULL, cmd_init, NULL },

@@ -91,12 +91,11 @@ static bool wants_gzip(struct exchange *ex)
 	struct str rest = head_value(&ex->req, H_ACCEPT_ENCODING), piece;
 
 	while (rest.len && str_cut(&rest, ',', &piece)) {
-		struct str params = piece, name;
+		ptrdiff_t semi = str_chr(piece, ';');
+		struct str name = str_trim(str_slice(piece, 0, semi < 0 ? piece.len : (size_t)semi));
+		struct str params = semi < 0 ? STR_EMPTY : str_trim(str_slice(piece, (size_t)semi + 1, piece.len));
 		double q = 1;
 
-		str_cut(&params, ';', &name);
-		name = str_trim(name);
-		params = str_trim(params);
 		if (!str_eq_nocase(name, STR("gzip")) && !str_eq_nocase(name, STR("x-gzip")) && !str_eq(name, STR("*")))
 			continue;
 		if (str_has_prefix_nocase(params, STR("q=")) && str_to_double(str_slice(params, 2, params.len), &q) && q <= 0)

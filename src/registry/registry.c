@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #define TICK_MAX USEC_PER_SEC
+#define JUDGE_AT_ONCE 2000 /* instances; with more the tick does it */
 
 struct stripe {
 	_Alignas(64) _Atomic uint64_t n;
@@ -28,7 +29,7 @@ struct registry {
 	uint64_t samples[60]; /* total of renewals, a second apart */
 	unsigned n_samples;   /* ever taken */
 	struct deferred flush;
-	bool flushing;
+	bool flushing, dead; /* dead: to be freed when what is deferred has run */
 	struct op *done_head, **done_tail;
 	/* everybody's */
 	pthread_mutex_t lock; /* leaf: guards current, report, the recent rings */
@@ -180,10 +181,6 @@ static int apply(struct registry *r, struct op *op, usec now)
 		return leases_store_override(l, op->app, op->id, op->status, now, wall);
 	case OP_METADATA:
 		return leases_merge_metadata(l, op->app, op->id, op->kv, op->n_kv, now, wall, &op->err);
-	case OP_ACCEPT_SIZE:
-		preserve_accept(&r->preserve, now);
-		judge(r, now);
-		return 0;
 	}
 	assert(!"no such op");
 	return VINE_EINVAL;
@@ -196,6 +193,16 @@ static void on_reply(struct mail *m)
 	op->done(op);
 }
 
+static void release(struct registry *r)
+{
+	leases_fini(&r->leases);
+	picture_unref(r->current);
+	recent_fini(&r->registered);
+	recent_fini(&r->cancelled);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
 static void flush(struct deferred *d)
 {
 	struct registry *r = container_of(d, struct registry, flush);
@@ -204,7 +211,11 @@ static void flush(struct deferred *d)
 	r->flushing = false;
 	r->done_head = NULL;
 	r->done_tail = &r->done_head;
-	publish(r);
+	if (!r->dead) {
+		if (r->leases.p->n_instances <= JUDGE_AT_ONCE)
+			judge(r, loop_now(r->loop)); /* so that the page never contradicts itself */
+		publish(r);
+	}
 	while (next) {
 		struct op *op = next;
 
@@ -212,6 +223,8 @@ static void flush(struct deferred *d)
 		if (!mailbox_post(op->reply, &op->mail, on_reply))
 			op_free(op); /* its worker has ended, and so has whoever asked */
 	}
+	if (r->dead)
+		release(r);
 }
 
 static void on_op(struct mail *m)
@@ -344,21 +357,22 @@ struct registry *registry_new(struct loop *loop, struct mailbox *inbox, const st
 	return r;
 }
 
+void registry_accept_size(struct registry *r)
+{
+	usec now = loop_now(r->loop);
+
+	preserve_accept(&r->preserve, now);
+	judge(r, now);
+	publish(r);
+}
+
 void registry_free(struct registry *r)
 {
 	if (!r)
 		return;
 	timer_cancel(r->loop, &r->tick);
-	while (r->done_head) {
-		struct op *op = r->done_head;
-
-		r->done_head = op->next;
-		op_free(op);
-	}
-	leases_fini(&r->leases);
-	picture_unref(r->current);
-	recent_fini(&r->registered);
-	recent_fini(&r->cancelled);
-	pthread_mutex_destroy(&r->lock);
-	free(r);
+	if (r->flushing)
+		r->dead = true;
+	else
+		release(r);
 }

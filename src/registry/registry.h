@@ -4,7 +4,7 @@
  * picture, and only then answers them: whoever was told "done" finds its change in the next picture it looks at, on any
  * worker. Readers look by registry_see, which costs one atomic load while nothing changed.
  *
- * Threads   registry_new, _start, _configure, _free: the writer's. registry_see, _submit, _count_renewal, _report, _recent:
+ * Threads   registry_new, _configure, _accept_size, _free: the writer's. registry_see, _submit, _count_renewal, _report, _recent:
  *           any. An op's done runs on the loop of its reply mailbox. */
 #pragma once
 #include <pthread.h>
@@ -28,7 +28,8 @@ struct registry_config {
 struct registry *registry_new(struct loop *loop, struct mailbox *inbox, const struct registry_config *cfg, uint64_t seed,
 			      const struct logger *log);
 void registry_configure(struct registry *r, const struct registry_config *cfg);
-void registry_free(struct registry *r); /* no op may be under way; readers have let go of their pictures */
+void registry_accept_size(struct registry *r); /* see preserve_accept */
+void registry_free(struct registry *r); /* the workers have ended; run one more turn before loop_free */
 
 /* The newest picture. *mine is the caller's own reference, which is swapped if there is a newer one; it starts as NULL and
  * is released by picture_unref. The result is borrowed from *mine. */
@@ -53,7 +54,7 @@ void registry_report(struct registry *r, struct registry_report *ret);
 /* Calls fn for each of the last registered (cancelled) leases, newest first, under the registry's lock: fn is short. */
 void registry_recent(struct registry *r, bool cancelled, void (*fn)(const struct recent_item *it, void *ctx), void *ctx);
 
-enum op_kind { OP_REGISTER, OP_CANCEL, OP_SET_STATUS, OP_CLEAR_STATUS, OP_STORE_OVERRIDE, OP_METADATA, OP_ACCEPT_SIZE };
+enum op_kind { OP_REGISTER, OP_CANCEL, OP_SET_STATUS, OP_CLEAR_STATUS, OP_STORE_OVERRIDE, OP_METADATA };
 
 /* One write. Made by op_new, given to registry_submit, and freed by whoever its done belongs to. */
 struct op {

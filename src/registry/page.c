@@ -1,0 +1,330 @@
+/* page.c - see page.h. Whatever a peer registered is escaped; a link is made only of an http or https URL. */
+#include "registry/page.h"
+
+#include <stdio.h>
+
+#include "codec/json.h"
+#include "eureka/xml.h"
+
+static const char style[] =
+	"body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:70em;padding:1em;color:#1c2b1f}"
+	"h1{font-size:1.5em}h2{font-size:1.15em;margin-top:1.6em}table{border-collapse:collapse;width:100%}"
+	"th,td{text-align:left;padding:.3em .6em;border-bottom:1px solid #d5ddd6;vertical-align:top}"
+	".on{background:#fbe3e0;border-left:6px solid #b3261e;padding:.6em 1em}"
+	".off{background:#e6f2e6;border-left:6px solid #2f7d32;padding:.6em 1em}.bad{color:#b3261e;font-weight:600}"
+	"dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em 1.2em}dt{color:#566}dd{margin:0}";
+
+static void head(struct buf *b, const char *title)
+{
+	buf_addf(b, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
+		    "<meta name=\"viewport\" content=\"width=device-width\"><style>%s</style></head><body>\n<h1>%s</h1>\n",
+		 title, style, title);
+}
+
+static void uptime_text(char out[48], usec up)
+{
+	long long s = (long long)(up / USEC_PER_SEC);
+
+	snprintf(out, 48, "%lldd %02lld:%02lld:%02lld", s / 86400, s / 3600 % 24, s / 60 % 60, s % 60);
+}
+
+static void row_open(struct buf *b, const char *name)
+{
+	buf_addf(b, "<dt>%s</dt><dd>", name);
+}
+
+static void row_close(struct buf *b)
+{
+	buf_adds(b, STR("</dd>\n"));
+}
+
+/* --- self-preservation --- */
+
+static void preserve_box(struct buf *b, const struct preserve_report *r, usec now)
+{
+	char text[PRESERVE_TEXT_MAX];
+
+	preserve_text(r, text);
+	buf_addf(b, "<div class=\"%s\"><p>", r->on || !r->enabled ? "on" : "off");
+	xml_text(b, str_from(text));
+	buf_adds(b, STR("</p>\n"));
+	if (r->on) {
+		buf_addf(b, "<p>For %lld s. If the services that are missing are really gone, accept the present size:</p>"
+			    "<form method=\"post\" action=\"/actuator/registry/accept-size\"><button>Accept the current size"
+			    "</button></form>",
+			 (long long)((now - r->since) / USEC_PER_SEC));
+	}
+	buf_adds(b, STR("</div>\n"));
+}
+
+static void preserve_numbers(struct buf *b, const struct page *pg)
+{
+	const struct preserve_report *r = &pg->report->preserve;
+
+	row_open(b, "Clients");
+	buf_addf(b, "%u; counted %u, missing heartbeats %u, silent %u, not counted: %u silent for long, %u accepted as gone",
+		 r->clients, r->counted, r->missing, r->silent, r->decayed, r->accepted);
+	row_close(b);
+	row_open(b, "Renewals in the last minute");
+	buf_addf(b, "%u (by their intervals %.0f are due, %.0f come)", pg->report->renewals_minute, r->expected_per_minute,
+		 r->received_per_minute);
+	row_close(b);
+	row_open(b, "Threshold");
+	buf_addf(b, "%.0f %% of the clients; now %.1f %%", r->threshold * 100, r->share * 100);
+	row_close(b);
+	row_open(b, "Lease expiration enabled");
+	buf_addz(b, r->on ? "false" : "true");
+	row_close(b);
+	row_open(b, "Expired leases");
+	buf_addf(b, "%u", r->expired);
+	row_close(b);
+}
+
+/* --- instances --- */
+
+static bool is_link(struct str url)
+{
+	return str_has_prefix_nocase(url, STR("http://")) || str_has_prefix_nocase(url, STR("https://"));
+}
+
+static void instance_link(struct buf *b, const struct instance *in)
+{
+	if (is_link(in->status_url)) {
+		buf_adds(b, STR("<a rel=\"noreferrer\" href=\""));
+		xml_text(b, in->status_url);
+		buf_adds(b, STR("\">"));
+		xml_text(b, in->id);
+		buf_adds(b, STR("</a>"));
+	} else {
+		xml_text(b, in->id);
+	}
+	if (in->overridden != INST_UNKNOWN)
+		buf_adds(b, STR(" (overridden)"));
+}
+
+static void statuses(struct buf *b, const struct app *a)
+{
+	static const enum inst_status order[] = { INST_UP, INST_STARTING, INST_OUT_OF_SERVICE, INST_DOWN, INST_UNKNOWN };
+
+	for (size_t s = 0; s < ARRAY_LEN(order); s++) {
+		bool first = true;
+
+		if (!a->counts.n[order[s]])
+			continue;
+		buf_addf(b, "<div><span%s>%.*s (%u)</span> - ", order[s] == INST_UP ? "" : " class=\"bad\"",
+			 STRF(inst_status_name(order[s])), a->counts.n[order[s]]);
+		for (uint32_t i = 0; i < a->n; i++) {
+			if (a->entry[i]->inst->status != order[s])
+				continue;
+			if (!first)
+				buf_adds(b, STR(", "));
+			instance_link(b, a->entry[i]->inst);
+			first = false;
+		}
+		buf_adds(b, STR("</div>"));
+	}
+}
+
+/* "n/a (2)", "eu-1a (1), eu-1b (3)": how many have each value, at most a handful of values. */
+static void value_counts(struct buf *b, const struct app *a, struct str (*value)(const struct instance *in))
+{
+	struct {
+		struct str v;
+		uint32_t n;
+	} seen[8];
+	size_t n = 0, others = 0;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		struct str v = value(a->entry[i]->inst);
+		size_t k = 0;
+
+		while (k < n && !str_eq(seen[k].v, v))
+			k++;
+		if (k == n && n == ARRAY_LEN(seen)) {
+			others++;
+			continue;
+		}
+		if (k == n) {
+			seen[n].v = v;
+			seen[n++].n = 0;
+		}
+		seen[k].n++;
+	}
+	for (size_t k = 0; k < n; k++) {
+		if (k)
+			buf_adds(b, STR(", "));
+		xml_text(b, seen[k].v.len ? seen[k].v : STR("n/a"));
+		buf_addf(b, " (%u)", seen[k].n);
+	}
+	if (others)
+		buf_addf(b, ", others (%zu)", others);
+}
+
+static struct str ami_of(const struct instance *in)
+{
+	for (unsigned i = 0; i < in->n_dc_meta; i++) {
+		if (str_eq(in->dc_meta[i].key, STR("ami-id")))
+			return in->dc_meta[i].value;
+	}
+	return STR_EMPTY;
+}
+
+static void apps_table(struct buf *b, const struct picture *p)
+{
+	struct arena a;
+
+	arena_init(&a, 4096);
+
+	struct app **apps = picture_apps(p, &a);
+
+	buf_adds(b, STR("<h2>Instances currently registered</h2>\n<table><thead><tr><th>Application</th><th>AMIs</th>"
+			"<th>Availability zones</th><th>Status</th></tr></thead><tbody>\n"));
+	for (uint32_t i = 0; i < p->n_apps; i++) {
+		buf_adds(b, STR("<tr><td><b>"));
+		xml_text(b, apps[i]->name);
+		buf_adds(b, STR("</b></td><td>"));
+		value_counts(b, apps[i], ami_of);
+		buf_adds(b, STR("</td><td>"));
+		value_counts(b, apps[i], instance_zone);
+		buf_adds(b, STR("</td><td>"));
+		statuses(b, apps[i]);
+		buf_adds(b, STR("</td></tr>\n"));
+	}
+	if (p->n_apps == 0)
+		buf_adds(b, STR("<tr><td colspan=\"4\">No instances available</td></tr>\n"));
+	buf_adds(b, STR("</tbody></table>\n"));
+	arena_fini(&a);
+}
+
+void page_write(struct buf *b, const struct page *pg)
+{
+	char up[48], wall[WALL_TEXT_MAX];
+
+	uptime_text(up, pg->uptime);
+	clock_wall_text(wall, pg->wall);
+	head(b, "Vine registry");
+	preserve_box(b, &pg->report->preserve, pg->now);
+	buf_adds(b, STR("<h2>System status</h2>\n<dl>\n"));
+	row_open(b, "Environment");
+	xml_text(b, pg->environment);
+	row_close(b);
+	row_open(b, "Data center");
+	xml_text(b, pg->datacenter);
+	row_close(b);
+	buf_addf(b, "<dt>Current time</dt><dd>%s</dd>\n<dt>Uptime</dt><dd>%s</dd>\n", wall, up);
+	preserve_numbers(b, pg);
+	buf_adds(b, STR("</dl>\n"));
+	apps_table(b, pg->p);
+	buf_addf(b, "<h2>General info</h2>\n<dl><dt>current-memory-usage</dt><dd>%llu MiB</dd><dt>num-of-cpus</dt><dd>%u</dd>"
+		    "<dt>leases</dt><dd>%s</dd><dt>registered, cancelled, evicted since the start</dt><dd>%llu, %llu, %llu</dd></dl>\n"
+		    "<p><a href=\"/lastn\">Last 1000 registered and cancelled leases</a></p>\n</body></html>\n",
+		 (unsigned long long)(pg->memory >> 20), pg->cpus,
+		 pg->doubling ? "twice their duration once renewed (vine.registry.eureka-lease-doubling)" : "one duration",
+		 (unsigned long long)pg->report->registered, (unsigned long long)pg->report->cancelled,
+		 (unsigned long long)pg->report->evicted);
+}
+
+static void recent_row(const struct recent_item *it, void *ctx)
+{
+	struct buf *b = ctx;
+	char wall[WALL_TEXT_MAX];
+
+	clock_wall_text(wall, it->at);
+	buf_addf(b, "<tr><td>%s</td><td>", wall);
+	xml_text(b, str_from(it->text));
+	buf_adds(b, STR("</td></tr>\n"));
+}
+
+void page_lastn(struct buf *b, struct registry *r)
+{
+	head(b, "Vine registry: last leases");
+	buf_adds(b, STR("<p><a href=\"/\">Back</a></p>\n<h2>Last 1000 cancelled leases</h2>\n<table><tbody>\n"));
+	registry_recent(r, true, recent_row, b);
+	buf_adds(b, STR("</tbody></table>\n<h2>Last 1000 newly registered leases</h2>\n<table><tbody>\n"));
+	registry_recent(r, false, recent_row, b);
+	buf_adds(b, STR("</tbody></table>\n</body></html>\n"));
+}
+
+/* --- for machines --- */
+
+struct stat {
+	const char *key;
+	char value[96];
+};
+
+void page_status(struct buf *b, const struct page *pg, bool xml)
+{
+	struct stat stats[] = { { .key = "num-of-cpus" }, { .key = "current-memory-usage" }, { .key = "server-uptime" },
+				{ .key = "environment" } };
+	struct jsonw w;
+
+	snprintf(stats[0].value, sizeof(stats[0].value), "%u", pg->cpus);
+	snprintf(stats[1].value, sizeof(stats[1].value), "%llumb", (unsigned long long)(pg->memory >> 20));
+	uptime_text(stats[2].value, pg->uptime);
+	snprintf(stats[3].value, sizeof(stats[3].value), "%.*s", (int)MIN(pg->environment.len, (size_t)90), pg->environment.ptr);
+	if (xml) {
+		buf_adds(b, STR("<com.netflix.eureka.util.StatusInfo>\n  <generalStats>\n"));
+		for (size_t i = 0; i < ARRAY_LEN(stats); i++) {
+			buf_addf(b, "    <%s>", stats[i].key);
+			xml_text(b, str_from(stats[i].value));
+			buf_addf(b, "</%s>\n", stats[i].key);
+		}
+		buf_adds(b, STR("  </generalStats>\n  <applicationStats>\n    <registered-replicas></registered-replicas>\n"
+				"    <available-replicas></available-replicas>\n    <unavailable-replicas></unavailable-replicas>\n"
+				"  </applicationStats>\n</com.netflix.eureka.util.StatusInfo>"));
+		return;
+	}
+	jsonw_init(&w, b);
+	jsonw_object(&w);
+	jsonw_key(&w, STR("generalStats"));
+	jsonw_object(&w);
+	for (size_t i = 0; i < ARRAY_LEN(stats); i++)
+		jsonw_key_str(&w, str_from(stats[i].key), str_from(stats[i].value));
+	jsonw_object_end(&w);
+	jsonw_key(&w, STR("applicationStats"));
+	jsonw_object(&w);
+	jsonw_key_str(&w, STR("registered-replicas"), STR(""));
+	jsonw_key_str(&w, STR("available-replicas"), STR(""));
+	jsonw_key_str(&w, STR("unavailable-replicas"), STR(""));
+	jsonw_object_end(&w);
+	jsonw_key_bool(&w, STR("healthy"), true);
+	jsonw_object_end(&w);
+}
+
+void page_state_json(struct buf *b, const struct page *pg)
+{
+	const struct preserve_report *r = &pg->report->preserve;
+	char text[PRESERVE_TEXT_MAX];
+	struct jsonw w;
+
+	preserve_text(r, text);
+	jsonw_init(&w, b);
+	jsonw_object(&w);
+	jsonw_key_u64(&w, STR("applications"), pg->p->n_apps);
+	jsonw_key_u64(&w, STR("instances"), pg->p->n_instances);
+	jsonw_key_u64(&w, STR("renewalsLastMinute"), pg->report->renewals_minute);
+	jsonw_key_u64(&w, STR("registered"), pg->report->registered);
+	jsonw_key_u64(&w, STR("cancelled"), pg->report->cancelled);
+	jsonw_key_u64(&w, STR("evicted"), pg->report->evicted);
+	jsonw_key_u64(&w, STR("refused"), pg->report->refused);
+	jsonw_key_u64(&w, STR("ghostsIgnored"), pg->report->ghosts_ignored);
+	jsonw_key(&w, STR("selfPreservation"));
+	jsonw_object(&w);
+	jsonw_key_bool(&w, STR("enabled"), r->enabled);
+	jsonw_key_bool(&w, STR("on"), r->on);
+	jsonw_key_str(&w, STR("why"), str_from(text));
+	jsonw_key_u64(&w, STR("clients"), r->clients);
+	jsonw_key_u64(&w, STR("counted"), r->counted);
+	jsonw_key_u64(&w, STR("missing"), r->missing);
+	jsonw_key_u64(&w, STR("silent"), r->silent);
+	jsonw_key_u64(&w, STR("silentForLong"), r->decayed);
+	jsonw_key_u64(&w, STR("acceptedAsGone"), r->accepted);
+	jsonw_key_u64(&w, STR("expiredLeases"), r->expired);
+	jsonw_key_double(&w, STR("share"), r->share);
+	jsonw_key_double(&w, STR("threshold"), r->threshold);
+	jsonw_key_double(&w, STR("expectedRenewalsPerMinute"), r->expected_per_minute);
+	jsonw_key_double(&w, STR("receivedRenewalsPerMinute"), r->received_per_minute);
+	jsonw_key_u64(&w, STR("moreClientsNeeded"), r->needed);
+	jsonw_object_end(&w);
+	jsonw_object_end(&w);
+}

@@ -1,0 +1,24 @@
+/* page.h - the registry's own page for people: plain HTML that works without JavaScript. Pure. */
+#pragma once
+#include "base/buf.h"
+#include "registry/body.h"
+#include "registry/registry.h"
+
+struct page {
+	const struct picture *p;
+	const struct registry_report *report;
+	struct str environment, datacenter;
+	msec wall;
+	usec now, uptime;
+	bool doubling;
+	unsigned cpus;
+	uint64_t memory; /* resident bytes */
+};
+
+void page_write(struct buf *out, const struct page *pg);
+/* A page with a list of what was registered and cancelled lately. */
+void page_lastn(struct buf *out, struct registry *r);
+/* GET status: Eureka's StatusInfo. */
+void page_status(struct buf *out, const struct page *pg, bool xml);
+/* The decision on self-preservation with all its inputs, as JSON. */
+void page_state_json(struct buf *out, const struct page *pg);
