@@ -169,7 +169,7 @@ struct str prop_nearest(struct arena *a, struct str name)
 
 		unsigned d = str_distance(low, relax_uniform(a, shown), best);
 
-		if (d < best) {
+		if (d > 0 && d < best) { /* 0: a pattern that could be the name, but for its rules */
 			best = d;
 			best_name = shown;
 		}

@@ -139,18 +139,23 @@ static struct str doc_value(const struct doc *d, struct str name)
 	return STR_EMPTY;
 }
 
+/* Without a condition, or with one that is true; given as a list, one of them. */
 static bool doc_is_active(const struct loader *l, const struct doc *d)
 {
-	struct str on = doc_value(d, STR("spring.config.activate.on-profile"));
-	bool any = on.len == 0 || eval_or(l, &on, 0);
+	static const struct str names[] = { STR_INIT("spring.config.activate.on-profile"), STR_INIT("spring.profiles") };
+	bool any = false, none = true;
 
-	for (size_t i = 0; i < d->n && !any; i++) { /* given as a list */
-		struct str v = d->entry[i].value;
+	for (size_t i = 0; i < d->n && !any; i++) {
+		struct str name = d->entry[i].key, expr = d->entry[i].value;
+		ptrdiff_t open = str_chr(name, '[');
 
-		if (relax_prefix(d->entry[i].key, STR("spring.config.activate.on-profile[")) != SIZE_MAX)
-			any = eval_or(l, &v, 0);
+		name = str_slice(name, 0, open < 0 ? name.len : (size_t)open);
+		if (expr.len && (relax_eq(name, names[0]) || relax_eq(name, names[1]))) {
+			none = false;
+			any = eval_or(l, &expr, 0);
+		}
 	}
-	return any;
+	return any || none;
 }
 
 static int read_file(struct loader *l, const char *path, struct str *ret)
