@@ -25,12 +25,9 @@ const struct command commands[] = {
 	  "  --vine.up.roles=...  which roles, in this order (registry,gateway)\n"
 	  "  --vine.up.ports.ROLE=N  another port for a role; 0 picks a free one (the gateway's is also server.port)\n",
 	  cmd_up, NULL },
-<<<<<<< Updated upstream
+	{ "registry", "", "serve the service registry, in the place of a Eureka server", NULL, run_role, &registry_role },
 	{ "gateway", "", "proxy requests to services, with circuit breakers, balancing and retries (Zuul)", NULL, run_role,
 	  &gateway_role },
-=======
-	{ "registry", "", "serve the service registry, in the place of a Eureka server", NULL, run_role, &registry_role },
->>>>>>> Stashed changes
 	{ "init", "[FILE]", "write a commented configuration to start from", NULL, cmd_init, NULL },
 	{ "check", "[FILE]", "say what a configuration means: honoured, mapped, refused, cannot fit together", NULL, cmd_check, NULL },
 	{ "show-config", "[PREFIX]", "print the values in force and where each comes from", NULL, cmd_show_config, NULL },
