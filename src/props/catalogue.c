@@ -132,6 +132,23 @@ bool prop_is_owned(struct str name)
 	return false;
 }
 
+bool prop_is_inner(struct str name)
+{
+	for (size_t i = 0; i < prop_catalogue_len; i++) {
+		struct str row = str_from(prop_catalogue[i].name);
+		ptrdiff_t open = str_chr(row, '{');
+		size_t end = relax_prefix(row, name);
+
+		if (end != SIZE_MAX && end < row.len && row.ptr[end] == '.')
+			return true;
+		/* "zuul.routes.shop": what follows the user's part may be empty too */
+		if (open > 0 && strchr(prop_catalogue[i].name, '}')[1] == '.' &&
+		    relax_prefix(name, str_slice(row, 0, (size_t)open)) != SIZE_MAX)
+			return true;
+	}
+	return false;
+}
+
 /* The pattern with {key} filled from name: as many of its segments as leave what the pattern's end needs, at least one.
  * Empty if name does not start as the pattern does. */
 static struct str filled(struct arena *a, struct str pat, struct str name)

@@ -51,6 +51,8 @@ const struct prop_desc *prop_desc_named(const char *name);
 const struct prop_desc *prop_desc_find(struct str name, struct str *key, int *index);
 /* Is this name under a prefix that the catalogue owns, so that an unknown one is an error? */
 bool prop_is_owned(struct str name);
+/* Is this the beginning of a known name, as "zuul.routes" is? An empty YAML map or null there means nothing. */
+bool prop_is_inner(struct str name);
 /* The nearest known name for a mistyped one; empty if none is near. In the arena. */
 struct str prop_nearest(struct arena *a, struct str name);
 /* The key under which a value is stored: the row's name with {key} filled in. In the arena. */

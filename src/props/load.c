@@ -14,6 +14,7 @@
 #define PROFILES_MAX 32
 #define SOURCES_MAX 512
 #define IMPORT_DEPTH_MAX 8
+#define WARNINGS_MAX 16
 
 struct loader {
 	struct arena a;
@@ -23,6 +24,8 @@ struct loader {
 	size_t n_profiles;
 	struct load_files *files;
 	struct err *e;
+	struct str latin1[WARNINGS_MAX]; /* files that look like UTF-8 but are not read as such */
+	size_t n_latin1;
 };
 
 void load_files_fini(struct load_files *f)
@@ -204,6 +207,8 @@ static int parse_file(struct loader *l, const char *path, struct flat *f)
 		r = properties_read(f, text, false, l->e);
 	else
 		r = yaml_read(f, text, l->e);
+	if (f->looks_utf8 && l->n_latin1 < WARNINGS_MAX)
+		l->latin1[l->n_latin1++] = str_dup_in(&l->a, str_from(path));
 	if (r < 0 && l->e) {
 		char what[ERR_TEXT_MAX];
 
@@ -399,6 +404,10 @@ static int load_all(struct loader *l, const struct load_opts *o, struct props **
 		l->source[l->n - 1 - i] = t;
 	}
 	*ret = props_build(l->source, l->n, l->profile, l->n_profiles);
+	for (size_t i = 0; i < l->n_latin1; i++)
+		props_add_finding(*ret, FINDING_WARNING,
+				  str_printf_in(&l->a, "%.*s: looks like UTF-8, but .properties are ISO-8859-1; write \\uXXXX, or YAML",
+						STRF(l->latin1[i])));
 	return 0;
 }
 

@@ -139,6 +139,8 @@ static void add_entry(struct props *p, const struct prop_source *s, const struct
 	int index;
 
 	v.desc = prop_desc_find(v.name, &v.key, &index);
+	if (!v.desc && v.value.len == 0 && prop_is_inner(v.name))
+		return;
 	if (!v.desc && prop_is_owned(v.name)) {
 		add_unknown(p, &v);
 		return;

@@ -186,6 +186,30 @@ static void test_imports(void **state)
 	assert_int_equal(props_load(&p, &o, NULL, &e), VINE_ELIMIT);
 }
 
+static void test_utf8_in_properties_is_warned_of(void **state)
+{
+	struct props *p = load(put(*state, "a.properties", "own.x=\xea\xb0\x80\n"), NULL, 0, NULL);
+	const struct prop_finding *f;
+
+	assert_int_equal(props_findings(p, &f), 1);
+	assert_int_equal(f[0].kind, FINDING_WARNING);
+	assert_true(str_find(f[0].text, STR("a.properties: looks like UTF-8")) > 0);
+	assert_true(props_ok(p));
+	assert_prop(p, "own.x", "\xc3\xaa\xc2\xb0\xc2\x80");
+	props_unref(p);
+}
+
+static void test_empty_branches_mean_nothing(void **state)
+{
+	struct props *p = load(put(*state, "v.yml", "zuul:\n  routes:\n    shop:\neureka.client:\nhystrix: {command: }\nvine.nope:\n"),
+			       NULL, 0, NULL);
+	const struct prop_finding *f;
+
+	assert_int_equal(props_findings(p, &f), 1);
+	assert_true(str_find(f[0].text, STR("vine.nope")) > 0);
+	props_unref(p);
+}
+
 static void test_errors(void **state)
 {
 	struct dir *d = *state;
@@ -215,6 +239,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_properties_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists_are_one_value, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_imports, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_utf8_in_properties_is_warned_of, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty_branches_mean_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 	};
 

@@ -1,7 +1,9 @@
 /* test_props.c - binding, precedence, placeholders, chains, findings. */
 #include "test.h"
 
+#include "props/placeholder.h"
 #include "props/props.h"
+#include "props/relax.h"
 
 static struct prop_entry file_rows[] = {
 	{ STR_INIT("zuul.routes.my-Svc.path"), STR_INIT("/m/**"), 1, 1 },
@@ -93,12 +95,131 @@ static void test_faults_have_place_key_and_nearest(void **state)
 	props_unref(p);
 }
 
+/* --- relaxed names --- */
+
+static void test_relaxed_names(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} cases[] = {
+		{ "ribbonIsolationStrategy", "ribbon-isolation-strategy", true },
+		{ "ribbon_isolation_strategy", "RIBBON-ISOLATION-STRATEGY", true },
+		{ "a.b", "ab", false },
+		{ "a", "a-", true },
+		{ "", "-", true },
+		{ "a", "", false },
+		{ "a[0]", "a[1]", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str a = str_from(cases[i].a), b = str_from(cases[i].b);
+
+		if (relax_eq(a, b) != cases[i].same || relax_eq(b, a) != cases[i].same)
+			fail_msg("%s and %s", cases[i].a, cases[i].b);
+	}
+	assert_true(relax_env_eq(STR("ZUUL_RIBBONISOLATIONSTRATEGY"), STR("zuul.ribbon-isolation-strategy")));
+	assert_true(relax_env_eq(STR("ZUUL_RIBBON_ISOLATION_STRATEGY"), STR("zuul.ribbon-isolation-strategy")));
+	assert_false(relax_env_eq(STR("ZUUL_RIBBON"), STR("zuul.ribbon-isolation-strategy")));
+	assert_int_equal(relax_prefix(STR("zuul.Routes.x"), STR("zuul.routes.")), 12);
+	assert_true(relax_prefix(STR("zuul.rout"), STR("zuul.routes.")) == SIZE_MAX);
+	assert_int_equal(relax_suffix(STR("x.readTimeout"), STR(".read-timeout")), 1);
+	assert_true(relax_suffix(STR("Timeout"), STR(".read-timeout")) == SIZE_MAX);
+}
+
+/* --- placeholders --- */
+
+static bool lookup_some(void *ctx, struct str name, struct str *ret)
+{
+	static const struct {
+		struct str name, value;
+	} known[] = {
+		{ STR_INIT("a"), STR_INIT("A") },	     { STR_INIT("b"), STR_INIT("<${a}>") },
+		{ STR_INIT("key"), STR_INIT("a") },	     { STR_INIT("loop"), STR_INIT("x${pool}") },
+		{ STR_INIT("pool"), STR_INIT("${loop}") },   { STR_INIT("self"), STR_INIT("${self:never}") },
+		{ STR_INIT("empty"), STR_INIT("") },	     { STR_INIT("x0"), STR_INIT("${x1}${x1}${x1}${x1}${x1}${x1}") },
+		{ STR_INIT("x1"), STR_INIT("${x2}${x2}${x2}${x2}${x2}${x2}") },
+		{ STR_INIT("x2"), STR_INIT("${x3}${x3}${x3}${x3}${x3}${x3}") },
+		{ STR_INIT("x3"), STR_INIT("${x4}${x4}${x4}${x4}${x4}${x4}") },
+		{ STR_INIT("x4"), STR_INIT("${x5}${x5}${x5}${x5}${x5}${x5}") },
+		{ STR_INIT("x5"), STR_INIT("0123456789") },
+	};
+
+	(void)ctx;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		if (str_eq(known[i].name, name)) {
+			*ret = known[i].value;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void test_placeholders(void **state)
+{
+	static const struct {
+		const char *text, *want, *error;
+	} cases[] = {
+		{ "plain", "plain", NULL },
+		{ "${a}", "A", NULL },
+		{ "-${b}-${ a }", "-<A>-A", NULL },
+		{ "${no:d}", "d", NULL },
+		{ "${no:}", "", NULL },
+		{ "${empty:d}", "", NULL },
+		{ "${no:${a}:${nope:x}}", "A:x", NULL },
+		{ "${${key}}", "A", NULL },
+		{ "${no:http://h:80/}", "http://h:80/", NULL },
+		{ "\\${a}", "${a}", NULL },
+		{ "${a", "${a", NULL },
+		{ "$a {b} $", "$a {b} $", NULL },
+		{ "${no}", NULL, "placeholder 'no' has no value and no default" },
+		{ "${loop}", NULL, "refers to itself" },
+		{ "${self}", NULL, "refers to itself" },
+		{ "${x0}", NULL, "too" },
+	};
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 4096);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct str got = STR("untouched");
+		struct err e = { 0 };
+		int r = placeholder_resolve(&a, str_from(cases[i].text), lookup_some, NULL, &got, &e);
+
+		if (cases[i].error ? r >= 0 || !strstr(e.text, cases[i].error) : r < 0)
+			fail_msg("%s: %d %s", cases[i].text, r, e.text);
+		assert_str(got, cases[i].want ? str_from(cases[i].want) : STR("untouched"));
+	}
+	arena_fini(&a);
+}
+
+/* Nested in the text itself, deeper than allowed: an error, not a deep stack. */
+static void test_placeholder_depth(void **state)
+{
+	char text[3 * 4000 + 1];
+	struct str got;
+	struct arena a;
+
+	(void)state;
+	for (size_t i = 0; i < 4000; i++)
+		memcpy(text + 2 * i, "${", 2);
+	memset(text + 8000, '}', 4000);
+	text[12000] = '\0';
+	arena_init(&a, 4096);
+	assert_int_equal(placeholder_resolve(&a, str_from(text), lookup_some, NULL, &got, NULL), VINE_ELIMIT);
+	arena_fini(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values_and_chains),
 		cmocka_unit_test(test_keys_keep_their_order_and_case),
 		cmocka_unit_test(test_faults_have_place_key_and_nearest),
+		cmocka_unit_test(test_relaxed_names),
+		cmocka_unit_test(test_placeholders),
+		cmocka_unit_test(test_placeholder_depth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
