@@ -22,6 +22,7 @@ struct loader {
 	size_t n;
 	struct str profile[PROFILES_MAX];
 	size_t n_profiles;
+	bool profiles_given; /* by the command line or the environment */
 	struct load_files *files;
 	struct err *e;
 	struct str latin1[WARNINGS_MAX]; /* files that look like UTF-8 but are not read as such */
@@ -133,32 +134,41 @@ static struct doc doc_at(const struct flat *f, size_t *pos)
 	return d;
 }
 
-static struct str doc_value(const struct doc *d, struct str name)
+/* Does the item belong to the property, as its value or as a member of its list? */
+static bool item_is(const struct flat_item *i, struct str name)
 {
-	for (size_t i = 0; i < d->n; i++) {
-		if (relax_eq(d->entry[i].key, name))
-			return d->entry[i].value;
-	}
-	return STR_EMPTY;
+	ptrdiff_t open = str_chr(i->key, '[');
+
+	return relax_eq(str_slice(i->key, 0, open < 0 ? i->key.len : (size_t)open), name);
 }
 
 /* Without a condition, or with one that is true; given as a list, one of them. */
 static bool doc_is_active(const struct loader *l, const struct doc *d)
 {
-	static const struct str names[] = { STR_INIT("spring.config.activate.on-profile"), STR_INIT("spring.profiles") };
 	bool any = false, none = true;
 
 	for (size_t i = 0; i < d->n && !any; i++) {
-		struct str name = d->entry[i].key, expr = d->entry[i].value;
-		ptrdiff_t open = str_chr(name, '[');
+		struct str expr = d->entry[i].value;
 
-		name = str_slice(name, 0, open < 0 ? name.len : (size_t)open);
-		if (expr.len && (relax_eq(name, names[0]) || relax_eq(name, names[1]))) {
+		if (expr.len && (item_is(&d->entry[i], STR("spring.config.activate.on-profile")) ||
+				 item_is(&d->entry[i], STR("spring.profiles")))) {
 			none = false;
 			any = eval_or(l, &expr, 0);
 		}
 	}
 	return any || none;
+}
+
+/* Profiles that a document switches on hold from the next document on. The command line's or the environment's choice
+ * stands instead of the file's; what is included comes on top. */
+static void profiles_of_doc(struct loader *l, const struct doc *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		if (!l->profiles_given && item_is(&d->entry[i], STR("spring.profiles.active")))
+			add_profiles(l, d->entry[i].value);
+		else if (item_is(&d->entry[i], STR("spring.profiles.include")))
+			add_profiles(l, d->entry[i].value);
+	}
 }
 
 static int read_file(struct loader *l, const char *path, struct str *ret)
@@ -263,8 +273,7 @@ static int import_all(struct loader *l, const char *path, const struct doc *d, u
 	for (size_t i = 0; i < d->n && r == 0; i++) {
 		struct str rest = d->entry[i].value, piece;
 
-		if (!relax_eq(d->entry[i].key, STR("spring.config.import")) &&
-		    relax_prefix(d->entry[i].key, STR("spring.config.import[")) == SIZE_MAX)
+		if (!item_is(&d->entry[i], STR("spring.config.import")))
 			continue;
 		while (r == 0 && str_cut(&rest, ',', &piece))
 			r = import_one(l, path, str_trim(piece), depth);
@@ -285,8 +294,8 @@ static int load_file(struct loader *l, const char *path, unsigned depth)
 
 		if (!doc_is_active(l, &d))
 			continue;
-		if (depth == 0) /* profiles that a file switches on hold from its next document on */
-			add_profiles(l, doc_value(&d, STR("spring.profiles.active")));
+		if (depth == 0)
+			profiles_of_doc(l, &d);
 		r = add_source(l, path, &d);
 		if (r == 0)
 			r = import_all(l, path, &d, depth);
@@ -389,6 +398,7 @@ static int load_all(struct loader *l, const struct load_opts *o, struct props **
 	profiles_from(l, &args);
 	if (l->n_profiles == 0)
 		profiles_from(l, &env);
+	l->profiles_given = l->n_profiles > 0;
 	if (path)
 		r = load_file(l, path, 0);
 	if (r == 0 && path)

@@ -123,6 +123,32 @@ static void test_profiles(void **state)
 	props_unref(p);
 }
 
+static void test_profiles_of_the_file(void **state)
+{
+	struct dir *d = *state;
+	const char *path = put(d, "vine.yml", "spring.profiles: {active: [one, two], include: three}\n"
+					      "---\nspring.profiles: one\na: one\n"
+					      "---\nspring.config.activate.on-profile: two & three\nb: both\n");
+	const char *args[] = { "--spring.profiles.active=other" };
+	const struct str *active;
+	struct props *p;
+
+	put(d, "vine-two.yml", "c: two\n");
+	p = load(path, NULL, 0, NULL);
+	assert_true(props_ok(p));
+	assert_int_equal(props_profiles(p, &active), 3);
+	assert_prop(p, "a", "one");
+	assert_prop(p, "b", "both");
+	assert_prop(p, "c", "two");
+	props_unref(p);
+	p = load(path, args, 1, NULL); /* replaces what the file says, not what it includes */
+	assert_int_equal(props_profiles(p, &active), 2);
+	assert_str(active[0], STR("other"));
+	assert_str(active[1], STR("three"));
+	assert_null(props_get(p, STR("a")));
+	props_unref(p);
+}
+
 static void test_properties_file(void **state)
 {
 	struct dir *d = *state;
@@ -236,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_precedence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_profiles, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_profiles_of_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_properties_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists_are_one_value, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_imports, setup, teardown),
