@@ -113,7 +113,7 @@ static void put_text(struct buf *b, struct str s)
 	for (size_t i = 0; i < s.len && plain; i++) {
 		unsigned char c = (unsigned char)s.ptr[i];
 
-		plain = c > ' ' && c != '"' && c != '=' && c != '\\' && c != 0x7f;
+		plain = c > ' ' && c != '"' && c != '\\' && c != 0x7f;
 	}
 	if (plain) {
 		buf_adds(b, s);
@@ -180,7 +180,8 @@ void access_log_write(struct access_log *a, const struct access_line *l)
 	buf_adds(b, STR(" method="));
 	buf_adds(b, ex->req.method);
 	buf_adds(b, STR(" path="));
-	put_text(b, str_slice(ex->req.target, 0, PATH_SHOWN)); /* as it came: the raw form is for the log */
+	/* As it came: the raw form is for the log. Not the query, where people put tokens. */
+	put_text(b, str_slice(ex->req.path.len ? ex->req.path : ex->req.target, 0, PATH_SHOWN));
 	put_num(b, STR(" status="), ex->status);
 	buf_adds(b, STR(" ms="));
 	put_ms(b, l->now - ex->began);

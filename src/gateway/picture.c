@@ -158,6 +158,26 @@ void gw_command_settings(struct cmd_settings *ret, const struct props *p, struct
 	ret->request_log = props_bool_of(p, CMD "requestLog.enabled", key);
 }
 
+/* "502" or "500-599" */
+static int read_failures(struct build *b)
+{
+	struct str list[64];
+	size_t n = props_list(b->p, "vine.gateway.failure-statuses", STR_EMPTY, list, ARRAY_LEN(list));
+
+	for (size_t i = 0; i < n; i++) {
+		ptrdiff_t dash = str_chr(list[i], '-');
+		struct str low = dash < 0 ? list[i] : str_slice(list[i], 0, (size_t)dash);
+		struct str high = dash < 0 ? list[i] : str_slice(list[i], (size_t)dash + 1, list[i].len);
+		uint64_t from, to;
+
+		if (!str_to_u64(str_trim(low), &from) || !str_to_u64(str_trim(high), &to) || from < 200 || to > 999 || from > to)
+			return err_set(b->e, VINE_EINVAL, "vine.gateway.failure-statuses: '%.*s' is not a status or range", STRF(list[i]));
+		for (uint64_t s = from; s <= to; s++)
+			b->pic->settings.failure_status[s / 64] |= (uint64_t)1 << s % 64;
+	}
+	return 0;
+}
+
 static int read_settings(struct build *b)
 {
 	struct gw_settings *s = &b->pic->settings;
@@ -173,7 +193,7 @@ static int read_settings(struct build *b)
 			return err_set(b->e, VINE_EINVAL, "vine.gateway.trusted-proxies: '%.*s' is not an address or range", STRF(ranges[i]));
 		s->n_trusted++;
 	}
-	return 0;
+	return read_failures(b);
 }
 
 /* --- services and servers --- */

@@ -60,6 +60,7 @@ struct gw_settings {
 	struct cidr trusted[TRUSTED_MAX];
 	unsigned n_trusted;
 	double sample_rate;
+	uint64_t failure_status[16]; /* a bit a status */
 };
 
 struct gw_picture {
@@ -75,6 +76,11 @@ struct gw_picture {
 
 struct gw_picture *gw_picture_ref(struct gw_picture *p);
 void gw_picture_unref(struct gw_picture *p); /* any thread; NULL is fine */
+static inline bool gw_is_failure(const struct gw_settings *s, unsigned status)
+{
+	return status < 1024 && s->failure_status[status / 64] >> (status % 64) & 1;
+}
+
 bool gw_is_trusted(const struct gw_settings *s, const struct addr *peer);
 
 struct gw_services {

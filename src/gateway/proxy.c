@@ -252,6 +252,7 @@ static void on_call_head(struct call *c, const struct http_head *h)
 {
 	struct px *px = container_of(c, struct px, call);
 	struct exchange *ex = px->ex;
+	bool failed = gw_is_failure(&px->picture->settings, h->status);
 
 	if (h->status < 200) {
 		ex_inform(ex, h);
@@ -266,15 +267,20 @@ static void on_call_head(struct call *c, const struct http_head *h)
 			unsigned status = h->status;
 
 			call_cancel(c);
-			end_try(px, status >= 500 ? SERVER_ERROR : SERVER_OK);
+			end_try(px, failed ? SERVER_ERROR : SERVER_OK);
 			attempt_failed(px, ATTEMPT_REPLY_RETRYABLE, GW_UPSTREAM_STATUS, false, status);
 			return;
 		}
 	}
-	end_try(px, h->status >= 500 ? SERVER_ERROR : SERVER_OK);
-	record(px, h->status >= 500 ? OUTCOME_FAILURE : OUTCOME_SUCCESS);
+	end_try(px, failed ? SERVER_ERROR : SERVER_OK);
+	if (failed && px->target->fallback.set) {
+		call_cancel(c);
+		give_up(px, GW_UPSTREAM_STATUS);
+		return;
+	}
+	record(px, failed ? OUTCOME_FAILURE : OUTCOME_SUCCESS);
 	px->state = PX_STREAMING;
-	px->cause = h->status >= 500 ? GW_UPSTREAM_STATUS : GW_OK;
+	px->cause = failed ? GW_UPSTREAM_STATUS : GW_OK;
 	arm(px, now_of(px) + 60 * USEC_PER_SEC);
 
 	struct buf *b = ex_head_reason(ex, h->status, h->reason);

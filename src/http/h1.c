@@ -416,7 +416,8 @@ static bool read_request(struct scan *s, struct http_head *h)
 		return refuse(s, 400, "more than one host");
 	if (m.n_host == 0 && h->minor >= 1)
 		return refuse(s, 400, "missing host");
-	if (m.n_host && !authority_is_valid(h->authority))
+	/* An empty one says that the target has no authority (RFC 9112 section 3.2). */
+	if (m.n_host && h->authority.len && !authority_is_valid(h->authority))
 		return refuse(s, 400, "malformed host");
 	if (!read_target(s, h))
 		return false;

@@ -429,6 +429,7 @@ const struct prop_desc prop_catalogue[] = {
 	MS("vine.http.body-idle-timeout-ms", "60000", 10, 24 * HOUR, "between two pieces of a body"),
 	BYTES("vine.gateway.replay-buffer", "16KB", 0, 16 << 20, "request body kept for another try"),
 	S("vine.gateway.access-log", "stdout", "file, stdout or off"),
+	L("vine.gateway.failure-statuses", "502,503,504", "answers that count as failures of the service; 500-599 is a range"),
 	L("vine.gateway.trusted-proxies", NULL, "addresses whose X-Forwarded-* are believed, CIDR"),
 	S("vine.gateway.balancer", "p2c", "rule where none is configured: p2c, round-robin, random, least-requests, ..."),
 	B("vine.gateway.outlier-ejection.enabled", "true", "servers that fail are left out for a while"),

@@ -70,14 +70,14 @@ static struct str place_text(struct arena *a, const struct prop_origin *o)
 	return str_printf_in(a, "%.*s:%u:%u", STRF(o->source), o->line, o->column);
 }
 
-static void find_fault(struct props *p, const struct prop_value *v, struct str shown, struct str what)
+static void find_fault(struct props *p, const struct prop_value *v, struct str what)
 {
 	bool hide = v->desc && v->desc->secret;
 	struct str place = place_text(&p->arena, &v->origin);
 	struct str value = hide ? STR("******") : str_slice(v->value, 0, 80);
 
 	props_add_finding(p, FINDING_ERROR,
-			  str_printf_in(&p->arena, "%.*s: %.*s = %.*s: %.*s", STRF(place), STRF(shown), STRF(value), STRF(what)));
+			  str_printf_in(&p->arena, "%.*s: %.*s = %.*s: %.*s", STRF(place), STRF(v->written.len ? v->written : v->name), STRF(value), STRF(what)));
 }
 
 /* A list is one value: the strongest source that has any of it gives all of it. */
@@ -125,14 +125,16 @@ static void add_unknown(struct props *p, const struct prop_value *v)
 {
 	struct str near = p->n_findings < FINDINGS_MAX ? prop_nearest(&p->arena, v->name) : STR_EMPTY;
 
-	find_fault(p, v, v->name,
+	find_fault(p, v,
 		   near.len ? str_printf_in(&p->arena, "unknown; did you mean %.*s?", STRF(near)) : STR("unknown"));
 }
 
 static void add_entry(struct props *p, const struct prop_source *s, const struct prop_entry *e)
 {
+	struct str written = str_dup_in(&p->arena, e->name);
 	struct prop_value v = {
-		.name = str_dup_in(&p->arena, e->name),
+		.name = written,
+		.written = written,
 		.value = str_dup_in(&p->arena, e->value),
 		.origin = { s->name, e->line, e->column },
 	};
@@ -273,7 +275,7 @@ static void resolve_all(struct props *p, struct lookup *l)
 
 		resolved[i] = v->value;
 		if (placeholder_resolve(&p->arena, v->value, lookup_name, l, &resolved[i], &e) < 0)
-			find_fault(p, v, v->name, str_from(e.text));
+			find_fault(p, v, str_from(e.text));
 	}
 	for (size_t i = 0; i < p->n; i++)
 		p->value[i].value = resolved[i];
@@ -289,7 +291,7 @@ static void validate_all(struct props *p)
 		if (!v->desc || (v->value.len == 0 && v->desc->type != PROP_ENUM))
 			continue; /* an empty value is "not set", as in Spring */
 		if (str_find(v->value, STR("${")) < 0 && prop_validate(v->desc, v->value, &e) < 0)
-			find_fault(p, v, v->name, str_from(e.text));
+			find_fault(p, v, str_from(e.text));
 	}
 }
 

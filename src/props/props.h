@@ -17,6 +17,7 @@ struct prop_origin {
 
 struct prop_value {
 	struct str name;  /* as stored */
+	struct str written; /* as it stands in its source */
 	struct str value; /* resolved */
 	struct prop_origin origin;
 	const struct prop_desc *desc; /* NULL: foreign */
