@@ -1,8 +1,10 @@
 /* proxy.c - one request's way through the gateway.
  *
- *   begin -> route -> admit -> [first body bytes] -> try: pick, send -> head -> body -> end
- *                                  ^                      |
- *                                  +---- try again -------+--> fallback or error
+ *   begin -> route -> [small body] -> admit -> [first bytes of a large one] -> try: pick, send -> head -> body -> end
+ *                                                                      ^        |
+ *                                                                      +--------+--> fallback or error
+ *
+ * A body whose length is known and small is read before the request is admitted, so that slow senders hold no permit.
  *
  * One function a step. A failure before the response's head leaves through attempt_failed, which decides: the same server,
  * the next one, fallback, or an error with its cause. The command's outcome is recorded when it is known: at the head, or
@@ -17,7 +19,7 @@
 
 #define REQUEST_BACKLOG (64u * 1024) /* body bytes that may wait for the upstream before the client is paused */
 
-enum px_state { PX_WAITING, PX_TRYING, PX_STREAMING, PX_OVER };
+enum px_state { PX_GATHERING, PX_WAITING, PX_TRYING, PX_STREAMING, PX_OVER };
 
 struct px {
 	struct exchange *ex;
@@ -55,6 +57,7 @@ struct px {
 };
 
 static bool try_server(struct px *px, bool same, unsigned flags);
+static void admit(struct px *px);
 
 static usec now_of(const struct px *px)
 {
@@ -448,6 +451,8 @@ static void on_ex_body(struct exchange *ex, struct str piece)
 	struct str framed = frame(px, piece);
 
 	keep_for_replay(px, framed);
+	if (px->state == PX_GATHERING)
+		return;
 	if (!list_is_empty(&px->link)) {
 		list_del(&px->link);
 		if (!start_with(px, framed))
@@ -466,6 +471,10 @@ static void on_ex_body_end(struct exchange *ex)
 	if (px->state == PX_OVER || px->body_ended)
 		return;
 	px->body_ended = true;
+	if (px->state == PX_GATHERING) {
+		admit(px);
+		return;
+	}
 	if (!list_is_empty(&px->link)) { /* an empty chunked body */
 		list_del(&px->link);
 		keep_for_replay(px, STR("0\r\n\r\n"));
@@ -602,6 +611,7 @@ static void admit(struct px *px)
 		give_up(px, GW_REJECTED);
 		return;
 	}
+	px->state = PX_WAITING;
 	px->deadline = read_deadline(px);
 	if (px->ex->body_done) {
 		px->body_ended = true;
@@ -610,6 +620,13 @@ static void admit(struct px *px)
 		timer_set(px->g->w->loop, &px->timer, px->deadline.at);
 		wait_for_body(px);
 	}
+}
+
+static bool body_is_small(const struct px *px)
+{
+	const struct http_head *h = &px->ex->req;
+
+	return !px->ex->body_done && h->body == BODY_LENGTH && h->content_length <= px->replay.max && !h->expect_continue;
 }
 
 void gw_proxy(struct exchange *ex, struct gw_worker *g)
@@ -638,5 +655,6 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g)
 	}
 	px->target = px->route->target;
 	ex->pattern = px->route->path.ptr; /* the routes are made with a NUL behind them */
-	admit(px);
+	if (!body_is_small(px))
+		admit(px); /* else when it is here */
 }
