@@ -67,17 +67,40 @@ bool buf_addf(struct buf *b, const char *fmt, ...)
 	return ok;
 }
 
+static const char digit_pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+				  "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+				  "9899";
+
+/* Two digits a step; the common small numbers without any division. */
 unsigned fmt_u64(char *out, uint64_t v)
 {
 	char tmp[20];
-	unsigned n = 0;
+	unsigned at = sizeof(tmp), n;
 
-	do {
-		tmp[n++] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	for (unsigned i = 0; i < n; i++)
-		out[i] = tmp[n - 1 - i];
+	if (v < 10) {
+		out[0] = (char)('0' + v);
+		return 1;
+	}
+	while (v > UINT32_MAX) {
+		at -= 2;
+		memcpy(tmp + at, digit_pairs + v % 100 * 2, 2);
+		v /= 100;
+	}
+
+	uint32_t w = (uint32_t)v;
+
+	for (; w >= 100; w /= 100) {
+		at -= 2;
+		memcpy(tmp + at, digit_pairs + w % 100 * 2, 2);
+	}
+	if (w >= 10) {
+		at -= 2;
+		memcpy(tmp + at, digit_pairs + w * 2, 2);
+	} else {
+		tmp[--at] = (char)('0' + w);
+	}
+	n = (unsigned)sizeof(tmp) - at;
+	memcpy(out, tmp + at, n);
 	return n;
 }
 

@@ -147,18 +147,13 @@ static void put_ms(struct buf *b, usec took)
 static void put_peer(struct buf *b, const struct addr *peer)
 {
 	char text[ADDR_TEXT_MAX];
+	int n = addr_ip_text(peer, text);
+	bool v6 = peer->sa.sa_family == AF_INET6 && memchr(text, ':', (size_t)n);
 
-	if (peer->sa.sa_family == AF_INET) {
-		const uint8_t *ip = (const uint8_t *)&peer->in.sin_addr;
-
-		for (int i = 0; i < 4; i++) {
-			buf_add_u64(b, ip[i]);
-			buf_addc(b, i < 3 ? '.' : ':');
-		}
-		buf_add_u64(b, addr_port(peer));
-		return;
-	}
-	buf_add(b, text, (size_t)addr_text(peer, text));
+	buf_adds(b, v6 ? STR("[") : STR_EMPTY);
+	buf_add(b, text, (size_t)n);
+	buf_adds(b, v6 ? STR("]:") : STR(":"));
+	buf_add_u64(b, addr_port(peer));
 }
 
 static void put_num(struct buf *b, struct str key, uint64_t v)

@@ -52,10 +52,41 @@ static const struct known_name known[] = {
 /* Where the names of each length begin in known[]; the next entry is their end. */
 static const uint8_t first_of_len[] = { 0, 0, 0, 2, 3, 5, 5, 9, 11, 12, 13, 19, 22, 25, 26, 27, 29, 33, 36, 38, 39 };
 
+static uint64_t load8(const char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return v;
+}
+
+static uint32_t load4(const char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+	return v;
+}
+
+#define LOWER8 0x2020202020202020u
+#define LOWER4 0x20202020u
+
+/* Both are tokens, so setting bit 5 changes only letters. Words that overlap make up the length. */
 static bool same_lower(const char *any, const char *lower, size_t n)
 {
+	if (n >= 16) {
+		for (size_t i = 0; i + 8 < n; i += 8) {
+			if ((load8(any + i) | LOWER8) != load8(lower + i))
+				return false;
+		}
+		return (load8(any + n - 8) | LOWER8) == load8(lower + n - 8);
+	}
+	if (n >= 8)
+		return (load8(any) | LOWER8) == load8(lower) && (load8(any + n - 8) | LOWER8) == load8(lower + n - 8);
+	if (n >= 4)
+		return (load4(any) | LOWER4) == load4(lower) && (load4(any + n - 4) | LOWER4) == load4(lower + n - 4);
 	for (size_t i = 0; i < n; i++) {
-		if ((any[i] | 0x20) != lower[i]) /* both are tokens, so only letters can meet here */
+		if ((any[i] | 0x20) != lower[i])
 			return false;
 	}
 	return true;
@@ -66,7 +97,7 @@ uint8_t http_name_of(struct str name)
 	if (name.len + 1 >= ARRAY_LEN(first_of_len))
 		return H_OTHER;
 	for (unsigned i = first_of_len[name.len]; i < first_of_len[name.len + 1]; i++) {
-		if ((name.ptr[0] | 0x20) == known[i].name.ptr[0] && same_lower(name.ptr, known[i].name.ptr, name.len))
+		if (same_lower(name.ptr, known[i].name.ptr, name.len))
 			return known[i].id;
 	}
 	return H_OTHER;

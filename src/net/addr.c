@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "base/buf.h"
+
 bool addr_parse_ip(struct addr *ret, struct str ip, uint16_t port)
 {
 	char z[INET6_ADDRSTRLEN + 2];
@@ -76,10 +78,16 @@ int addr_ip_text(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
 	const struct in_addr *v4 = as_v4(a);
 
-	if (v4) {
+	if (v4) { /* by hand: each proxied request needs it */
 		const uint8_t *b = (const uint8_t *)&v4->s_addr;
+		char *p = out;
 
-		return snprintf(out, ADDR_TEXT_MAX, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
+		for (int i = 0; i < 4; i++) {
+			p += fmt_u64(p, b[i]);
+			*p++ = '.';
+		}
+		*--p = '\0';
+		return (int)(p - out);
 	}
 	if (a->sa.sa_family != AF_INET6 || !inet_ntop(AF_INET6, &a->in6.sin6_addr, out, ADDR_TEXT_MAX))
 		return snprintf(out, ADDR_TEXT_MAX, "unknown");
