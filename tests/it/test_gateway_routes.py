@@ -92,9 +92,9 @@ def test_actuator_routes_tells_the_table(vine, upstream):
 
 
 @pytest.mark.parametrize("line,words", [
-    ("zuul.routes.a.stripPrefix: sometimes", ["stripPrefix", "vine.yml:7"]),
+    ("zuul.routes.a.stripPrefix: sometimes", ["strip-prefix", "vine.yml:7:28"]),
     ("zuul.semafore.maxSemaphores: 5", ["semafore", "semaphore", "vine.yml:7"]),
-    ("zuul.semaphore.maxSemaphores: -1x", ["maxSemaphores", "vine.yml:7"]),
+    ("zuul.semaphore.maxSemaphores: -1x", ["max-semaphores", "vine.yml:7:31"]),
 ])
 def test_a_wrong_configuration_stops_the_start(line, words, vine):
     gw = vine("gateway", config=config({"zuul.routes.a.path": "/a/**"}) + line + "\n", ready=False)
