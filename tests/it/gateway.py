@@ -8,6 +8,11 @@ BASE = {
     "spring.application.name": "gw",
     "eureka.client.enabled": "false",
     "ribbon.eureka.enabled": "false",
+    # Wide limits: a test that is about one sets it itself, the others must not meet it on a slow machine.
+    "ribbon.ReadTimeout": 20000,
+    "ribbon.ConnectTimeout": 20000,
+    "hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 30000,
+    "zuul.semaphore.maxSemaphores": 20000,
 }
 
 # One worker: what is kept per worker (connections, turns) is then one for the test.

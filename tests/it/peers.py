@@ -404,6 +404,7 @@ class Upstream:
         self.requests = []   # heads, in the order they came; a body is there once it was read
         self.connections = 0
         self.open = 0
+        self.most_open = 0
         self.problems = []
         self.changed = threading.Condition()
         self.over = threading.Event()
@@ -429,6 +430,7 @@ class Upstream:
                 script = self.scripts[min(self.connections, len(self.scripts) - 1)]
                 self.connections += 1
                 self.open += 1
+                self.most_open = max(self.most_open, self.open)
                 peer = ServerPeer(sock, self)
                 self.peers.add(peer)
                 self.changed.notify_all()

@@ -201,7 +201,7 @@ def test_a_path_cannot_forge_a_line(vine, upstream, connect):
     c = connect(gw)
     c.get('/a"b%0d%0aaccess%20method=FORGED')
     line = gw.wait_log(r"^.*\baccess\b.*method=GET.*$").group(0)
-    assert "\r" not in line and not re.search(r"^\S+ access .*method=FORGED", gw.logs(), re.M)
+    assert r'path="/a\"b%0d%0aaccess%20method=FORGED"' in line
 
 
 def test_refused_requests_are_logged_with_their_cause(vine, connect):

@@ -71,8 +71,9 @@ def test_ten_thousand_idle_connections(vine, upstream, connect):
     gw = vine("gateway", config=simple(upstream(serve(ok(b"fine")))))
     base = latencies(gw.port)
     fds, before = gw.fds(), gw.rss()
-    with many(gw.port, n, request_bytes(fields=["User-Agent: idle"])) as socks:
+    with many(gw.port, n) as socks:
         for s in socks:
+            s.sendall(request_bytes(fields=["User-Agent: idle"]))
             assert s.recv(4096).startswith(b"HTTP/1.1 200")
         assert gw.rss() - before < 16 * 1024 * 1024, "at most 1.6 KiB a connection"
         assert idle_cpu(gw) < 0.02
@@ -102,7 +103,7 @@ def test_a_peer_that_stands_still_costs_no_processor_time(state, vine, upstream,
         if state == "half a head":
             c.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: ")
         elif state == "half a body":
-            c.send(request_bytes("POST", "/", ["Content-Length: 100"]) + b"half")
+            c.send(request_bytes("POST", "/", ["Content-Length: 1000000"]) + b"half")
         elif state != "nothing sent":
             c.send(request_bytes())
             if state == "half-closed":
@@ -182,7 +183,7 @@ def test_harm_to_one_is_no_harm_to_others(harm, vine, upstream, connect):
                                        up__ribbon__MaxConnectionsPerHost=1000))
     base = latencies(gw.port)
     data = {"slow senders": b"GET / HTTP/1.1\r\nHost: a\r\nX: ", "slow readers": request_bytes(target="/big"),
-            "garbage": b"\x16\x03\x01\x02\x00garbage\r\n\r\n", "comers and goers": request_bytes(target="/fine"),
+            "garbage": b"\x16\x03\x01\x02\x00garbage\r\n\r\n", "comers and goers": b"GET /fine HT",
             "stalled upstream": request_bytes(target="/hang")}[harm]
     stop = threading.Event()
 
