@@ -1,10 +1,18 @@
 /* xml_write.c - the writing half of xml.h. */
 #include "eureka/xml.h"
 
+#include "codec/utf8.h"
+
 static void indent(struct buf *b, unsigned depth)
 {
 	while (depth--)
 		buf_adds(b, STR("  "));
+}
+
+/* U+FFFE and U+FFFF: characters to JSON, none to XML. */
+static bool is_noncharacter(struct str s, size_t i)
+{
+	return s.len - i >= 3 && memcmp(s.ptr + i, "\xef\xbf", 2) == 0 && (unsigned char)s.ptr[i + 2] >= 0xbe;
 }
 
 /* XML 1.0 holds no control characters but tab and the line ends. */
@@ -20,36 +28,71 @@ void xml_text(struct buf *b, struct str s)
 		case '"': buf_adds(b, STR("&quot;")); break;
 		case '\'': buf_adds(b, STR("&apos;")); break;
 		case '\r': buf_adds(b, STR("&#xd;")); break;
+		case 0xef:
+			buf_addc(b, is_noncharacter(s, i) ? '?' : (char)c);
+			i += is_noncharacter(s, i) ? 2 : 0;
+			break;
 		default: buf_addc(b, c < 0x20 && c != '\t' && c != '\n' ? '?' : (char)c); break;
 		}
 	}
 }
 
-static bool name_start(unsigned char c)
+/* Letters that XML 1.0 allows in names in all its editions; what is left out here is only coded, not lost. */
+static bool is_letter(uint32_t c)
 {
-	return ascii_is_alpha((char)c) || c == ':' || c >= 0x80;
+	return (c < 0x80 && ascii_is_alpha((char)c)) || (c >= 0xc0 && c <= 0xff && c != 0xd7 && c != 0xf7) ||
+	       (c >= 0x3b1 && c <= 0x3c9) || (c >= 0x430 && c <= 0x44f) || (c >= 0x3041 && c <= 0x3094) ||
+	       (c >= 0x30a1 && c <= 0x30fa) || (c >= 0x4e00 && c <= 0x9fa5) || (c >= 0xac00 && c <= 0xd7a3);
 }
 
-static bool name_rest(unsigned char c)
+static bool is_name_char(uint32_t c, bool first)
 {
-	return name_start(c) || ascii_is_digit((char)c) || c == '.' || c == '-';
+	return is_letter(c) || c == ':' || (!first && (c == '.' || c == '-' || (c >= '0' && c <= '9')));
+}
+
+/* The code point at p, n bytes long and well-formed. */
+static uint32_t code_point(const char *p, unsigned n)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	switch (n) {
+	case 1: return u[0];
+	case 2: return (u[0] & 0x1fu) << 6 | (u[1] & 0x3fu);
+	case 3: return (u[0] & 0x0fu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu);
+	default: return (u[0] & 0x07u) << 18 | (u[1] & 0x3fu) << 12 | (u[2] & 0x3fu) << 6 | (u[3] & 0x3fu);
+	}
+}
+
+/* In UTF-16 code units, as Java has them. */
+static void put_coded(struct buf *b, uint32_t c)
+{
+	if (c >= 0x10000) {
+		buf_adds(b, STR("_."));
+		buf_add_hex(b, 0xd800 + ((c - 0x10000) >> 10), 4);
+		c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+	}
+	buf_adds(b, STR("_."));
+	buf_add_hex(b, c, 4);
 }
 
 void xml_name_encode(struct buf *b, struct str key)
 {
-	for (size_t i = 0; i < key.len; i++) {
-		unsigned char c = (unsigned char)key.ptr[i];
+	const char *p = key.ptr, *end = key.ptr + key.len;
 
-		if (c == '_') {
+	for (unsigned n; p < end; p += n) {
+		n = utf8_len(p, end);
+
+		uint32_t c = n ? code_point(p, n) : '?'; /* keys are valid UTF-8: the readers see to it */
+
+		n = n ? n : 1;
+		if (c == '_')
 			buf_adds(b, STR("__"));
-		} else if (c == '$') {
+		else if (c == '$')
 			buf_adds(b, STR("_-"));
-		} else if (i == 0 ? name_start(c) : name_rest(c)) {
-			buf_addc(b, (char)c);
-		} else {
-			buf_adds(b, STR("_."));
-			buf_add_hex(b, c, 4);
-		}
+		else if (is_name_char(c, p == key.ptr))
+			buf_add(b, p, n);
+		else
+			put_coded(b, c);
 	}
 	if (key.len == 0)
 		buf_adds(b, STR("_.0000")); /* an element must have a name */
@@ -73,46 +116,42 @@ static bool hex4(const char *p, unsigned *ret)
 	return true;
 }
 
-/* One code unit below U+0800 needs no more than two bytes; above, three; the escape had six. */
-static size_t put_unit(char *out, unsigned v)
+/* "_.hhhh" at p: the code point that it, or it and the one behind it, stand for. Returns the bytes used, 0: it is none. */
+static size_t take_coded(const char *p, size_t left, uint32_t *c)
 {
-	if (v < 0x80) {
-		out[0] = (char)v;
-		return 1;
-	}
-	if (v < 0x800) {
-		out[0] = (char)(0xc0 | v >> 6);
-		out[1] = (char)(0x80 | (v & 0x3f));
-		return 2;
-	}
-	out[0] = (char)(0xe0 | v >> 12);
-	out[1] = (char)(0x80 | (v >> 6 & 0x3f));
-	out[2] = (char)(0x80 | (v & 0x3f));
-	return 3;
+	unsigned hi, lo;
+
+	if (left < 6 || p[0] != '_' || p[1] != '.' || !hex4(p + 2, &hi))
+		return 0;
+	*c = hi;
+	if (hi < 0xd800 || hi >= 0xe000)
+		return 6;
+	if (hi >= 0xdc00 || left < 12 || p[6] != '_' || p[7] != '.' || !hex4(p + 8, &lo) || lo < 0xdc00 || lo >= 0xe000)
+		return 0;
+	*c = 0x10000 + ((hi - 0xd800) << 10 | (lo - 0xdc00));
+	return 12;
 }
 
 struct str xml_name_decode(struct arena *a, struct str name)
 {
-	char *out = arena_alloc(a, name.len + 1);
-	size_t n = 0, i = 0;
-	unsigned unit;
+	char *out = arena_alloc(a, name.len + 1); /* each code is longer than what it stands for */
+	size_t n = 0, i = 0, used;
+	uint32_t c;
 
 	if (str_eq(name, STR("_.0000")))
 		return str_of(out, 0);
-	while (i < name.len) {
+	for (; i < name.len; i += used) {
 		size_t left = name.len - i;
 		const char *p = name.ptr + i;
 
 		if (left >= 2 && p[0] == '_' && (p[1] == '_' || p[1] == '-')) {
 			out[n++] = p[1] == '_' ? '_' : '$';
-			i += 2;
-		} else if (left >= 6 && p[0] == '_' && p[1] == '.' && hex4(p + 2, &unit) &&
-			   !(unit >= 0xd800 && unit < 0xe000)) {
-			n += put_unit(out + n, unit);
-			i += 6;
+			used = 2;
+		} else if ((used = take_coded(p, left, &c))) {
+			n += utf8_put(out + n, c);
 		} else {
 			out[n++] = *p;
-			i++;
+			used = 1;
 		}
 	}
 	out[n] = '\0';
