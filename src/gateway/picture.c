@@ -540,6 +540,8 @@ static bool is_ignored(struct build *b, struct str service)
 	struct str pat[64];
 	size_t n = props_list(b->p, "zuul.ignored-services", STR_EMPTY, pat, ARRAY_LEN(pat));
 
+	if (str_eq_nocase(service, b->services->own) && props_bool(b->p, "zuul.ignore-local-service"))
+		return true;
 	for (size_t i = 0; i < n; i++) {
 		if (ant_match(pat[i], service)) /* neither has a slash, so `*` is any text */
 			return true;

@@ -87,6 +87,7 @@ struct gw_services {
 	struct map by_id; /* of struct gw_service */
 	struct command_table *commands;
 	uint64_t seed, version;
+	struct str own; /* our own name in the registry: gets no route by itself (zuul.ignoreLocalService) */
 };
 
 void gw_services_init(struct gw_services *s, struct command_table *commands, uint64_t seed);

@@ -222,6 +222,7 @@ static int start(struct host *h, struct err *e)
 	gw->host = h;
 	gw->commands = command_table_new(&(struct command_table_opts){ h->n_workers, COMMANDS_MAX, h->seed });
 	gw_services_init(&gw->services, gw->commands, h->seed);
+	gw->services.own = str_from(h->app_name);
 	timer_init(&gw->sweep, sweep);
 	r = rebuild(gw, e);
 	if (r == 0)

@@ -102,7 +102,7 @@ const struct prop_desc prop_catalogue[] = {
 	E("zuul.ribbon-isolation-strategy", "SEMAPHORE", "SEMAPHORE THREAD", "kind of bulkhead"),
 	I("zuul.semaphore.max-semaphores", "100", 0, ANY, "requests under way to one service"),
 	I("zuul.eureka.{service}.semaphore.max-semaphores", NULL, 0, ANY, "the same for one service"),
-	OFF("zuul.ignore-local-service", BOOL, "true", "no route of its own to this process", SETTLED),
+	B("zuul.ignore-local-service", "true", "no route of its own to this process"),
 	OFF("zuul.ignore-security-headers", BOOL, "true", "drops security fields when Spring Security is there", NO_JVM),
 	OFF("zuul.force-original-query-string-encoding", BOOL, "false", "query passed on as it came", "it always is"),
 	OFF("zuul.decode-url", BOOL, "true", "path decoded and coded again", "the path is passed on as it came"),
