@@ -1,6 +1,9 @@
 """The registry as its clients see it: every endpoint, status code and body of Eureka's protocol, over real HTTP."""
 import gzip
+import http.client
 import json
+import signal
+import threading
 import time
 import xml.etree.ElementTree as ET
 
@@ -460,3 +463,52 @@ def test_pictures_do_not_pile_up(registry):
         v.eureka.register(instance(id=f"i{i % 20}", lastDirtyTimestamp=str(1700000000000 + i)))
         v.eureka.get("/apps/", Accept_Encoding="gzip")
     assert len(v.eureka.apps()["ORDERS"]) == 20
+
+
+# --- the process ---
+
+def test_settings_change_while_running(vine, tmp_path):
+    v = vine("registry", "--server.port=0", "--server.address=127.0.0.1", config="eureka.server.disable-delta: false\n")
+    e = Eureka(v.port)
+    assert e.get("/apps/delta").status == 200
+    v.config.write_text("eureka.server.disable-delta: true\n")
+    v.signal(signal.SIGHUP)
+    wait_for(lambda: e.get("/apps/delta").status == 403, "the reload")
+
+
+def test_restart_on_the_same_port(vine):
+    first = vine("registry", "--server.port=0", "--server.address=127.0.0.1")
+    port = first.port
+    Eureka(port).register()
+    first.stop()
+    second = vine("registry", f"--server.port={port}", "--server.address=127.0.0.1")
+    e = Eureka(second.port)
+    assert second.port == port and e.put(ONE).status == 404  # the client then registers again
+    assert e.register().status == 204 and e.put(ONE).status == 200
+
+
+def test_stop_while_writes_are_under_way(registry):
+    v = registry("vine.workers=4")
+    stop = threading.Event()
+
+    def hammer(n):
+        e = Eureka(v.port)
+        i = 0
+        while not stop.is_set():
+            try:
+                e.register(instance(id=f"{n}-{i % 50}"))
+                e.delete(f"/apps/ORDERS/{n}-{(i + 7) % 50}")
+                e.get("/apps/delta", Accept_Encoding="gzip")
+            except (http.client.HTTPException, OSError):
+                return
+            i += 1
+
+    threads = [threading.Thread(target=hammer, args=(n,)) for n in range(6)]
+    for t in threads:
+        t.start()
+    manage = Eureka(v.port, base="/actuator")
+    wait_for(lambda: manage.get("/registry").json()["registered"] > 300, "some registrations")
+    v.stop()  # judges the exit and what sanitizers say
+    stop.set()
+    for t in threads:
+        t.join()
