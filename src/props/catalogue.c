@@ -213,6 +213,29 @@ struct str prop_canonical(struct arena *a, const struct prop_desc *d, struct str
 	return str_of(name, before.len + key.len + after.len);
 }
 
+static bool has_word(struct str name, struct str word)
+{
+	for (size_t i = 0; i + word.len <= name.len; i++)
+		if (str_eq_nocase(str_slice(name, i, i + word.len), word))
+			return true;
+	return false;
+}
+
+bool prop_hides(const struct prop_desc *d, struct str name, struct str value)
+{
+	static const struct str words[] = { STR_INIT("passw"), STR_INIT("secret"), STR_INIT("token"), STR_INIT("credential"),
+					    STR_INIT("passphrase") };
+
+	if (d && d->secret)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (has_word(name, words[i]))
+			return true;
+	if (!d && name.len >= 3 && str_eq_nocase(str_slice(name, name.len - 3, name.len), STR("key")))
+		return true;
+	return str_find(value, STR("://")) >= 0 && str_chr(value, '@') >= 0;
+}
+
 /* --- values --- */
 
 /* A number and a unit in letters behind it, perhaps with a blank between. */

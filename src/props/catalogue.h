@@ -60,6 +60,10 @@ struct str prop_canonical(struct arena *a, const struct prop_desc *d, struct str
 /* Does value obey the row's type and rule? The error says what is wrong with it, not where it stands. */
 int prop_validate(const struct prop_desc *d, struct str value, struct err *e);
 
+/* Must the value not be shown in messages? By the row, by a name that sounds so (the row may be NULL: also a mistyped
+ * password is one), or because it is a URL with credentials in it. */
+bool prop_hides(const struct prop_desc *d, struct str name, struct str value);
+
 /* Values as text to values. */
 bool prop_parse_ms(struct str s, int64_t unit_ms, int64_t *ret); /* unit_ms: of a plain number, 1 or 1000 */
 bool prop_parse_bytes(struct str s, int64_t *ret);

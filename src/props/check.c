@@ -169,28 +169,6 @@ static size_t report_fits(struct buf *out, const struct props *p)
 
 /* --- what becomes of each key --- */
 
-static bool has_word(struct str name, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i + n <= name.len; i++)
-		if (str_eq_nocase(str_slice(name, i, i + n), str_of(word, n)))
-			return true;
-	return false;
-}
-
-static bool is_secret(const struct prop_value *v)
-{
-	static const char *const words[] = { "password", "secret", "token", "credentials", "passphrase" };
-
-	if (v->desc && v->desc->secret)
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (has_word(v->name, words[i]))
-			return true;
-	return str_has_suffix(v->name, STR("key")) || str_find(v->value, STR("@")) >= 0; /* user:password@host */
-}
-
 static void add_place(struct buf *out, const struct prop_origin *o)
 {
 	buf_addf(out, "%.*s", STRF(o->source));
@@ -200,7 +178,7 @@ static void add_place(struct buf *out, const struct prop_origin *o)
 
 static void add_key(struct buf *out, const struct prop_value *v)
 {
-	struct str value = is_secret(v) ? STR("******") : str_slice(v->value, 0, VALUE_SHOWN);
+	struct str value = prop_hides(v->desc, v->name, v->value) ? STR("******") : str_slice(v->value, 0, VALUE_SHOWN);
 
 	buf_addz(out, "  ");
 	add_place(out, &v->origin);

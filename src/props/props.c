@@ -15,6 +15,7 @@ struct props {
 	size_t n, cap;
 	struct map by_name;    /* stored name -> index + 1 of the strongest */
 	struct map by_uniform; /* uniform form of foreign names */
+	struct map rows;       /* the catalogue by its names: readers come often, perhaps with each request */
 	struct map list_from;  /* stored name of a list, without index -> the source's name that gives it */
 	struct prop_finding *finding;
 	size_t n_findings, cap_findings;
@@ -36,6 +37,7 @@ void props_unref(struct props *p)
 		return;
 	map_fini(&p->by_name);
 	map_fini(&p->by_uniform);
+	map_fini(&p->rows);
 	map_fini(&p->list_from);
 	free(p->value);
 	free(p->finding);
@@ -72,7 +74,7 @@ static struct str place_text(struct arena *a, const struct prop_origin *o)
 
 static void find_fault(struct props *p, const struct prop_value *v, struct str what)
 {
-	bool hide = v->desc && v->desc->secret;
+	bool hide = prop_hides(v->desc, v->name, v->value);
 	struct str place = place_text(&p->arena, &v->origin);
 	struct str value = hide ? STR("******") : str_slice(v->value, 0, 80);
 
@@ -123,9 +125,13 @@ static void add_value(struct props *p, struct prop_value v)
 
 static void add_unknown(struct props *p, const struct prop_value *v)
 {
-	struct str near = p->n_findings < FINDINGS_MAX ? prop_nearest(&p->arena, v->name) : STR_EMPTY;
+	struct str near = p->n_findings < FINDINGS_MAX ? prop_nearest(&p->arena, v->name) : STR_EMPTY, key;
+	struct prop_value meant = *v;
+	int index;
 
-	find_fault(p, v,
+	if (near.len) /* a mistyped password is one */
+		meant.desc = prop_desc_find(near, &key, &index);
+	find_fault(p, &meant,
 		   near.len ? str_printf_in(&p->arena, "unknown; did you mean %.*s?", STRF(near)) : STR("unknown"));
 }
 
@@ -305,6 +311,9 @@ struct props *props_build(const struct prop_source *sources, size_t n, const str
 	map_init(&p->by_name, 1);
 	map_init(&p->by_uniform, 1);
 	map_init(&p->list_from, 1);
+	map_init(&p->rows, 1);
+	for (size_t i = 0; i < prop_catalogue_len; i++)
+		map_put(&p->rows, str_from(prop_catalogue[i].name), (void *)(uintptr_t)(i + 1));
 	p->profile = arena_alloc(&p->arena, MAX(n_profiles, (size_t)1) * sizeof(*p->profile));
 	for (size_t i = 0; i < n_profiles; i++)
 		p->profile[p->n_profiles++] = str_dup_in(&p->arena, profiles[i]);
@@ -379,9 +388,16 @@ size_t props_profiles(const struct props *p, const struct str **ret)
 	return p->n_profiles;
 }
 
-static const struct prop_desc *row(const char *name)
+static const struct prop_desc *row_or_null(const struct props *p, const char *name)
 {
-	const struct prop_desc *d = prop_desc_named(name);
+	uintptr_t i = (uintptr_t)map_get(&p->rows, str_from(name));
+
+	return i ? &prop_catalogue[i - 1] : NULL;
+}
+
+static const struct prop_desc *row(const struct props *p, const char *name)
+{
+	const struct prop_desc *d = row_or_null(p, name);
 
 	assert(d); /* the catalogue lacks a property that the code reads */
 	return d;
@@ -425,7 +441,7 @@ static const struct prop_value *next_link(const struct props *p, const struct pr
 	if (str_has_prefix(name, STR("hystrix.")) && str_find(name, STR("{key}")) >= 0)
 		return stored(p, d, STR("default"));
 	if (str_has_prefix(name, STR("{client}.ribbon."))) {
-		const struct prop_desc *global = prop_desc_named(d->name + strlen("{client}."));
+		const struct prop_desc *global = row_or_null(p, d->name + strlen("{client}."));
 
 		return global ? stored(p, global, STR_EMPTY) : NULL;
 	}
@@ -443,21 +459,21 @@ static struct str text_of(const struct props *p, const struct prop_desc *d, stru
 
 bool props_is_set(const struct props *p, const char *name, struct str key, bool default_too)
 {
-	const struct prop_desc *d = row(name);
+	const struct prop_desc *d = row(p, name);
 
 	return is_value(stored(p, d, key)) || (default_too && is_value(next_link(p, d)));
 }
 
 struct str props_str_of(const struct props *p, const char *name, struct str key)
 {
-	return text_of(p, row(name), key);
+	return text_of(p, row(p, name), key);
 }
 
 bool props_bool_of(const struct props *p, const char *name, struct str key)
 {
 	bool b = false;
 
-	str_to_bool(str_trim(text_of(p, row(name), key)), &b);
+	str_to_bool(str_trim(text_of(p, row(p, name), key)), &b);
 	return b;
 }
 
@@ -465,13 +481,13 @@ int64_t props_int_of(const struct props *p, const char *name, struct str key)
 {
 	int64_t v = 0;
 
-	str_to_i64(str_trim(text_of(p, row(name), key)), &v);
+	str_to_i64(str_trim(text_of(p, row(p, name), key)), &v);
 	return v;
 }
 
 int64_t props_ms_of(const struct props *p, const char *name, struct str key)
 {
-	const struct prop_desc *d = row(name);
+	const struct prop_desc *d = row(p, name);
 	int64_t v = 0;
 
 	prop_parse_ms(text_of(p, d, key), d->type == PROP_SEC ? 1000 : 1, &v);
@@ -497,7 +513,7 @@ int64_t props_bytes(const struct props *p, const char *name)
 {
 	int64_t v = 0;
 
-	prop_parse_bytes(text_of(p, row(name), STR_EMPTY), &v);
+	prop_parse_bytes(text_of(p, row(p, name), STR_EMPTY), &v);
 	return v;
 }
 
@@ -505,7 +521,7 @@ double props_double(const struct props *p, const char *name)
 {
 	double v = 0;
 
-	str_to_double(str_trim(text_of(p, row(name), STR_EMPTY)), &v);
+	str_to_double(str_trim(text_of(p, row(p, name), STR_EMPTY)), &v);
 	return v;
 }
 
@@ -521,7 +537,7 @@ bool props_enum_is(const struct props *p, const char *name, struct str value)
 
 size_t props_list(const struct props *p, const char *name, struct str key, struct str *ret, size_t max)
 {
-	const struct prop_desc *d = row(name);
+	const struct prop_desc *d = row(p, name);
 	struct arena a;
 	size_t n = 0;
 

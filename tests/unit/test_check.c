@@ -263,6 +263,23 @@ static void test_report_of_faults(void **state)
 	buf_fini(&b);
 }
 
+/* A fault must not tell what it is about. */
+static void test_faults_hide_secrets(void **state)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	size_t wrong = report("vine.managment.pasword: hunter1\n"
+			      "vine.management.pass-word: hunter2\n"
+			      "eureka.client.servce-url: 'http://u:hunter3@h/'\n"
+			      "vine.nothing.api-key: hunter4\n"
+			      "vine.management.password: '${hunter}'\n",
+			      &b);
+
+	assert_int_equal(wrong, 4); /* pass-word is password, given twice: the later holds, and its placeholder is unknown */
+	assert_false(says(&b, "hunter1") || says(&b, "hunter2") || says(&b, "hunter3") || says(&b, "hunter4"));
+	assert_says(&b, "vine.managment.pasword = ******: unknown; did you mean vine.management.password?");
+	buf_fini(&b);
+}
+
 static void test_many_faults_are_bounded(void **state)
 {
 	struct buf yaml = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
@@ -324,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_report_of_a_zuul_file),
 		cmocka_unit_test(test_report_of_faults),
+		cmocka_unit_test(test_faults_hide_secrets),
 		cmocka_unit_test(test_many_faults_are_bounded),
 		cmocka_unit_test(test_reference_page),
 	};

@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "codec/base64.h"
 #include "codec/url.h"
@@ -44,6 +45,30 @@ static void test_split(void **state)
 				 STRF(u.path), STRF(u.query));
 		if (cases[i].want ? strcmp(got, cases[i].want) != 0 : r != VINE_EINVAL)
 			fail_msg("%s: got %d %s", cases[i].text, r, r ? e.text : got);
+	}
+}
+
+/* Cut anywhere, no byte behind the end is looked at. */
+static void test_truncated(void **state)
+{
+	static const char text[] = "https://u:p@[fe80::1]:8443/a%20b/c?x=%41+b&y=2#frag";
+
+	for (size_t len = 0; len < sizeof(text); len++) {
+		char *copy = malloc(len ? len : 1);
+		struct str s = str_of(copy, len), n, v;
+		struct arena a;
+		struct url u;
+
+		memcpy(copy, text, len);
+		arena_init(&a, 256);
+		if (url_split(&u, s, NULL) == 0) {
+			url_decode(&a, u.path, false, &v);
+			while (url_next_param(&u.query, &n, &v))
+				url_decode(&a, v, true, &v);
+		}
+		url_decode(&a, s, true, &v);
+		arena_fini(&a);
+		free(copy);
 	}
 }
 
@@ -153,7 +178,7 @@ static void test_base64(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_split),  cmocka_unit_test(test_long),   cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_split),  cmocka_unit_test(test_truncated), cmocka_unit_test(test_long),   cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_params), cmocka_unit_test(test_encode), cmocka_unit_test(test_base64),
 	};
 
