@@ -104,6 +104,23 @@ unsigned fmt_u64(char *out, uint64_t v)
 	return n;
 }
 
+/* All nibbles at once: spread to bytes, then to digits. */
+void fmt_hex64(char out[16], uint64_t v)
+{
+	for (int half = 0; half < 2; half++) {
+		uint64_t x = half == 0 ? v >> 32 : v & 0xffffffffu;
+
+		x = (x | x << 16) & 0x0000ffff0000ffffu;
+		x = (x | x << 8) & 0x00ff00ff00ff00ffu;
+		x = (x | x << 4) & 0x0f0f0f0f0f0f0f0fu;
+
+		uint64_t letters = (x + 0x0606060606060606u) >> 4 & 0x0101010101010101u;
+
+		x = __builtin_bswap64(x + 0x3030303030303030u + letters * ('a' - '0' - 10));
+		memcpy(out + half * 8, &x, 8);
+	}
+}
+
 bool buf_add_u64(struct buf *b, uint64_t v)
 {
 	char tmp[20];

@@ -68,5 +68,6 @@ static inline void buf_finip(struct buf *b) /* for _cleanup_ */
 	buf_fini(b);
 }
 
+void fmt_hex64(char out[16], uint64_t v); /* 16 digits, lower case, no NUL */
 /* Decimal digits of v at out (room for 20); returns how many. */
 unsigned fmt_u64(char *out, uint64_t v);

@@ -135,6 +135,15 @@ static void put_text(struct buf *b, struct str s)
 	buf_addc(b, '"');
 }
 
+/* A target holds no blanks and no control bytes: the parser saw to that. */
+static void put_target(struct buf *b, struct str s)
+{
+	if (str_chr(s, '"') < 0 && str_chr(s, '\\') < 0)
+		buf_adds(b, s);
+	else
+		put_text(b, s);
+}
+
 static void put_ms(struct buf *b, usec took)
 {
 	uint64_t us = (uint64_t)MAX(took, (usec)0);
@@ -142,18 +151,6 @@ static void put_ms(struct buf *b, usec took)
 
 	buf_add_u64(b, us / 1000);
 	buf_add(b, frac, 4);
-}
-
-static void put_peer(struct buf *b, const struct addr *peer)
-{
-	char text[ADDR_TEXT_MAX];
-	int n = addr_ip_text(peer, text);
-	bool v6 = peer->sa.sa_family == AF_INET6 && memchr(text, ':', (size_t)n);
-
-	buf_adds(b, v6 ? STR("[") : STR_EMPTY);
-	buf_add(b, text, (size_t)n);
-	buf_adds(b, v6 ? STR("]:") : STR(":"));
-	buf_add_u64(b, addr_port(peer));
 }
 
 static void put_num(struct buf *b, struct str key, uint64_t v)
@@ -176,7 +173,7 @@ void access_log_write(struct access_log *a, const struct access_line *l)
 	buf_adds(b, ex->req.method);
 	buf_adds(b, STR(" path="));
 	/* As it came: the raw form is for the log. Not the query, where people put tokens. */
-	put_text(b, str_slice(ex->req.path.len ? ex->req.path : ex->req.target, 0, PATH_SHOWN));
+	put_target(b, str_slice(ex->req.path.len ? ex->req.path : ex->req.target, 0, PATH_SHOWN));
 	put_num(b, STR(" status="), ex->status);
 	buf_adds(b, STR(" ms="));
 	put_ms(b, l->now - ex->began);
@@ -192,7 +189,7 @@ void access_log_write(struct access_log *a, const struct access_line *l)
 	put_num(b, STR(" in="), ex->in_bytes);
 	put_num(b, STR(" out="), ex->out_bytes);
 	buf_adds(b, STR(" peer="));
-	put_peer(b, &ex->peer);
+	buf_adds(b, ex_peer_text(l->ex));
 	if (l->trace_len) {
 		buf_adds(b, STR(" trace="));
 		buf_add(b, l->trace, l->trace_len);

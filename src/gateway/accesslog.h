@@ -28,7 +28,7 @@ struct access_log {
 };
 
 struct access_line {
-	const struct exchange *ex;
+	struct exchange *ex;
 	struct str service, upstream;
 	struct str cause;       /* of an answer that the gateway made; empty: none */
 	unsigned tries;

@@ -152,11 +152,8 @@ static void begin_list(struct buf *b, const struct forward *f, struct str name, 
 
 static void put_forwarded(struct buf *b, const struct forward *f)
 {
-	char ip[ADDR_TEXT_MAX];
-	int n = addr_ip_text(&f->ex->peer, ip);
-
 	begin_list(b, f, STR("X-Forwarded-For: "), H_X_FORWARDED_FOR);
-	buf_add(b, ip, (size_t)n);
+	buf_adds(b, ex_peer_ip_text(f->ex));
 	begin_list(b, f, STR("\r\nX-Forwarded-Proto: "), H_X_FORWARDED_PROTO);
 	buf_adds(b, STR("http"));
 	if (f->ex->req.authority.len) {

@@ -11,7 +11,7 @@
 bool path_canonical(struct arena *a, struct str raw, struct str *ret);
 
 struct forward {
-	const struct exchange *ex;
+	struct exchange *ex;
 	const struct gw_route *route;
 	struct str path;        /* canonical, whole; the prefix is stripped here */
 	struct str base_path;   /* of a url: stands before the path */

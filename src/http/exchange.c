@@ -235,6 +235,46 @@ void ex_respond(struct exchange *ex, unsigned status, struct str type, struct st
 	ex_write_end(ex, ex->no_body ? STR_EMPTY : body);
 }
 
+/* --- the peer as text --- */
+
+static bool make_peer_text(struct server_conn *sc)
+{
+	char text[ADDR_TEXT_MAX];
+	int n;
+
+	if (sc->peer_len)
+		return true;
+	n = addr_text(&sc->peer, text);
+	if (n > (int)sizeof(sc->peer_text) || text[0] == '[')
+		return false;
+	memcpy(sc->peer_text, text, (size_t)n);
+	sc->peer_len = (uint8_t)n;
+	sc->peer_ip_len = (uint8_t)str_rchr(str_of(text, (size_t)n), ':');
+	return true;
+}
+
+struct str ex_peer_text(struct exchange *ex)
+{
+	struct server_conn *sc = ex->conn;
+	char *text;
+
+	if (make_peer_text(sc))
+		return str_of(sc->peer_text, sc->peer_len);
+	text = arena_alloc(&ex->arena, ADDR_TEXT_MAX);
+	return str_of(text, (size_t)addr_text(&ex->peer, text));
+}
+
+struct str ex_peer_ip_text(struct exchange *ex)
+{
+	struct server_conn *sc = ex->conn;
+	char *text;
+
+	if (make_peer_text(sc))
+		return str_of(sc->peer_text, sc->peer_ip_len);
+	text = arena_alloc(&ex->arena, ADDR_TEXT_MAX);
+	return str_of(text, (size_t)addr_ip_text(&ex->peer, text));
+}
+
 /* --- the request's body --- */
 
 void ex_pause_body(struct exchange *ex)

@@ -334,11 +334,14 @@ static bool read_fields(struct scan *s, struct http_head *h, struct meaning *m)
 static bool authority_is_valid(struct str a)
 {
 	struct str host;
-	for (size_t i = 0; i < a.len; i++) {
-		char c = a.ptr[i];
-		bool ok = ascii_is_digit(c) || ascii_is_alpha(c) || strchr("-._~!$&'()*+,;=:%[]", c) != NULL;
+	static const bool allowed[256] = {
+		['-'] = 1, ['.'] = 1, ['_'] = 1, ['~'] = 1, ['!'] = 1, ['$'] = 1, ['&'] = 1, ['\''] = 1, ['('] = 1, [')'] = 1,
+		['*'] = 1, ['+'] = 1, [','] = 1, [';'] = 1, ['='] = 1, [':'] = 1, ['%'] = 1, ['['] = 1, [']'] = 1,
+		['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+	};
 
-		if (!ok || c == '\0')
+	for (size_t i = 0; i < a.len; i++) {
+		if (!allowed[(unsigned char)a.ptr[i]])
 			return false;
 	}
 	if (a.len == 0 || a.len > 260)

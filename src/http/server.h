@@ -90,6 +90,10 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *re
 struct loop *http_server_loop(const struct http_server *s);
 const struct addr *http_server_local(const struct http_server *s); /* of the first listener, with the real port */
 
+/* The peer as text, "1.2.3.4:5" or "[v6]:5"; the address alone (v4-mapped v6 as v4). Until on_close. */
+struct str ex_peer_text(struct exchange *ex);
+struct str ex_peer_ip_text(struct exchange *ex);
+
 /* --- answering --- */
 
 /* Starts the answer: writes the status line and returns the buffer to which header lines are added, with head_add or as

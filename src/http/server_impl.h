@@ -13,6 +13,8 @@ struct server_conn {
 	struct http_server *server;
 	struct exchange *ex;
 	struct addr peer;
+	char peer_text[23]; /* "1.2.3.4:5", made once a connection; longer ones (v6) are made each time */
+	uint8_t peer_ip_len, peer_len; /* of the address alone, of all; 0: not made */
 	uint32_t looked; /* bytes of an incomplete head that were already looked at */
 	bool reading_head, lingering;
 	size_t pending_before; /* output that waited when the timer was set */

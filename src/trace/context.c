@@ -1,6 +1,8 @@
 /* context.c - reading, making and writing trace context. */
 #include "trace/context.h"
 
+#include "base/buf.h"
+
 /* --- hexadecimal --- */
 
 /* Lower-case digits only, as Brave and W3C have it. */
@@ -290,16 +292,16 @@ unsigned trace_fmt_id(char out[TRACE_ID_MAX], const struct trace_context *c)
 	unsigned n = 0;
 
 	if (c->trace_hi) {
-		put_hex(out, c->trace_hi, 16);
+		fmt_hex64(out, c->trace_hi);
 		n = 16;
 	}
-	put_hex(out + n, c->trace_lo, 16);
+	fmt_hex64(out + n, c->trace_lo);
 	return n + 16;
 }
 
 void trace_fmt_span(char out[TRACE_SPAN_MAX], uint64_t span)
 {
-	put_hex(out, span, 16);
+	fmt_hex64(out, span);
 }
 
 unsigned trace_fmt_b3(char out[TRACE_B3_MAX], const struct trace_context *c)
@@ -308,7 +310,7 @@ unsigned trace_fmt_b3(char out[TRACE_B3_MAX], const struct trace_context *c)
 	unsigned n = trace_fmt_id(out, c);
 
 	out[n++] = '-';
-	put_hex(out + n, c->span, 16);
+	fmt_hex64(out + n, c->span);
 	n += 16;
 	if (c->sampled != SAMPLED_DEFER) {
 		out[n++] = '-';
@@ -316,7 +318,7 @@ unsigned trace_fmt_b3(char out[TRACE_B3_MAX], const struct trace_context *c)
 	}
 	if (c->parent) {
 		out[n++] = '-';
-		put_hex(out + n, c->parent, 16);
+		fmt_hex64(out + n, c->parent);
 		n += 16;
 	}
 	return n;
@@ -347,7 +349,7 @@ static void add(struct line *l, struct str s)
 static void add_span(struct line *l, struct str name, uint64_t span)
 {
 	add(l, name);
-	put_hex(l->out + l->n, span, 16);
+	fmt_hex64(l->out + l->n, span);
 	l->n += 16;
 	add(l, STR("\r\n"));
 }

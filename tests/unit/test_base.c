@@ -96,6 +96,19 @@ static void test_buf_numbers(void **state)
 	buf_fini(&b);
 }
 
+static void test_hex64(void **state)
+{
+	static const uint64_t values[] = { 0, 1, 0xabcdef0123456789u, UINT64_MAX, 0x80f198ee56343ba8u };
+	char got[16], want[17];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		fmt_hex64(got, values[i]);
+		snprintf(want, sizeof(want), "%016llx", (unsigned long long)values[i]);
+		assert_memory_equal(got, want, 16);
+	}
+}
+
 static void count_up(void *arg)
 {
 	++*(int *)arg;
@@ -250,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_hash_nocase_agrees),
 		cmocka_unit_test(test_buf_limit_is_sticky),
 		cmocka_unit_test(test_buf_numbers),
+		cmocka_unit_test(test_hex64),
 		cmocka_unit_test(test_arena_keeps_first_block_and_runs_defers),
 		cmocka_unit_test(test_map_against_array),
 		cmocka_unit_test(test_hist_error_is_below_a_sixteenth),
