@@ -5,6 +5,7 @@
 #include "fuzz.h"
 #include "gateway/forward.h"
 #include "http/h1.h"
+#include "http/server_impl.h"
 
 #define FIELDS 64
 
@@ -114,7 +115,8 @@ static void forward(struct exchange *ex, struct str path, unsigned options)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct hfield fields[FIELDS];
-	struct exchange ex = { 0 };
+	struct server_conn conn = { 0 };
+	struct exchange ex = { .conn = &conn };
 	struct str path;
 
 	if (size == 0)
@@ -126,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	arena_init(&ex.arena, 1024);
 	PROMISE(addr_parse_ip(&ex.peer, STR("127.0.0.1"), 40000));
+	conn.peer = ex.peer;
 	if (path_canonical(&ex.arena, ex.req.path, &path)) {
 		struct str again;
 
