@@ -1,6 +1,7 @@
 /* balance_rules.c - the rules.
  *
- * p2c, random, round robin, availability and weighted response look at a handful of servers; least requests, best available and zone avoidance look at every server, as their meaning is.
+ * p2c, random, round robin, availability and weighted response look at a handful of servers; least requests, best
+ * available and zone avoidance look at every server, as their meaning is.
  *
  * Where Ribbon's own rule is defective, ours does what the name says: random reads one list only, every rule ends when
  * nobody is usable, ties of best available are broken at random so that callers do not all run to one server.
@@ -54,8 +55,24 @@ static int64_t choose_p2c(struct balancer *b, const struct choice *c)
 
 /* --- round robin, random, retry --- */
 
+/* The place after the server that was tried last. */
+static uint32_t after_last_tried(const struct choice *c)
+{
+	const struct fserver *last = c->tried->at[c->tried->n - 1];
+
+	for (uint32_t i = 0; i < c->list.n; i++) {
+		if (c->list.at[i] == last)
+			return (i + 1) % c->list.n;
+	}
+	return 0;
+}
+
+/* A second try goes to the next one without moving the cursor: if it did, then with three servers of which one is dead
+ * every second first try, not every third, would meet the dead one. */
 static int64_t choose_round_robin(struct balancer *b, const struct choice *c)
 {
+	if (c->tried && c->tried->n)
+		return rule_next_from(b, c, after_last_tried(c));
 	return rule_next_from(b, c, rule_turn(b, c->list.n));
 }
 
