@@ -77,7 +77,7 @@ class Lines:
 class Vine:
     """One process. Use the fixture `vine` of conftest.py, which stops what it started."""
 
-    def __init__(self, folder, *args, config=None, env=None, ready=True):
+    def __init__(self, folder, *args, config=None, env=None, ready=True, binary=BINARY, stdin=subprocess.DEVNULL):
         self.folder = pathlib.Path(folder)
         self.args = list(args)
         self.expect_code = 0
@@ -88,7 +88,7 @@ class Vine:
         # Nothing of the user's environment: each variable could be a property.
         clean = {k: os.environ[k] for k in ("PATH", "LANG", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS") if k in os.environ}
         clean.update(HOME=str(self.folder), XDG_STATE_HOME=str(self.folder / "state"), TMPDIR=str(self.folder), **(env or {}))
-        self.process = subprocess.Popen([BINARY, *self.args], cwd=self.folder, env=clean, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([str(binary), *self.args], cwd=self.folder, env=clean, stdin=stdin,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pid = self.process.pid
         self.out = Lines(self.process.stdout)

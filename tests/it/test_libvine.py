@@ -1,0 +1,395 @@
+"""libvine from outside: a C service, compiled against its public headers alone, between a scripted registry and upstreams."""
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+import peers
+from eureka_double import EurekaDouble
+from peers import ok, reply, serve
+from vine import BINARY, ROOT, SANITIZER, SLOWNESS, Vine, wait_for
+
+BUILD = pathlib.Path(BINARY).resolve().parent
+FLAGS = {"asan": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"], "tsan": ["-fsanitize=thread"], None: []}[SANITIZER]
+STATIC = ["src/client/libvine.a", "-lyaml", "-lz", "-ldeflate", "-lm", "-pthread"]
+SHARED = ["-Lsrc/client", "-lvine", f"-Wl,-rpath,{BUILD}/src/client", "-pthread"]
+
+
+def compile_service(folder, libs):
+    out = folder / "service"
+    subprocess.run(["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-g", *FLAGS, f"-I{ROOT}/include",
+                    str(ROOT / "tests/it/service.c"), "-o", str(out), *libs], cwd=BUILD, check=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def binary(tmp_path_factory):
+    return compile_service(tmp_path_factory.mktemp("service"), SHARED)
+
+
+class Service(Vine):
+    """One process of the service. properties: in their own names; servers: {service: [upstreams or addresses]}."""
+
+    def __init__(self, folder, binary, properties=None, servers=None, **kw):
+        lines = {"server.port": 0, "server.address": "127.0.0.1", "eureka.client.enabled": "false", **(properties or {})}
+        for name, where in (servers or {}).items():
+            lines[f"{name}.ribbon.listOfServers"] = ",".join(getattr(s, "address", s) for s in where)
+        config = "".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items())
+        super().__init__(folder, binary=binary, config=config, **kw)
+
+
+@pytest.fixture
+def service(tmp_path, binary):
+    started = []
+
+    def start(*args, **kw):
+        folder = tmp_path / f"service{len(started)}"
+        folder.mkdir()
+        s = Service(folder, binary, *args, **kw)
+        started.append(s)
+        return s
+
+    yield start
+    for s in reversed(started):
+        s.stop()
+
+
+def ask(c, **query):
+    """What a vine_call in the service gave."""
+    target = "/call?" + "&".join(f"{k}={v}" for k, v in query.items())
+    answer = c.get(target)
+    assert answer.status == 200, answer
+    return json.loads(answer.body)
+
+
+# --- serving ---
+
+
+def test_a_handler_sees_the_request(service, connect):
+    c = connect(service())
+    answer = c.get("/hello/a%20b?x=1&q=c%2Bd+e", "User-Agent: me", "X-Vine-Timeout-Ms: 5000")
+    assert answer.status == 200 and answer.get("content-type") == "application/json" and answer.get("x-extra") == "yes"
+    said = json.loads(answer.body)
+    assert (said["name"], said["q"], said["agent"]) == ("a b", "c+d e", "me")
+    assert 4000 < said["left"] <= 5000
+    assert json.loads(c.get("/hello/x").body)["left"] == -1
+
+
+@pytest.mark.parametrize("method, target, body, status", [
+    ("POST", "/echo", b"a\0b", 201), ("PUT", "/echo", b"", 201), ("GET", "/echo", None, 405), ("GET", "/none", None, 404),
+    ("GET", "/silent", None, 500), ("GET", "/hello/a%00b", None, 400), ("POST", "/echo", b"x" * 2000, 413)])
+def test_what_comes_back(service, connect, method, target, body, status):
+    answer = connect(service({"vine.http.max-body-bytes": 1000})).request(method, target, ["Content-Type: a/b"], body)
+    assert answer.status == status
+    if status == 201:
+        assert answer.body == body and answer.get("content-type") == "a/b"
+
+
+def test_health_is_served_beside_the_routes(service, connect):
+    c = connect(service())
+    assert json.loads(c.get("/actuator/health").body)["status"] == "UP"
+    assert json.loads(c.get("/actuator/health/readiness").body) == {"status": "UP"}
+    assert c.get("/actuator/health/nix").status == 404
+    assert json.loads(c.get("/actuator/info").body)["app"]["name"] == "tester"
+
+
+def test_handlers_that_block_leave_the_rest_alone(service, connect):
+    s = service({"server.tomcat.threads.max": 2, "server.tomcat.accept-count": 1})
+    busy = [connect(s) for _ in range(3)]
+    for n, c in enumerate(busy[:2]):
+        c.send(peers.request_bytes("GET", "/slow?ms=1500"))
+        wait_for(lambda k=n: stuck(s) > k, "a handler that sleeps")
+    other = connect(s)
+    busy[2].send(peers.request_bytes("GET", "/slow?ms=0"))  # waits in the queue
+    wait_for(lambda: other.get("/slow?ms=0").status == 503, "a full queue")  # and then nobody else may
+    assert other.get("/actuator/health").status == 200  # the loop is free
+    assert [c.read_response().body for c in busy] == [b"at last"] * 3
+
+
+def stuck(s):
+    """How many slow handlers have begun."""
+    return s.logs().count("slow began")
+
+
+def test_a_client_that_goes_away_takes_nothing_with_it(service, connect):
+    s = service()
+    for _ in range(5):
+        c = connect(s)
+        c.send(peers.request_bytes("GET", "/slow?ms=100"))
+        c.reset()
+    assert connect(s).get("/slow?ms=150").body == b"at last"
+
+
+def test_bad_configuration_is_one_line(service, binary, tmp_path):
+    cases = [(["--server.port=x"], "server.port"), (["nonsense"], "nonsense"), (["--eureka.instance.hostnam=a"], "hostname"),
+             (["-c", "/nowhere.yml"], "/nowhere.yml"), (["--server.address=nowhere"], "server.address"),
+             (["--spring.application.name=a b"], "spring.application.name")]
+    for args, word in cases:
+        run = subprocess.run([binary, *args], cwd=tmp_path, capture_output=True, text=True, timeout=10 * SLOWNESS, check=False)
+        assert run.returncode == 1 and run.stdout == "", (args, run)
+        assert run.stderr.startswith("tester: ") and run.stderr.count("\n") == 1 and word in run.stderr, run.stderr
+
+
+def test_a_port_in_use_is_one_line(binary, service, tmp_path):
+    s = service()
+    run = subprocess.run([binary, f"--server.port={s.port}", "--server.address=127.0.0.1", "--eureka.client.enabled=false"], cwd=tmp_path,
+                         capture_output=True, text=True, timeout=10 * SLOWNESS, check=False)
+    assert run.returncode == 1
+    assert run.stderr == f"tester: cannot listen on 127.0.0.1:{s.port}: Address already in use\n"
+
+
+def test_it_links_statically_too(tmp_path, connect):
+    s = Service(tmp_path, compile_service(tmp_path, STATIC))
+    assert json.loads(connect(s).get("/hello/you").body)["name"] == "you"
+    s.stop()
+
+
+# --- the registry ---
+
+
+def registered(eureka, **more):
+    return {"spring.application.name": "orders", "eureka.client.enabled": "true", "eureka.client.service-url.defaultZone": eureka.url,
+            "eureka.client.registry-fetch-interval-seconds": "100ms", "eureka.instance.lease-renewal-interval-in-seconds": 1,
+            "eureka.instance.lease-expiration-duration-in-seconds": 3, **{k.replace("__", "."): v for k, v in more.items()}}
+
+
+def test_it_registers_itself(service, upstream):
+    eureka = EurekaDouble(upstream)
+    s = service(registered(eureka, **{"eureka__instance__metadata-map__zone": "a"}))
+    post = eureka.wait_seen("POST")[0]
+    assert post.target == "/eureka/apps/ORDERS"
+    me = json.loads(post.body)["instance"]
+    assert me["instanceId"] == f"127.0.0.1:orders:{s.port}"
+    assert (me["app"], me["vipAddress"], me["status"]) == ("ORDERS", "orders", "UP")
+    assert (me["hostName"], me["ipAddr"], int(me["port"]["$"])) == ("127.0.0.1", "127.0.0.1", s.port)
+    assert me["leaseInfo"]["renewalIntervalInSecs"] == 1 and me["leaseInfo"]["durationInSecs"] == 3
+    assert me["healthCheckUrl"] == f"http://127.0.0.1:{s.port}/actuator/health"
+    assert me["metadata"]["zone"] == "a"
+
+
+def test_it_keeps_its_lease_and_takes_it_again(service, upstream):
+    eureka = EurekaDouble(upstream)
+    s = service(registered(eureka))
+    put = eureka.wait_seen("PUT")[0]
+    assert put.target.split("?")[0].replace("%3A", ":") == f"/eureka/apps/ORDERS/127.0.0.1:orders:{s.port}"
+    eureka.forget()  # as a registry that was started again
+    eureka.wait_seen("POST", 2)
+    assert list(eureka.registered) == [f"127.0.0.1:orders:{s.port}"]
+
+
+def test_it_says_goodbye(service, upstream, connect):
+    eureka = EurekaDouble(upstream)
+    s = service(registered(eureka))
+    eureka.wait_seen("POST")
+    slow = connect(s)
+    slow.send(peers.request_bytes("GET", "/slow?ms=300"))
+    wait_for(lambda: stuck(s) >= 1, "a handler at work")
+    assert s.stop() == 0
+    delete = eureka.wait_seen("DELETE")[0]
+    assert delete.target.replace("%3A", ":") == f"/eureka/apps/ORDERS/127.0.0.1:orders:{s.port}"
+    assert not eureka.registered
+    assert slow.read_response().body == b"at last"  # what ran was finished
+    assert [r.method for r in eureka.up.requests][-1] in ("DELETE", "GET"), "nothing may register it again"
+
+
+def test_a_registry_that_is_gone_does_not_keep_it(service, upstream, connect):
+    eureka = EurekaDouble(upstream)
+    eureka.up.refuse()
+    s = service(registered(eureka))
+    assert connect(s).get("/hello/x").status == 200
+    s.stop()
+
+
+# --- calling ---
+
+
+def test_a_service_is_found_by_name(service, upstream, connect):
+    up = upstream(serve(ok(b"found", "Content-Type: text/x")))
+    eureka = EurekaDouble(upstream, {"product": [("127.0.0.1", up.port)]})
+    c = connect(service(registered(eureka)))
+    found = wait_for(lambda: (a := ask(c, service="product", path="/p/7%3Fa=1"))["code"] == 0 and a, "an answer")
+    assert found == {"code": 0, "status": 200, "body": "found", "length": 5, "tries": 1, "cause": "none", "server": up.address, "type": "text/x"}
+    assert up.requests[-1].target == "/p/7?a=1" and up.requests[-1].get("x-one") == "1" and up.requests[-1].get("host") == up.address
+
+
+def test_the_list_follows_the_registry(service, upstream, connect):
+    first, second = upstream(serve(ok(b"1"))), upstream(serve(ok(b"2")))
+    eureka = EurekaDouble(upstream, {"product": [("127.0.0.1", first.port)]})
+    c = connect(service(registered(eureka)))
+    wait_for(lambda: ask(c, service="product", path="/").get("body") == "1", "the first")
+    eureka.set({"product": [("127.0.0.1", second.port)]})
+    wait_for(lambda: ask(c, service="product", path="/").get("body") == "2", "the second")
+    eureka.set({})
+    gone = wait_for(lambda: (a := ask(c, service="product", path="/"))["code"] < 0 and a, "none")
+    assert gone["error"] == "product has no server"
+
+
+def test_trace_and_deadline_go_along(service, upstream, connect):
+    up = upstream(serve())
+    c = connect(service(servers={"up": [up]}))
+    trace, span = "463ac35c9f6413ad48485a3953bb6124", "a2fb4a1d1a96d312"
+    c.get("/call?service=up&path=/", f"X-B3-TraceId: {trace}", f"X-B3-SpanId: {span}", "X-B3-Sampled: 1", "X-Vine-Timeout-Ms: 700")
+    sent = up.requests[0]
+    assert sent.get("x-b3-traceid") == trace and sent.get("x-b3-parentspanid") == span and sent.get("x-b3-sampled") == "1"
+    assert sent.get("x-b3-spanid") not in (span, None)
+    assert 0 < int(sent.get("x-vine-timeout-ms")) <= 700
+    ask(c, service="up", path="/", alone=1)
+    assert up.requests[1].get("x-b3-traceid") not in (trace, None) and 700 < int(up.requests[1].get("x-vine-timeout-ms")) <= 1000
+
+
+def test_log_lines_carry_the_trace(service, connect):
+    s = service()
+    connect(s).get("/hello/you", "b3: 463ac35c9f6413ad-a2fb4a1d1a96d312-1")
+    s.wait_log(r'info tester "hello said" trace=463ac35c9f6413ad span=a2fb4a1d1a96d312 to=you answer=42')
+
+
+@pytest.mark.parametrize("script, query, want", [
+    (serve(reply(404, b"nix")), {}, {"status": 404, "body": "nix", "cause": "none"}),
+    (serve(reply(404, b"nix")), {"fallback": "spare"}, {"status": 404, "cause": "none"}),  # the caller's own mistake
+    (serve(reply(503, b"no")), {}, {"code": -11}),
+    (serve(reply(503, b"no")), {"fallback": "spare"}, {"status": 203, "body": "spare", "cause": "failure", "type": "text/plain"}),
+    (serve(reply(503, b"no")), {"fallback": "fails"}, {"code": -11}),
+    (peers.stall, {"timeout": 150}, {"code": -7}),
+    (peers.stall, {"timeout": 150, "fallback": "spare"}, {"body": "spare", "cause": "timeout"}),
+    (peers.reset_after_request, {"method": "POST", "body": "x", "fallback": "spare"}, {"body": "spare", "cause": "failure"}),
+    (peers.then_close(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), {}, {"code": -3}),
+    (peers.then_close(b"nonsense\r\n\r\n"), {}, {"code": -11}),
+    (serve(reply(200, b"x" * (8 << 20))), {"timeout": 9000}, {"status": 200, "length": 8 << 20}),
+    (serve(reply(200, b"x" * ((8 << 20) + 1))), {"timeout": 9000}, {"code": -2}),
+    (serve(reply(204)), {"method": "DELETE"}, {"status": 204, "body": ""}),
+])
+def test_how_a_call_can_end(service, upstream, connect, script, query, want):
+    s = service({"hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 10000, "ribbon.ReadTimeout": 10000},
+                servers={"up": [upstream(script)]})
+    got = ask(connect(s), service="up", path="/", **query)
+    assert {k: got.get(k) for k in want} == want, got
+
+
+def test_a_refused_connection_is_tried_elsewhere(service, upstream, connect):
+    hole, port = peers.free_port()
+    up = upstream(serve(ok(b"here")))
+    with hole:
+        c = connect(service(servers={"up": [f"127.0.0.1:{port}", up]}))
+        answers = [ask(c, service="up", path="/", method="POST", body="b") for _ in range(12)]
+    assert [a["body"] for a in answers] == ["here"] * 12
+    assert sum(a["tries"] for a in answers) <= 13, "who refuses is left out from then on"
+
+
+def test_what_was_sent_is_repeated_only_if_it_may_be(service, upstream, connect):
+    bad, good = upstream(peers.reset_after_request), upstream(serve(ok(b"good")))
+    s = service({"up.ribbon.NFLoadBalancerRuleClassName": "RoundRobinRule"}, servers={"up": [bad, good]})
+    c = connect(s)
+    gets = [ask(c, service="up", path="/") for _ in range(4)]
+    assert [a["body"] for a in gets] == ["good"] * 4 and max(a["tries"] for a in gets) == 2
+    posts = [ask(c, service="up", path="/", method="POST", body="b") for _ in range(4)]
+    assert {a["code"] for a in posts} == {0, -3}
+    assert len([r for r in bad.requests + good.requests if r.method == "POST"]) == 4, "no POST was sent twice"
+
+
+def test_connections_are_kept_and_stale_ones_replaced(service, upstream, connect):
+    up = upstream(peers.answer_once_then(peers.close_after_request), serve(ok(b"fresh")))
+    c = connect(service(servers={"up": [up]}))
+    assert ask(c, service="up", path="/")["body"] == "first"
+    again = ask(c, service="up", path="/")
+    assert (again["body"], again["tries"], up.connections) == ("fresh", 1, 2)
+    assert ask(c, service="up", path="/")["body"] == "fresh" and up.connections == 2
+
+
+def test_the_circuit_opens_and_one_trial_closes_it(service, upstream, connect):
+    well = []
+    up = upstream(serve(lambda r: ok(b"well") if well else reply(500, b"ill")))
+    s = service({"hystrix.command.key.circuitBreaker.sleepWindowInMilliseconds": 1500 * SLOWNESS,
+                 "hystrix.command.key.circuitBreaker.requestVolumeThreshold": 5,
+                 "hystrix.command.key.metrics.healthSnapshot.intervalInMilliseconds": 100}, servers={"up": [up]})
+    c = connect(s)
+    how = dict(service="up", path="/", command="key", fallback="spare")
+    wait_for(lambda: ask(c, **how)["cause"] == "short circuit", "the circuit to open")
+    s.wait_log(r'warn tester "circuit opened" command=key')
+    asked = len(up.requests)
+    assert [ask(c, **how)["cause"] for _ in range(5)] == ["short circuit"] * 5 and len(up.requests) == asked
+    assert ask(c, **{**how, "command": "other"})["cause"] == "failure"  # another key, another circuit
+    well.append(True)
+    assert wait_for(lambda: (a := ask(c, **how))["cause"] == "none" and a, "the trial")["body"] == "well"
+    s.wait_log(r'info tester "circuit closed" command=key')
+    assert ask(c, **how)["body"] == "well"
+    event = next(e for e in stream(s) if e["name"] == "key")
+    assert event["isCircuitBreakerOpen"] is False and event["rollingCountShortCircuited"] >= 5
+
+
+def stream(s):
+    """The commands of the next tick of its stream."""
+    c = peers.Client(s.port)
+    c.send(peers.request_bytes("GET", "/actuator/hystrix.stream"))
+    head = c.read_response(body=False)
+    assert head.get("content-type") == "text/event-stream;charset=UTF-8"
+    events, text = [], b""
+    for piece in c.chunks(head):
+        text += piece
+        if b"ping:" in text:
+            break
+    for line in text.split(b"\n"):
+        if line.startswith(b"data:"):
+            events.append(json.loads(line[5:]))
+    c.close()
+    return events
+
+
+def test_too_many_at_once_are_rejected(service, upstream, connect):
+    up = upstream(peers.then_stall(b""))
+    s = service({"hystrix.command.up.execution.isolation.semaphore.maxConcurrentRequests": 2,
+                 "hystrix.command.up.execution.isolation.thread.timeoutInMilliseconds": 3000, "ribbon.ReadTimeout": 3000},
+                servers={"up": [up]})
+    held = [connect(s) for _ in range(2)]
+    for c in held:
+        c.send(peers.request_bytes("GET", "/call?service=up&path=/&fallback=spare&method=POST"))
+    up.wait_requests(2)
+    assert ask(connect(s), service="up", path="/", fallback="spare")["cause"] == "rejected"
+    assert [json.loads(c.read_response().body)["cause"] for c in held] == ["timeout"] * 2
+
+
+def test_no_time_left_is_nobodys_failure(service, upstream, connect):
+    up = upstream(serve())
+    s = service(servers={"up": [up]})
+    c = connect(s)
+    late = json.loads(c.get("/call?service=up&path=/", "X-Vine-Timeout-Ms: 0").body)
+    assert late["code"] == -7 and not up.requests
+    assert next(e for e in stream(s) if e["name"] == "up")["requestCount"] == 0
+
+
+@pytest.mark.parametrize("query", [{"service": "up"}, {"path": "/"}, {"service": "up", "path": "nix"}, {"service": "up", "path": "/a%20b"},
+                                   {"service": "up", "path": "/%0d%0aX:y"}, {"service": "up", "path": "/", "method": "A%20B"}])
+def test_malformed_calls_are_refused(service, upstream, connect, query):
+    up = upstream(serve())
+    assert ask(connect(service(servers={"up": [up]})), **query)["code"] == -1
+    assert not up.requests
+
+
+def test_the_stream_is_for_this_machine(service, connect):
+    s = service()
+    assert connect(s).get("/hystrix.stream", "X-Forwarded-For: 10.1.1.1").status == 403
+    readers = [connect(s) for _ in range(5)]
+    for c in readers:
+        c.send(peers.request_bytes("GET", "/hystrix.stream"))
+        assert c.read_response(body=False).status == 200
+    assert connect(s).get("/hystrix.stream").status == 503
+    readers[0].close()
+    wait_for(lambda: sixth(s) == 200, "a free place")
+    s.stop()  # readers do not hold it up
+    readers[1].rest()
+
+
+def sixth(s):
+    c = peers.Client(s.port)
+    c.send(peers.request_bytes("GET", "/hystrix.stream"))
+    status = c.read_response(body=False).status
+    c.close()
+    return status
+
+
+def test_it_can_live_in_a_program_of_its_own(service, upstream):
+    up = upstream(serve())
+    s = service({"test.embedded": "yes"}, servers={"own": [up]}, stdin=subprocess.PIPE)
+    up.wait_requests(20)
+    s.process.stdin.close()  # the end, while another thread is calling
+    assert s.wait() == 0
