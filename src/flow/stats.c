@@ -202,7 +202,9 @@ static void roll_maxima(uint32_t *row, const struct window *w, int64_t was, _Ato
 {
 	int64_t n = (int64_t)w->n, first = MAX(was + 1, w->slot - n + 1);
 
-	row[was % n] = MAX(row[was % n], atomic_exchange_explicit(live, fresh, memory_order_relaxed));
+	uint32_t seen = atomic_exchange_explicit(live, fresh, memory_order_relaxed);
+
+	row[was % n] = MAX(row[was % n], seen);
 	for (int64_t i = first; i <= w->slot; i++)
 		row[i % n] = fresh;
 }
