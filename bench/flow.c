@@ -1,0 +1,221 @@
+/* flow.c - what deciding costs: nanoseconds per admission and outcome, per choice among 1,000 servers, and CPU of one round
+ * of the stream of 1,000 circuits. Prints the best of a few rounds, as the machine may be shared. */
+#include <pthread.h>
+#include <stdio.h>
+
+#include "flow/balance.h"
+#include "flow/command.h"
+#include "flow/hystream.h"
+#include "flow/retry.h"
+#include "trace/context.h"
+
+#define CALLS 2000000
+#define PICKS 1000000
+#define SERVERS 1000
+#define CIRCUITS 1000
+#define ROUNDS 5
+
+static double since(usec start, double n)
+{
+	return (double)(clock_mono() - start) * 1000.0 / n;
+}
+
+/* --- admission and outcome --- */
+
+struct caller {
+	struct command *cmd;
+	struct cmd_settings cs;
+	unsigned stripe;
+	pthread_barrier_t *gate;
+	double ns;
+};
+
+static void *call_many(void *arg)
+{
+	struct caller *c = arg;
+	usec now = clock_mono();
+
+	pthread_barrier_wait(c->gate);
+
+	usec start = clock_mono();
+
+	for (unsigned i = 0; i < CALLS; i++) {
+		struct ticket t;
+
+		if (command_admit(c->cmd, &c->cs, now + i / 16, c->stripe, &t) == ADMIT_OK)
+			command_done(c->cmd, &c->cs, &t, OUTCOME_SUCCESS, now + i / 16 + 900);
+	}
+	c->ns = since(start, CALLS);
+	return NULL;
+}
+
+static double bench_calls(unsigned threads)
+{
+	struct command_table *t = command_table_new(&(struct command_table_opts){ .stripes = 2, .max = 1 });
+	struct command *cmd = command_table_take(t, STR("product"), STR("shop"), clock_mono());
+	struct caller callers[2];
+	pthread_barrier_t gate;
+	pthread_t ids[2];
+	double worst = 0;
+
+	pthread_barrier_init(&gate, NULL, threads);
+	for (unsigned i = 0; i < threads; i++) {
+		callers[i] = (struct caller){ .cmd = cmd, .cs = CMD_SETTINGS_DEFAULT, .stripe = i, .gate = &gate };
+		callers[i].cs.isolation = FLOW_SEMAPHORE;
+		if (pthread_create(&ids[i], NULL, call_many, &callers[i]) != 0)
+			abort();
+	}
+	for (unsigned i = 0; i < threads; i++) {
+		pthread_join(ids[i], NULL);
+		worst = MAX(worst, callers[i].ns);
+	}
+	pthread_barrier_destroy(&gate);
+	command_unref(cmd);
+	command_table_free(t);
+	return worst;
+}
+
+static double bench_one(void)
+{
+	return bench_calls(1);
+}
+
+static double bench_two(void)
+{
+	return bench_calls(2);
+}
+
+/* --- choosing --- */
+
+static double bench_rule(const struct balance_ops *ops, unsigned picks)
+{
+	struct outlier_settings os = OUTLIER_SETTINGS_DEFAULT;
+	struct fserver **list = xmalloc(SERVERS * sizeof(*list));
+	struct balancer b;
+	struct rng rng;
+	usec now = clock_mono();
+
+	rng_seed(&rng, 1);
+	balancer_init(&b, ops);
+	for (unsigned i = 0; i < SERVERS; i++) {
+		list[i] = server_new(STR("10.0.0.1:8080"), i % 2 ? STR("a") : STR("b"), 100, now);
+		server_begin(list[i]);
+		server_end(list[i], &os, SERVER_OK, 500 + rng_below(&rng, 1000), now);
+	}
+
+	struct choice c = { .list = { list, SERVERS }, .settings = &os, .rng = &rng, .now = now + 1000 };
+	usec start = clock_mono();
+
+	for (unsigned i = 0; i < picks; i++) {
+		c.now = now + 1000 + i / 8;
+
+		struct pick p = balancer_choose(&b, &c);
+
+		atomic_fetch_add_explicit(&p.server->active, i & 1 ? 1 : (uint32_t)-1, memory_order_relaxed);
+	}
+
+	double ns = since(start, picks);
+
+	for (unsigned i = 0; i < SERVERS; i++)
+		server_unref(list[i]);
+	free(list);
+	return ns;
+}
+
+/* --- the stream --- */
+
+static double bench_stream(void)
+{
+	struct command_table *t = command_table_new(&(struct command_table_opts){ .stripes = 2, .max = CIRCUITS });
+	struct cmd_settings cs = CMD_SETTINGS_DEFAULT;
+	struct buf b = BUF_INIT(16 << 20);
+	struct rng rng;
+	usec now = clock_mono();
+	size_t n;
+	char name[32];
+
+	rng_seed(&rng, 2);
+	for (unsigned i = 0; i < CIRCUITS; i++) {
+		struct command *c = command_table_take(
+			t, str_of(name, (size_t)snprintf(name, sizeof(name), "service-%u", i)), STR("shop"), now);
+
+		for (unsigned k = 0; k < 50; k++) {
+			struct ticket ticket;
+
+			if (command_admit(c, &cs, now, k, &ticket) == ADMIT_OK)
+				command_done(c, &cs, &ticket, OUTCOME_SUCCESS, now + 1000 + rng_below(&rng, 20000));
+		}
+		command_unref(c);
+	}
+
+	struct command **list = command_table_list(t, &n);
+	double best = 1e9;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		usec start = clock_mono();
+
+		buf_clear(&b);
+		for (size_t i = 0; i < n; i++) {
+			struct command_snapshot snap;
+
+			command_snapshot(list[i], &cs, now + 600000 * (round + 1), &snap);
+			hystream_frame_command(&b, &snap, &cs, 1700000000000);
+		}
+		best = MIN(best, since(start, 1e6));
+	}
+	printf("%-44s %8.2f ms  (%zu bytes)\n", "stream of 1,000 circuits", best, b.len);
+	command_list_free(list, n);
+	command_table_free(t);
+	buf_fini(&b);
+	return best;
+}
+
+static double bench_trace(void)
+{
+	struct trace_make m = { .sampler = { 0.1 }, .supports_join = true };
+	struct trace_context server, client;
+	char out[TRACE_INJECT_MAX];
+	volatile unsigned len = 0;
+	struct rng rng;
+
+	rng_seed(&rng, 3);
+
+	usec start = clock_mono();
+
+	for (unsigned i = 0; i < PICKS; i++) {
+		struct trace_headers h = { 0 };
+
+		trace_headers_note(&h, STR("X-B3-TraceId"), STR("80f198ee56343ba864fe8b2a57d3eff7"));
+		trace_headers_note(&h, STR("X-B3-SpanId"), STR("e457b5a2e4d86bd1"));
+		trace_headers_note(&h, STR("X-B3-Sampled"), STR("1"));
+		trace_serve(&server, &h, TRACE_ALL, &m, &rng);
+		trace_child(&client, &server, &rng);
+		len = len + trace_inject(out, &client, TRACE_B3_MULTI);
+	}
+	return since(start, PICKS);
+}
+
+static void report(const char *what, double (*fn)(void))
+{
+	double best = 1e9;
+
+	for (unsigned i = 0; i < ROUNDS; i++)
+		best = MIN(best, fn());
+	printf("%-44s %8.1f ns\n", what, best);
+}
+
+int main(void)
+{
+	report("admission and outcome, one thread", bench_one);
+	report("admission and outcome, two threads, one key", bench_two);
+	report("trace: read B3, child, write B3", bench_trace);
+	for (size_t i = 0; balance_at(i); i++) {
+		double best = 1e9;
+
+		for (unsigned k = 0; k < 3; k++)
+			best = MIN(best, bench_rule(balance_at(i), PICKS / 20));
+		printf("choice among 1,000: %-24.*s %8.1f ns\n", STRF(balance_at(i)->name), best);
+	}
+	bench_stream();
+	return 0;
+}
