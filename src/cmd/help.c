@@ -3,27 +3,12 @@
 
 #include "cmd/cmd.h"
 #include "props/catalogue.h"
-
-static const char *type_name(enum prop_type t)
-{
-	switch (t) {
-	case PROP_BOOL: return "true or false";
-	case PROP_INT: return "a whole number";
-	case PROP_MS: return "a time; a plain number is milliseconds (200, 5s, PT5S)";
-	case PROP_SEC: return "a time; a plain number is seconds (30, 500ms, PT5S)";
-	case PROP_BYTES: return "a size (16384, 16KB)";
-	case PROP_DOUBLE: return "a number";
-	case PROP_STR: return "text";
-	case PROP_ENUM: return "one of";
-	case PROP_LIST: return "a list, separated by commas or as name[0], name[1]";
-	}
-	return "";
-}
+#include "props/reference.h"
 
 static void show(const struct prop_desc *d)
 {
 	printf("%s\n  %s\n", d->name, d->doc);
-	printf("  type     %s", type_name(d->type));
+	printf("  type     %s", prop_type_name(d->type));
 	if (d->type == PROP_ENUM)
 		printf(" %s", d->values);
 	if (d->min || d->max)

@@ -48,7 +48,7 @@ static const char template[] =
 	"#      execution:\n"
 	"#        isolation:\n"
 	"#          thread:\n"
-	"#            timeoutInMilliseconds: 1000\n"
+	"#            timeoutInMilliseconds: 4000  # room for every try: (connect 1 s + read 1 s) on two servers\n"
 	"#    product:\n"
 	"#      circuitBreaker:\n"
 	"#        requestVolumeThreshold: 20\n"
