@@ -501,13 +501,15 @@ int http_server_listen(struct http_server *s, const struct addr *a, bool reusepo
 
 void http_server_drain(struct http_server *s)
 {
-	s->draining = true;
-	for (unsigned i = 0; i < s->n_listeners; i++)
+	for (unsigned i = 0; i < s->n_listeners; i++) {
+		listener_accept_waiting(&s->listeners[i]);
 		listener_close(&s->listeners[i]);
-	list_foreach(l, &s->conns) {
+	}
+	s->draining = true;
+	list_foreach(l, &s->conns) { /* a request that has arrived is answered, even if it was not read yet */
 		struct server_conn *sc = list_entry(l, struct server_conn, link);
 
-		if (!sc->ex && !sc->lingering && !conn_pending(&sc->c) && !conn_has_kept(&sc->c))
+		if (!sc->ex && !sc->lingering && !conn_pending(&sc->c) && !conn_has_kept(&sc->c) && !conn_has_unread(&sc->c))
 			drop_conn(sc, false);
 	}
 }

@@ -74,6 +74,13 @@ bool conn_has_kept(const struct conn *c)
 	return c->in && c->in->len;
 }
 
+bool conn_has_unread(const struct conn *c)
+{
+	char byte;
+
+	return recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* --- input --- */
 
 /* Shows p[0..n) to the owner; then what was not taken is exactly what is kept. p may be the kept bytes themselves. */

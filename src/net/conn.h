@@ -81,6 +81,7 @@ void conn_resume(struct conn *c); /* kept bytes are shown at the end of the turn
 void conn_kick(struct conn *c);   /* shows kept bytes again at the end of the turn */
 void conn_shutdown(struct conn *c); /* our end of the stream, after all output */
 bool conn_has_kept(const struct conn *c);
+bool conn_has_unread(const struct conn *c); /* bytes lie in the kernel (plain TCP: a peek) */
 
 /* Off the loop and closed now; release runs at the end of the turn and frees the memory. */
 void conn_close(struct conn *c, void (*release)(struct conn *c));

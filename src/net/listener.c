@@ -120,6 +120,16 @@ int listener_open(struct listener *ln, struct loop *loop, const struct addr *a, 
 	return loop_add(loop, &ln->io, EPOLLIN);
 }
 
+void listener_accept_waiting(struct listener *ln)
+{
+	uint64_t before;
+
+	do {
+		before = ln->accepted;
+		on_acceptable(&ln->io, EPOLLIN);
+	} while (ln->accepted - before == ACCEPTS_AN_EVENT);
+}
+
 void listener_pause(struct listener *ln, bool paused)
 {
 	ln->paused = paused;

@@ -24,4 +24,5 @@ int net_bind_check(const struct addr *a, struct addr *real, struct err *e); /* r
 
 int listener_open(struct listener *ln, struct loop *loop, const struct addr *a, bool reuseport, struct err *e);
 void listener_pause(struct listener *ln, bool paused); /* stops accepting; the kernel's queue goes on filling */
+void listener_accept_waiting(struct listener *ln);       /* takes what the kernel has queued: closing would reset it */
 void listener_close(struct listener *ln);              /* fine with a zeroed one */
