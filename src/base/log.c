@@ -206,8 +206,6 @@ static void put_value(struct buf *b, const struct log_field *f, bool json)
 	struct str s = str_slice(f->str, 0, VALUE_MAX);
 
 	switch (f->type) {
-	case LOG_END:
-		break;
 	case LOG_STR:
 		if (json || needs_quotes(s) || s.len < f->str.len)
 			put_quoted(b, s, s.len < f->str.len);
@@ -245,14 +243,14 @@ static void put_head(struct buf *b, const struct logger *lg, enum log_level leve
 	}
 }
 
-void log_write(const struct logger *lg, enum log_level level, const char *msg, const struct log_field *fields)
+void log_write(const struct logger *lg, enum log_level level, const char *msg, const struct log_field *fields, size_t n)
 {
 	char room[LINE_MAX_BYTES];
 	struct buf b = { .ptr = room, .cap = sizeof(room) - 2, .max = sizeof(room) - 2 }; /* never grows: max = cap */
 	bool json = atomic_load_explicit(&lg->log->format, memory_order_relaxed) == LOG_JSON;
 
 	put_head(&b, lg, level, str_slice(str_from(msg), 0, VALUE_MAX), json);
-	for (const struct log_field *f = fields; f->type != LOG_END; f++) {
+	for (const struct log_field *f = fields; f < fields + n; f++) {
 		size_t before = b.len;
 
 		buf_addf(&b, json ? ",\"%s\":" : " %s=", f->key);

@@ -22,7 +22,7 @@ struct logger {
 	char name[24]; /* what a line shows: "gw/2" */
 };
 
-enum log_type { LOG_END, LOG_STR, LOG_INT, LOG_HEX64, LOG_BOOL };
+enum log_type { LOG_STR, LOG_INT, LOG_HEX64, LOG_BOOL };
 
 struct log_field {
 	enum log_type type;
@@ -40,8 +40,10 @@ struct log_field {
 /* LOG(&w->log, LOG_WARN, "breaker open", F_STR("app", app), F_INT("failed", n)); */
 #define LOG(lg, level, msg, ...)                                                                                       \
 	do {                                                                                                           \
-		if (logger_enabled(lg, level))                                                                         \
-			log_write(lg, level, msg, (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } });       \
+		if (logger_enabled(lg, level)) {                                                                       \
+			const struct log_field fields_[] = { __VA_ARGS__ };                                            \
+			log_write(lg, level, msg, fields_, sizeof(fields_) / sizeof(struct log_field));               \
+		}                                                                                                      \
 	} while (0)
 
 struct log *log_new(int fd, enum log_format format); /* lines go to fd, which stays the caller's */
@@ -51,7 +53,8 @@ void log_set_format(struct log *l, enum log_format format);
 /* component names the level ("vine.gateway"); shown is what lines carry ("gw/2"). */
 struct logger logger_of(struct log *l, const char *component, const char *shown);
 bool logger_enabled(const struct logger *lg, enum log_level level);
-void log_write(const struct logger *lg, enum log_level level, const char *msg, const struct log_field *fields);
+void log_write(const struct logger *lg, enum log_level level, const char *msg, const struct log_field *fields,
+	       size_t n);
 
 /* Levels by name; a name's level holds for names below it ("vine" for "vine.gateway"). "ROOT" or "" is everything.
  * LOG_INHERIT clears. Returns false for a name that is over-long. */

@@ -19,7 +19,7 @@ static enum log_level inner_level(enum vine_log_level level)
 void vine_log(struct vine_app *app, const struct vine_request *rq, enum vine_log_level level, const char *msg,
 	      const struct vine_field *fields)
 {
-	struct log_field out[FIELDS_MAX + 3] = { 0 };
+	struct log_field out[FIELDS_MAX + 2];
 	unsigned n = 0;
 
 	if (!logger_enabled(&app->user, inner_level(level)))
@@ -36,5 +36,5 @@ void vine_log(struct vine_app *app, const struct vine_request *rq, enum vine_log
 		else
 			out[n++] = (struct log_field)F_INT(f->key, f->num);
 	}
-	log_write(&app->user, inner_level(level), msg, out);
+	log_write(&app->user, inner_level(level), msg, out, n);
 }
