@@ -343,7 +343,7 @@ static void fall_back(struct going *g)
 int vine_call(struct vine_app *app, struct vine_request *rq, const struct vine_call_opts *opts, struct vine_response **ret,
 	      struct vine_err *e)
 {
-	struct err spare;
+	struct err spare = { .code = 0 };
 	struct going g = { .app = app, .rq = rq, .o = opts, .e = e ? inner_err(e) : &spare };
 	struct str service = str_from(opts->service);
 	usec now = clock_mono();

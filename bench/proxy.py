@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+"""Vine's gateway beside nginx and HAProxy, with the same features: forwarded and trace headers, access log.
+
+    bench/proxy.py run [--conns 1,64,512] [--bodies 32,1k,64k] [--rounds 10] [--seconds 2]
+    bench/proxy.py idle [--connections 10000]
+    bench/proxy.py calls
+    bench/proxy.py instructions
+
+run interleaves the proxies (A B C A B C ...), one core for the proxy, one for load and upstream, and prints medians and
+the ratios to nginx taken round by round; nginx stands in it twice, so the line "nginx-again" shows what is noise. CPU time
+is the scheduler's own account of the proxy's process. Any answer but 200 fails the run. It needs Linux with two cores,
+wrk, nginx and haproxy; strace for calls, valgrind for instructions. Loopback only.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VINE = os.environ.get("VINE", str(ROOT / "build" / "vine"))
+HEADERS = ["User-Agent: bench", "Accept: application/json", "Accept-Encoding: gzip", "Accept-Language: ko",
+           "Authorization: Bearer 0123456789abcdef0123456789abcdef0123456789abcdef", "Cache-Control: no-cache"]
+
+NGINX = """daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 30000;
+pid {work}/nginx-{port}.pid; error_log {work}/nginx-{port}.err error;
+events {{ worker_connections 20000; multi_accept on; }}
+http {{ access_log {work}/nginx-{port}.log combined buffer=64k flush=1s;
+  keepalive_timeout 600s; keepalive_requests 1000000000; tcp_nodelay on;
+  client_body_temp_path {work}/b-{port}; proxy_temp_path {work}/p-{port}; fastcgi_temp_path {work}/f-{port};
+  uwsgi_temp_path {work}/u-{port}; scgi_temp_path {work}/s-{port};
+  upstream up {{ server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests 1000000000; }}
+  server {{ listen 127.0.0.1:{port} backlog=4096;
+    location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffer_size 8k; proxy_buffers 8 16k; proxy_busy_buffers_size 64k;
+      proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header X-B3-TraceId $request_id; proxy_set_header X-B3-SpanId $request_id;
+      proxy_set_header X-B3-Sampled 1; }} }} }}
+"""
+HAPROXY = """global
+    nbthread 1
+    no strict-limits
+    maxconn 20000
+    log {work}/haproxy.sock local0
+defaults
+    mode http
+    log global
+    option httplog
+    timeout connect 5s
+    timeout client 600s
+    timeout server 600s
+    timeout http-keep-alive 600s
+    option http-keep-alive
+    http-reuse always
+frontend fe
+    bind 127.0.0.1:{port} backlog 4096
+    option forwardfor
+    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
+    http-request set-header X-B3-TraceId %[rand(4294967295),hex]%[rand(4294967295),hex]
+    http-request set-header X-B3-SpanId %[rand(4294967295),hex]
+    http-request set-header X-B3-Sampled 1
+    default_backend be
+backend be
+    server s1 127.0.0.1:{upstream} pool-max-conn -1
+"""
+GATEWAY = """server: {{address: 127.0.0.1, port: {port}}}
+eureka.client.enabled: false
+vine:
+  workers: {workers}
+  gateway.access-log: {work}/vine-{port}.log
+zuul:
+  sensitiveHeaders:
+  semaphore.maxSemaphores: 20000
+  routes.up: {{path: /**, stripPrefix: false, serviceId: up}}
+up.ribbon: {{listOfServers: "127.0.0.1:{upstream}", MaxConnectionsPerHost: 4096}}
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port, process):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            sys.exit(f"{process.args} ended with {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    sys.exit(f"nothing listens on {port}")
+
+
+class Stage:
+    """Everything that was started, and the folder it writes to."""
+
+    def __init__(self):
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="vine-bench-"))
+        self.processes = []
+        self.sink = None
+
+    def __enter__(self):
+        exe = self.work / "upstream"
+        subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", exe, ROOT / "bench" / "upstream.c"], check=True)
+        self.upstream = free_port()
+        wait_port(self.upstream, self.start([exe, str(self.upstream)], "1"))
+        return self
+
+    def __exit__(self, *_):
+        for p in self.processes:
+            if p.poll() is None:
+                p.terminate()
+        for p in self.processes:
+            try:
+                p.wait(10)
+            except subprocess.TimeoutExpired:
+                p.kill()
+        if self.sink:
+            self.sink.close()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def start(self, argv, cpus):
+        p = subprocess.Popen(["taskset", "-c", cpus, *map(str, argv)], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.processes.append(p)
+        return p
+
+    def proxy(self, name, cpus="0", workers=1, wrap=()):
+        port = free_port()
+        values = {"work": self.work, "port": port, "upstream": self.upstream, "workers": workers}
+        conf = self.work / f"{name}-{port}.conf"
+        if name.startswith("vine"):
+            conf.write_text(GATEWAY.format(**values))
+            argv = [VINE, "gateway", "-c", conf]
+        elif name.startswith("nginx"):
+            conf.write_text(NGINX.format(**values))
+            argv = ["nginx", "-p", self.work, "-c", conf]
+        else:
+            if not self.sink:  # HAProxy logs by datagrams only
+                self.sink = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self.sink.bind(str(self.work / "haproxy.sock"))
+            conf.write_text(HAPROXY.format(**values))
+            argv = ["haproxy", "-db", "-f", conf]
+        p = self.start([*wrap, *argv], cpus)
+        wait_port(port, p)
+        return name, port, p
+
+
+def cpu_us(pid):
+    """Microseconds that all threads of a process have run."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / 1000
+
+
+def rss_kib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+def load(port, conns, path, seconds, cpus="1"):
+    argv = ["taskset", "-c", cpus, "wrk", "-t1", f"-c{conns}", f"-d{seconds}s", "--latency"]
+    for h in HEADERS:
+        argv += ["-H", h]
+    out = subprocess.run([*argv, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in out or "Socket errors" in out:
+        sys.exit(f"not all answers were 200:\n{out}")
+    unit = {"us": 1, "ms": 1000, "s": 1e6}
+    quantile = {q: float(v) * unit[u] for q, v, u in re.findall(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s)", out, re.M)}
+    return int(re.search(r"(\d+) requests in", out).group(1)), float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)), \
+        quantile["50"], quantile["99"]
+
+
+def measure(stage, proxy, conns, body, seconds, two=False):
+    name, port, process = proxy
+    cpus = "0,1" if two else "1"
+    load(port, conns, f"/{body}/x", 1, cpus)  # warms up, fills the pools
+    before = cpu_us(process.pid)
+    n, rps, p50, p99 = load(port, conns, f"/{body}/x", seconds, cpus)
+    return {"rps": rps, "cpu": (cpu_us(process.pid) - before) / n, "p50": p50, "p99": p99}
+
+
+def size(text):
+    return int(text[:-1]) * 1024 if text.endswith("k") else int(text)
+
+
+def table(rows, head):
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    for r in rows:
+        print("| " + " | ".join(str(c) for c in r) + " |")
+    print(flush=True)
+
+
+def cmd_run(a):
+    names = a.proxies.split(",")
+    with Stage() as stage:
+        proxies = [stage.proxy(n, "0,1" if n == "vine-2" else "0", 2 if n == "vine-2" else 1) for n in names]
+        for body in a.bodies.split(","):
+            for conns in map(int, a.conns.split(",")):
+                got = {n: [] for n in names}
+                for _ in range(a.rounds):
+                    for p in proxies:
+                        got[p[0]].append(measure(stage, p, conns, size(body), a.seconds, p[0] == "vine-2"))
+                print(f"{body} body, {conns} connection(s), {a.rounds} rounds of {a.seconds} s; ratios to {names[0]} round by round\n")
+                rows = []
+                for n in names:
+                    med = {k: statistics.median(r[k] for r in got[n]) for k in got[n][0]}
+                    ratio = {k: statistics.median(r[k] / b[k] for r, b in zip(got[n], got[names[0]])) for k in ("rps", "cpu")}
+                    rows.append((n, round(med["rps"]), f"{ratio['rps']:.2f}", f"{med['cpu']:.2f}", f"{ratio['cpu']:.2f}",
+                                 round(med["p50"]), round(med["p99"])))
+                table(rows, ("proxy", "req/s", "x", "CPU us/req", "x", "p50 us", "p99 us"))
+
+
+def cmd_idle(a):
+    rows = []
+    for name in ("nginx", "haproxy", "vine"):
+        with Stage() as stage:
+            _, port, process = stage.proxy(name)
+            load(port, 16, "/32/x", 1)
+            before, socks = rss_kib(process.pid), []
+            for _ in range(a.connections):
+                s = socket.create_connection(("127.0.0.1", port))
+                s.sendall(b"GET /32/x HTTP/1.1\r\nHost: h\r\n\r\n")
+                s.recv(4096)
+                socks.append(s)
+            grown = rss_kib(process.pid) - before
+            rows.append((name, f"{grown / 1024:.1f}", round(grown * 1024 / a.connections)))
+            for s in socks:
+                s.close()
+    print(f"{a.connections} idle keep-alive connections, each of which has served a request\n")
+    table(rows, ("proxy", "MiB of growth", "bytes a connection"))
+
+
+def cmd_calls(a):
+    rows = []
+    for name in ("nginx", "haproxy", "vine"):
+        with Stage() as stage:
+            _, port, process = stage.proxy(name)
+            load(port, 64, "/1024/x", 1)
+            out = stage.work / "strace"
+            tracer = subprocess.Popen(["strace", "-f", "-c", "-o", out, "-p", str(process.pid)], stderr=subprocess.DEVNULL)
+            time.sleep(1)
+            n, *_ = load(port, 64, "/1024/x", 2)
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait(20)
+            calls = {m[1]: int(m[0]) for m in re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", out.read_text(), re.M)}
+            io = sum(v for k, v in calls.items() if k in ("recvfrom", "sendto", "sendmsg", "writev", "readv", "recvmsg", "read"))
+            rows.append((name, f"{io / n:.2f}", f"{sum(v for k, v in calls.items() if k != 'total') / n:.2f}"))
+    print("calls of the kernel a request, 64 connections, 1 KB\n")
+    table(rows, ("proxy", "recv and send", "all"))
+
+
+def cmd_instructions(a):
+    rows = []
+    for name in ("nginx", "haproxy", "vine"):
+        counts = []
+        for n in (2000, 6000):
+            with Stage() as stage:
+                out = stage.work / "callgrind"
+                _, port, process = stage.proxy(name, wrap=("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"))
+                subprocess.run(["ab", "-q", "-k", "-c16", f"-n{n}", *[x for h in HEADERS for x in ("-H", h)],
+                                f"http://127.0.0.1:{port}/1024/x"], check=True, capture_output=True)
+                process.terminate()
+                process.wait(60)
+                counts.append(int(re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.M).group(1)))
+        rows.append((name, round((counts[1] - counts[0]) / 4000)))
+    print("user instructions a request (callgrind; difference of 2,000 and 6,000 requests on 16 connections)\n")
+    table(rows, ("proxy", "instructions"))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    sub = p.add_subparsers(dest="what", required=True)
+    r = sub.add_parser("run")
+    r.add_argument("--proxies", default="nginx,nginx-again,haproxy,vine")
+    r.add_argument("--conns", default="1,64,512")
+    r.add_argument("--bodies", default="32,1k,64k")
+    r.add_argument("--rounds", type=int, default=10)
+    r.add_argument("--seconds", type=int, default=2)
+    i = sub.add_parser("idle")
+    i.add_argument("--connections", type=int, default=10000)
+    sub.add_parser("calls")
+    sub.add_parser("instructions")
+    a = p.parse_args()
+    {"run": cmd_run, "idle": cmd_idle, "calls": cmd_calls, "instructions": cmd_instructions}[a.what](a)
+
+
+if __name__ == "__main__":
+    main()
