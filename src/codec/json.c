@@ -153,7 +153,7 @@ static int32_t unicode_escape(const char *p, const char *end, unsigned *used)
 	int hi = hex4(p, end), lo;
 
 	*used = 4;
-	if (hi < 0 || hi < 0xd800 || hi > 0xdfff)
+	if (hi < 0xd800 || hi > 0xdfff) /* hex4's -1 too */
 		return hi;
 	if (hi > 0xdbff || end - p < 6 || p[4] != '\\' || p[5] != 'u')
 		return -2;

@@ -78,7 +78,7 @@ static int hex4(struct in *in, uint32_t *ret)
 /* After "\u". Java's strings are UTF-16, so a pair of escapes may be one character. */
 static int read_unicode(struct in *in)
 {
-	uint32_t hi, lo;
+	uint32_t hi = 0, lo = 0;
 	int r = hex4(in, &hi);
 
 	if (r < 0)

@@ -116,11 +116,12 @@ static int on_scalar(struct reader *r, const yaml_event_t *ev)
 	struct str tag = text_of(ev->data.scalar.tag), resolved;
 	struct str text = str_of((const char *)ev->data.scalar.value, ev->data.scalar.length);
 	bool plain = ev->data.scalar.plain_implicit;
-	struct node *n;
+	struct node *n = NULL;
 	int res = new_node(r, N_SCALAR, ev, ev->data.scalar.anchor, &n);
 
 	if (res < 0)
 		return res;
+	assert(n);
 	n->text = str_dup_in(r->arena, text);
 	if (tag.len && !plain && !str_eq(tag, STR("!")) && !is_core_tag(tag, "str")) {
 		if (!is_core_tag(tag, "int") && !is_core_tag(tag, "bool") && !is_core_tag(tag, "float") &&
@@ -140,11 +141,12 @@ static int on_start(struct reader *r, const yaml_event_t *ev, enum node_kind kin
 {
 	bool list = kind == N_LIST;
 	struct str tag = text_of(list ? ev->data.sequence_start.tag : ev->data.mapping_start.tag);
-	struct node *n;
+	struct node *n = NULL;
 	int res = new_node(r, kind, ev, list ? ev->data.sequence_start.anchor : ev->data.mapping_start.anchor, &n);
 
 	if (res < 0)
 		return res;
+	assert(n);
 	if (tag.len && !str_eq(tag, STR("!")) && !is_core_tag(tag, list ? "seq" : "map"))
 		return fail_at(r, VINE_EINVAL, n, "this tag is not supported");
 	if (r->depth == YAML_DEPTH_MAX)

@@ -235,7 +235,7 @@ void gw_endpoints_add(struct gateway *gw)
 {
 	const struct endpoint list[] = {
 		{ "routes", "GET", "/routes", .fn = on_routes, .ctx = gw },
-		{ "routes", "GET", "/routes/details", .fn = on_routes_details, .ctx = gw },
+		{ "routes-details", "GET", "/routes/details", .fn = on_routes_details, .ctx = gw },
 		{ "hystrix.stream", "GET", "/hystrix.stream", .fn = on_stream, .ctx = gw },
 		{ "hystrix.stream", "GET", "/hystrix.stream", .fn = on_stream, .ctx = gw,
 		  .flags = ENDPOINT_ROOT | ENDPOINT_HIDDEN },

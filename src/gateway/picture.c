@@ -427,6 +427,7 @@ static struct gw_route *add_route(struct build *b, struct str id, struct str pat
 		rs->list = all;
 		b->cap_routes = cap;
 	}
+	assert(rs->list);
 	rs->list[rs->n++] = rt;
 	rt->id = id;
 	rt->path = path;
@@ -491,10 +492,10 @@ static int url_target(struct build *b, struct gw_route *rt, struct str url)
 		base = str_slice(rest, (size_t)slash, rest.len);
 	while (base.len && base.ptr[base.len - 1] == '/')
 		base.len--;
-	r = find_target(b->pic, rt->id) ? 0 : make_target(b, rt->id, &rt->target);
+	rt->target = find_target(b->pic, rt->id);
+	r = rt->target ? 0 : make_target(b, rt->id, &rt->target);
 	if (r < 0)
 		return r;
-	rt->target = find_target(b->pic, rt->id);
 	rt->target->base_path = base;
 	return servers_from_config(b, rt->target, &authority, 1);
 }

@@ -325,6 +325,26 @@ static int worker_init(struct worker *w, struct err *e)
 	return access_log_open(&g->log, w->loop, w->log.name, props_str(w->props, "vine.gateway.access-log"), e);
 }
 
+/* Also after SIGHUP without a change: the log's file may have been renamed. */
+static void worker_props(struct worker *w, const struct props *old)
+{
+	struct gw_worker *g = w->role;
+	struct str path = props_str(w->props, "vine.gateway.access-log");
+	struct access_log fresh;
+	struct err e;
+
+	if (str_eq(path, props_str(old, "vine.gateway.access-log"))) {
+		access_log_reopen(&g->log);
+		return;
+	}
+	if (access_log_open(&fresh, w->loop, w->log.name, path, &e) < 0) {
+		LOG(&w->log, LOG_ERROR, "access log not changed", F_Z("error", e.text));
+		return;
+	}
+	access_log_close(&g->log);
+	g->log = fresh;
+}
+
 static void worker_drain(struct worker *w)
 {
 	gw_streams_end(w->role);
@@ -365,6 +385,7 @@ const struct role_ops gateway_role = {
 	.stop = stop,
 	.worker_init = worker_init,
 	.handle = handle,
+	.worker_props = worker_props,
 	.worker_drain = worker_drain,
 	.worker_fini = worker_fini,
 };

@@ -87,7 +87,7 @@ struct jobs_lane *jobs_lane_new(const char *name, unsigned threads, unsigned que
 	pthread_cond_init(&l->more, NULL);
 	l->tail = &l->head;
 	l->stats.queue_max = queue_max;
-	strcpy(l->name, name);
+	memcpy(l->name, name, strlen(name) + 1);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	for (unsigned i = 0; i < threads; i++) {

@@ -205,7 +205,7 @@ static int read_file(struct loader *l, const char *path, struct str *ret)
 
 static int parse_file(struct loader *l, const char *path, struct flat *f)
 {
-	struct str text;
+	struct str text = STR_EMPTY;
 	int r = read_file(l, path, &text);
 
 	if (r < 0)

@@ -420,10 +420,8 @@ static void on_register_body(struct exchange *ex, struct str body)
 	}
 	if (!plain_body(ex, &body))
 		return;
-	if (!json && !xml) {
+	if (!json && !xml)
 		json = !str_has_prefix(str_trim(body), STR("<"));
-		xml = !json;
-	}
 	r = json ? instance_json_decode(&d, body, &ex->arena, &e) : instance_xml_decode(&d, body, &ex->arena, &e);
 	if (r < 0) {
 		cannot_parse(ex, json, &e);

@@ -386,7 +386,7 @@ struct picture *picture_with(const struct picture *p, struct entry *e)
 	struct app *a = app_edit(old, name, at, found, e);
 	struct picture *q = picture_edit(p, si, shard_edit(s, sat, app_found, a));
 
-	if (found)
+	if (old && found)
 		q->counts.n[old->entry[at]->inst->status]--;
 	q->counts.n[e->inst->status]++;
 	q->n_apps += !app_found;

@@ -1,5 +1,6 @@
 """Fields that are added, changed and left out on the way: forwarding, hop by hop, tracing; and the line in the access log."""
 import re
+import signal
 
 import pytest
 
@@ -194,6 +195,9 @@ def test_the_access_log_goes_to_a_file_and_follows_its_rotation(vine, upstream, 
     c = connect(gw)
     c.get("/first")
     wait_for(lambda: log.exists() and "/first" in log.read_text(), "the first line")
+    log.rename(tmp_path / "access.log.1")
+    gw.signal(signal.SIGHUP)
+    wait_for(lambda: c.get("/second").status and log.exists() and "/second" in log.read_text(), "a line in the new file")
 
 
 def test_a_path_cannot_forge_a_line(vine, upstream, connect):
