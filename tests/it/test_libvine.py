@@ -156,7 +156,9 @@ def registered(eureka, **more):
 
 def test_it_registers_itself(service, upstream):
     eureka = EurekaDouble(upstream)
-    s = service(registered(eureka, **{"eureka__instance__metadata-map__zone": "a"}))
+    s = service(registered(eureka, **{
+        "eureka__instance__metadata-map__zone": "a", "eureka__instance__app-group-name": "shop",
+        "eureka__instance__secure-virtual-host-name": "orders-tls"}))
     post = eureka.wait_seen("POST")[0]
     assert post.target == "/eureka/apps/ORDERS"
     me = json.loads(post.body)["instance"]
@@ -166,6 +168,7 @@ def test_it_registers_itself(service, upstream):
     assert me["leaseInfo"]["renewalIntervalInSecs"] == 1 and me["leaseInfo"]["durationInSecs"] == 3
     assert me["healthCheckUrl"] == f"http://127.0.0.1:{s.port}/actuator/health"
     assert me["metadata"]["zone"] == "a"
+    assert (me["appGroupName"], me["secureVipAddress"]) == ("SHOP", "orders-tls")
 
 
 def test_it_keeps_its_lease_and_takes_it_again(service, upstream):
