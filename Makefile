@@ -7,7 +7,7 @@ SECONDS ?= 300
 build: ; @scripts/setup build && scripts/build release
 setup: ; @scripts/setup build test
 run: build ; @exec examples/shop/run $(if $(PORT_BASE),--port-base $(PORT_BASE))
-demo: build ; @exec examples/shop/demo
+demo: build ; @exec examples/shop/demo $(if $(PORT_BASE),--port-base $(PORT_BASE))
 test: ; @exec scripts/test all
 asan: ; @exec scripts/test asan
 tsan: ; @exec scripts/test tsan

@@ -22,7 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("SHOP_BUILD", ROOT / "build"))
 HOST = "127.0.0.1"
-START_SECONDS = 20
+START_SECONDS = 40
 STOP_SECONDS = 15
 SERVICES = {"DISPLAY": 1, "PRODUCT": 3, "MEMBER": 1}
 READY = re.compile(r" ready: http://[^ ]*:(\d+) ")
@@ -251,13 +251,16 @@ class Shop:
 
     def chaos(self, mode, ms=0):
         for port in self.ports.product:
-            answer = get(port, f"/chaos?mode={mode}&ms={ms}", "POST")
+            answer = get(port, f"/chaos?mode={mode}&ms={ms}", "POST", timeout=10)
             if not answer or answer[0] != 200:
                 raise Trouble(f"product on port {port} does not take chaos: {answer}")
 
     def product_requests(self):
         """How many product requests have reached the instances, all together."""
-        return sum(json.loads(get(port, "/chaos")[1])["requests"] for port in self.ports.product)
+        answers = [get(port, "/chaos", timeout=10) for port in self.ports.product]
+        if not all(answers):
+            raise Trouble("a product instance does not say how many requests it has had")
+        return sum(json.loads(body)["requests"] for _, body in answers)
 
 
 class Circuits:
