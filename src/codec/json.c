@@ -10,10 +10,7 @@
 
 #include <errno.h>
 #include <math.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
+#include "codec/json_scan.h"
 #include "codec/utf8.h"
 
 #define STRING_MAX_DEFAULT ((size_t)16 << 20)
@@ -99,29 +96,6 @@ static enum json_kind close_level(struct json *j)
 	return j->kind = object ? JT_OBJECT_END : JT_ARRAY_END;
 }
 
-/* The first byte from p on that does not simply belong to a string: '"', '\', a control byte, or not ASCII. */
-static inline const char *scan_plain(const char *p, const char *end)
-{
-#ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
-
-	while (end - p >= 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		/* Signed: bytes from 0x80 on are negative and so below the space, as the control bytes are. */
-		__m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-					    _mm_cmplt_epi8(v, space));
-		int mask = _mm_movemask_epi8(stop);
-
-		if (mask)
-			return p + __builtin_ctz((unsigned)mask);
-		p += 16;
-	}
-#endif
-	while (p < end && (signed char)*p >= ' ' && *p != '"' && *p != '\\')
-		p++;
-	return p;
-}
-
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -195,7 +169,7 @@ static bool read_string(struct json *j)
 
 	j->escaped = false;
 	for (;;) {
-		p = scan_plain(p, end);
+		p = json_scan_plain(p, end);
 		if (unlikely((size_t)(p - first) > j->max_string)) {
 			refuse(j, VINE_ELIMIT, first - 1, "string too long");
 			return false;

@@ -3,33 +3,8 @@
 
 #include <math.h>
 #include <stdio.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
+#include "codec/json_scan.h"
 #include "codec/utf8.h"
-
-/* The first byte from p on that cannot be copied as it is. */
-static inline const char *scan_clean(const char *p, const char *end)
-{
-#ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
-
-	while (end - p >= 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-					    _mm_cmplt_epi8(v, space));
-		int mask = _mm_movemask_epi8(stop);
-
-		if (mask)
-			return p + __builtin_ctz((unsigned)mask);
-		p += 16;
-	}
-#endif
-	while (p < end && (signed char)*p >= ' ' && *p != '"' && *p != '\\')
-		p++;
-	return p;
-}
 
 static void add_escape(struct buf *b, char c)
 {
@@ -53,7 +28,7 @@ void json_quote(struct buf *b, struct str s)
 
 	buf_addc(b, '"');
 	while (p < end) {
-		p = scan_clean(p, end);
+		p = json_scan_plain(p, end);
 		if (p == end)
 			break;
 		if ((unsigned char)*p >= 0x80) {

@@ -2,6 +2,7 @@
 #include "gateway/fail.h"
 
 #include "base/clock.h"
+#include "codec/json.h"
 
 static const struct gw_cause_desc causes[GW_CAUSES] = {
 	[GW_OK] = { 200, STR_INIT("ok"), STR_INIT(""), STR_INIT(""), false },
@@ -25,44 +26,25 @@ const struct gw_cause_desc *gw_cause_desc(enum gw_cause c)
 	return &causes[c];
 }
 
-static void put_json_text(struct buf *b, struct str s)
-{
-	buf_addc(b, '"');
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.ptr[i];
-
-		if (c == '"' || c == '\\')
-			buf_addf(b, "\\%c", c);
-		else if (c < 0x20 || c >= 0x7f) /* targets hold no such bytes; details might */
-			buf_addf(b, "\\u%04x", c);
-		else
-			buf_addc(b, (char)c);
-	}
-	buf_addc(b, '"');
-}
-
 static void put_json(struct buf *b, const struct exchange *ex, const struct gw_cause_desc *d, struct str service, struct str details)
 {
 	char at[WALL_TEXT_MAX];
+	struct jsonw w;
 
-	clock_wall_text(at, clock_wall());
-	buf_addf(b, "{\"timestamp\":\"%s\",\"status\":%u,\"error\":", at, d->status);
-	put_json_text(b, http_reason(d->status));
-	buf_adds(b, STR(",\"message\":"));
-	put_json_text(b, d->text);
-	buf_adds(b, STR(",\"cause\":"));
-	put_json_text(b, d->name);
-	if (details.len) {
-		buf_adds(b, STR(",\"details\":"));
-		put_json_text(b, details);
-	}
-	if (service.len) {
-		buf_adds(b, STR(",\"service\":"));
-		put_json_text(b, service);
-	}
-	buf_adds(b, STR(",\"path\":"));
-	put_json_text(b, str_slice(ex->req.path, 0, 1024));
-	buf_adds(b, STR("}\n"));
+	jsonw_init(&w, b);
+	jsonw_object(&w);
+	jsonw_key_str(&w, STR("timestamp"), str_of(at, (size_t)clock_wall_text(at, clock_wall())));
+	jsonw_key_u64(&w, STR("status"), d->status);
+	jsonw_key_str(&w, STR("error"), http_reason(d->status));
+	jsonw_key_str(&w, STR("message"), d->text);
+	jsonw_key_str(&w, STR("cause"), d->name);
+	if (details.len)
+		jsonw_key_str(&w, STR("details"), details);
+	if (service.len)
+		jsonw_key_str(&w, STR("service"), service);
+	jsonw_key_str(&w, STR("path"), str_slice(ex->req.path, 0, 1024));
+	jsonw_object_end(&w);
+	buf_addc(b, '\n');
 }
 
 /* A browser asks for text/html by name and first. */

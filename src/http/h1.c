@@ -11,11 +11,6 @@ struct scan {
 	const char *why;
 };
 
-static const bool token_byte[256] = {
-	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
-	['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
-};
-
 static bool refuse(struct scan *s, int status, const char *why)
 {
 	s->status = status;
@@ -108,7 +103,7 @@ static bool take_request_line(struct scan *s, struct http_head *h)
 {
 	const char *from = s->p;
 
-	while (s->p < s->end && token_byte[(unsigned char)*s->p])
+	while (s->p < s->end && http_token_byte[(unsigned char)*s->p])
 		s->p++;
 	if (s->p - from > 32)
 		return refuse(s, 400, "method too long");
@@ -157,7 +152,7 @@ static bool take_field(struct scan *s, struct hfield *f)
 {
 	const char *from = s->p;
 
-	while (s->p < s->end && token_byte[(unsigned char)*s->p])
+	while (s->p < s->end && http_token_byte[(unsigned char)*s->p])
 		s->p++;
 	if (s->p == s->end)
 		return false;
@@ -595,7 +590,7 @@ static const char *on_trailer_byte(struct h1_body *b, char c)
 	case LINE_START:
 		if (c == '\r')
 			b->line = LINE_LAST_CR;
-		else if (token_byte[(unsigned char)c])
+		else if (http_token_byte[(unsigned char)c])
 			b->line = LINE_NAME;
 		else
 			return "malformed trailer";
@@ -603,7 +598,7 @@ static const char *on_trailer_byte(struct h1_body *b, char c)
 	case LINE_NAME:
 		if (c == ':')
 			b->line = LINE_VALUE;
-		else if (!token_byte[(unsigned char)c])
+		else if (!http_token_byte[(unsigned char)c])
 			return "malformed trailer";
 		return NULL;
 	case LINE_VALUE:

@@ -184,7 +184,7 @@ struct str head_value(const struct http_head *h, enum http_name id)
 	return f ? f->value : STR_EMPTY;
 }
 
-static const bool token_byte[256] = {
+const bool http_token_byte[256] = {
 	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
 	['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 };
@@ -192,7 +192,7 @@ static const bool token_byte[256] = {
 bool http_is_token(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++) {
-		if (!token_byte[(unsigned char)s.ptr[i]])
+		if (!http_token_byte[(unsigned char)s.ptr[i]])
 			return false;
 	}
 	return s.len > 0;

@@ -104,6 +104,7 @@ static inline bool http_method_is_idempotent(enum http_method m)
 }
 uint8_t http_name_of(struct str name); /* enum http_name; any case */
 struct str http_reason(unsigned status); /* "Not Found"; "Unknown" for what has no name */
+extern const bool http_token_byte[256]; /* may the byte stand in a token? */
 bool http_is_token(struct str s);
 bool http_value_is_clean(struct str s); /* no control bytes but TAB */
 /* Is token one of the comma-separated members of value? Any case. */
