@@ -96,14 +96,6 @@ static enum json_kind close_level(struct json *j)
 	return j->kind = object ? JT_OBJECT_END : JT_ARRAY_END;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int hex4(const char *p, const char *end) /* -1: there are no four hex digits */
 {
 	int v = 0;
@@ -111,7 +103,7 @@ static int hex4(const char *p, const char *end) /* -1: there are no four hex dig
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int d = hex_digit(p[i]);
+		int d = ascii_hex(p[i]);
 
 		if (d < 0)
 			return -1;

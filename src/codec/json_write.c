@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+
 #include "codec/json_scan.h"
 #include "codec/utf8.h"
 

@@ -1,14 +1,6 @@
 /* url.c - http URLs (RFC 3986, as far as http uses it). */
 #include "codec/url.h"
 
-static int hex_digit(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_unreserved(char c)
 {
 	return ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
@@ -38,7 +30,7 @@ static int check_host(struct str host, bool ip6, struct err *e)
 	for (size_t i = 0; i < host.len; i++) {
 		char c = host.ptr[i];
 
-		if (ip6 ? !(hex_digit(c) >= 0 || c == ':' || c == '.') : !is_host_byte(c))
+		if (ip6 ? !(ascii_hex(c) >= 0 || c == ':' || c == '.') : !is_host_byte(c))
 			return err_set(e, VINE_EINVAL, "a host cannot hold byte 0x%02x", (unsigned char)c);
 	}
 	return VINE_OK;
@@ -149,8 +141,8 @@ bool url_decode(struct arena *a, struct str s, bool plus, struct str *ret)
 		char c = s.ptr[i];
 
 		if (c == '%') {
-			int hi = i + 2 < s.len ? hex_digit(s.ptr[i + 1]) : -1;
-			int lo = i + 2 < s.len ? hex_digit(s.ptr[i + 2]) : -1;
+			int hi = i + 2 < s.len ? ascii_hex(s.ptr[i + 1]) : -1;
+			int lo = i + 2 < s.len ? ascii_hex(s.ptr[i + 2]) : -1;
 
 			if (hi < 0 || lo < 0)
 				return false;

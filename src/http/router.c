@@ -1,6 +1,8 @@
 /* router.c - see router.h. A list of patterns, literal ones first: Vine serves a few dozen paths of its own. */
 #include "http/router.h"
 
+#include "codec/url.h"
+
 #define SEGMENTS_MAX 12
 
 struct segment {
@@ -110,26 +112,13 @@ static struct path split(struct str path)
 	return p;
 }
 
+/* A malformed one stays as it came: it will match nothing that exists. */
 static struct str decode_in(struct arena *a, struct str raw)
 {
-	if (str_chr(raw, '%') < 0)
-		return raw;
+	struct str out = raw;
 
-	char *out = arena_alloc(a, raw.len);
-	size_t n = 0;
-
-	for (size_t i = 0; i < raw.len; i++) {
-		int hi = raw.ptr[i] == '%' && i + 2 < raw.len ? ascii_hex(raw.ptr[i + 1]) : -1;
-		int lo = hi >= 0 ? ascii_hex(raw.ptr[i + 2]) : -1;
-
-		if (lo >= 0) {
-			out[n++] = (char)(hi << 4 | lo);
-			i += 2;
-		} else {
-			out[n++] = raw.ptr[i];
-		}
-	}
-	return str_of(out, n);
+	url_decode(a, raw, false, &out);
+	return out;
 }
 
 static bool matches(const struct route *rt, const struct path *p, struct exchange *ex, struct route_match *m)
@@ -225,18 +214,5 @@ void router_handler(struct exchange *ex, void *router)
 
 bool ex_query(struct exchange *ex, struct str name, struct str *ret)
 {
-	struct str rest = ex->req.query, piece;
-
-	if (rest.len == 0)
-		return false;
-	while (str_cut(&rest, '&', &piece)) {
-		ptrdiff_t eq = str_chr(piece, '=');
-		struct str key = eq < 0 ? piece : str_slice(piece, 0, (size_t)eq);
-
-		if (!str_eq(decode_in(&ex->arena, key), name))
-			continue;
-		*ret = eq < 0 ? STR("") : decode_in(&ex->arena, str_slice(piece, (size_t)eq + 1, piece.len));
-		return true;
-	}
-	return false;
+	return url_param(&ex->arena, ex->req.query, name, ret);
 }
