@@ -1,0 +1,421 @@
+/* test_net.c - the loop and its timers, mailboxes, addresses, connections with back-pressure. */
+#include "test.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+#include "net/addr.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include "net/mailbox.h"
+
+/* --- timers --- */
+
+enum { TIMERS = 200 };
+
+struct ticking {
+	struct timer t;
+	usec fired, wanted; /* wanted 0: must not fire */
+	struct loop *loop;
+};
+
+static void note_time(struct timer *t)
+{
+	struct ticking *k = container_of(t, struct ticking, t);
+
+	assert_int_equal(k->fired, 0);
+	k->fired = loop_now(k->loop);
+}
+
+/* Sets, moves, parks and cancels at random: each fires once, at its last time and not before. */
+static void test_timers_fire_once_and_not_early(void **state)
+{
+	struct loop *l = loop_new();
+	static struct ticking k[TIMERS];
+	struct rng r;
+	usec start = loop_now(l);
+
+	(void)state;
+	rng_seed(&r, 7);
+	memset(k, 0, sizeof(k));
+	for (int i = 0; i < TIMERS; i++) {
+		k[i].loop = l;
+		timer_init(&k[i].t, note_time);
+	}
+	for (int step = 0; step < 20 * TIMERS; step++) {
+		struct ticking *x = &k[rng_below(&r, TIMERS)];
+		usec at = start + 1000 + rng_below(&r, 40000);
+
+		switch (rng_below(&r, 4)) {
+		case 0:
+			timer_cancel(l, &x->t);
+			x->wanted = 0;
+			break;
+		case 1:
+			timer_park(&x->t);
+			x->wanted = 0;
+			break;
+		default:
+			timer_set(l, &x->t, at);
+			x->wanted = at;
+		}
+	}
+	while (loop_now(l) < start + 50000)
+		loop_turn(l, 1000);
+	for (int i = 0; i < TIMERS; i++) {
+		if (k[i].wanted == 0)
+			assert_int_equal(k[i].fired, 0);
+		else
+			assert_true(k[i].fired >= k[i].wanted);
+		timer_cancel(l, &k[i].t);
+	}
+	loop_free(l);
+}
+
+static void stop_loop(struct timer *t)
+{
+	loop_stop(container_of(t, struct ticking, t)->loop);
+}
+
+static void test_run_until_stop(void **state)
+{
+	struct ticking k = { .loop = loop_new() };
+
+	(void)state;
+	timer_init(&k.t, stop_loop);
+	timer_set(k.loop, &k.t, loop_now(k.loop) + 1000);
+	loop_run(k.loop);
+	loop_free(k.loop);
+}
+
+/* --- mailboxes --- */
+
+enum { POSTERS = 4, LETTERS = 2000 };
+
+struct letter {
+	struct mail mail;
+	struct inbox *to;
+	int from, number;
+};
+
+struct inbox {
+	struct mailbox mb;
+	int last[POSTERS], count;
+};
+
+static void on_letter(struct mail *m)
+{
+	struct letter *x = container_of(m, struct letter, mail);
+
+	assert_int_equal(x->number, x->to->last[x->from] + 1); /* in the order of posting */
+	x->to->last[x->from] = x->number;
+	x->to->count++;
+	free(x);
+}
+
+struct poster {
+	pthread_t thread;
+	struct inbox *to;
+	int id;
+};
+
+static void *post_many(void *arg)
+{
+	struct poster *p = arg;
+
+	for (int i = 1; i <= LETTERS; i++) {
+		struct letter *x = xzalloc(sizeof(*x));
+
+		*x = (struct letter){ .to = p->to, .from = p->id, .number = i };
+		mailbox_post(&p->to->mb, &x->mail, on_letter);
+	}
+	return NULL;
+}
+
+static void test_mailbox_keeps_order_and_loses_nothing(void **state)
+{
+	struct loop *l = loop_new();
+	struct inbox box = { .count = 0 };
+	struct poster posters[POSTERS];
+
+	(void)state;
+	mailbox_init(&box.mb, l);
+	for (int i = 0; i < POSTERS; i++) {
+		posters[i] = (struct poster){ .to = &box, .id = i };
+		pthread_create(&posters[i].thread, NULL, post_many, &posters[i]);
+	}
+	while (box.count < POSTERS * LETTERS)
+		loop_turn(l, USEC_PER_SEC);
+	for (int i = 0; i < POSTERS; i++)
+		pthread_join(posters[i].thread, NULL);
+
+	struct letter *last = xzalloc(sizeof(*last));
+
+	*last = (struct letter){ .to = &box, .from = 0, .number = LETTERS + 1 };
+	assert_true(mailbox_post(&box.mb, &last->mail, on_letter));
+	mailbox_fini(&box.mb); /* delivers what still lies there */
+	assert_int_equal(box.count, POSTERS * LETTERS + 1);
+
+	struct letter late = { .to = &box };
+
+	assert_false(mailbox_post(&box.mb, &late.mail, on_letter));
+	loop_free(l);
+}
+
+/* --- addresses --- */
+
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char *in, *host;
+		uint16_t port; /* 0: refused */
+	} rows[] = {
+		{ "h:80", "h", 80 },       { "h", "h", 7 },           { "127.0.0.1:1", "127.0.0.1", 1 },
+		{ "[::1]:5", "::1", 5 },   { "[::1]", "::1", 7 },     { "h:0", "", 0 },
+		{ "h:65536", "", 0 },      { "h:", "", 0 },           { "h:x", "", 0 },
+		{ ":80", "", 0 },          { "[::1]x", "", 0 },       { "", "", 0 },
+	};
+	struct str host;
+	uint16_t port;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool ok = addr_split(str_from(rows[i].in), 7, &host, &port);
+
+		if (ok != (rows[i].port != 0) || (ok && (port != rows[i].port || !str_eq(host, str_from(rows[i].host)))))
+			fail_msg("%s: %d %.*s %u", rows[i].in, ok, STRF(host), port);
+	}
+}
+
+static void test_address_text_and_loopback(void **state)
+{
+	static const struct {
+		const char *ip, *text, *bare;
+		bool loopback;
+	} rows[] = {
+		{ "127.0.0.1", "127.0.0.1:80", "127.0.0.1", true },
+		{ "127.255.255.254", "127.255.255.254:80", "127.255.255.254", true },
+		{ "10.0.200.9", "10.0.200.9:80", "10.0.200.9", false },
+		{ "::1", "[::1]:80", "::1", true },
+		{ "2001:db8::5", "[2001:db8::5]:80", "2001:db8::5", false },
+		{ "::ffff:127.0.0.1", "127.0.0.1:80", "127.0.0.1", true },
+	};
+	char text[ADDR_TEXT_MAX];
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_true(addr_parse_ip(&a, str_from(rows[i].ip), 80));
+		addr_text(&a, text);
+		assert_string_equal(text, rows[i].text);
+		addr_ip_text(&a, text);
+		assert_string_equal(text, rows[i].bare);
+		assert_int_equal(addr_is_loopback(&a), rows[i].loopback);
+	}
+	assert_false(addr_parse_ip(&a, STR("1.2.3"), 1));
+	assert_false(addr_parse_ip(&a, STR("localhost"), 1));
+}
+
+static void test_cidr(void **state)
+{
+	static const struct {
+		const char *range, *ip;
+		bool has;
+	} rows[] = {
+		{ "10.0.0.0/8", "10.255.0.1", true },    { "10.0.0.0/8", "11.0.0.1", false }, { "10.1.2.3", "10.1.2.3", true },
+		{ "10.1.2.3", "10.1.2.4", false },       { "192.168.4.0/22", "192.168.7.255", true },
+		{ "192.168.4.0/22", "192.168.8.0", false }, { "0.0.0.0/0", "1.2.3.4", true }, { "2001:db8::/33", "2001:db8:7fff::1", true },
+		{ "2001:db8::/33", "2001:db8:8000::1", false }, { "10.0.0.0/8", "::ffff:10.0.0.1", true },
+		{ "::/0", "10.0.0.1", false },
+	};
+	struct cidr c;
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_true(cidr_parse(&c, str_from(rows[i].range)));
+		assert_true(addr_parse_ip(&a, str_from(rows[i].ip), 0));
+		if (cidr_has(&c, &a) != rows[i].has)
+			fail_msg("%s has %s: not %d", rows[i].range, rows[i].ip, rows[i].has);
+	}
+	assert_false(cidr_parse(&c, STR("10.0.0.0/33")));
+	assert_false(cidr_parse(&c, STR("x/8")));
+}
+
+/* --- listeners --- */
+
+static void test_a_port_in_use_is_an_error(void **state)
+{
+	struct loop *l = loop_new();
+	struct listener first = { 0 };
+	struct addr a, real;
+	struct err e;
+
+	(void)state;
+	addr_parse_ip(&a, STR("127.0.0.1"), 0);
+	assert_int_equal(net_bind_check(&a, &real, &e), 0);
+	assert_int_equal(listener_open(&first, l, &real, true, &e), 0);
+	assert_int_equal(net_bind_check(&real, &a, &e), VINE_EIO); /* although both would share the port */
+	assert_non_null(strstr(e.text, "Address already in use"));
+	listener_close(&first);
+	listener_close(&first);
+	loop_free(l);
+}
+
+/* --- connections --- */
+
+struct side {
+	struct conn c;
+	struct buf got;
+	size_t take_at_most; /* per call; 0: all */
+	bool eof, drained, released;
+};
+
+static size_t side_data(struct conn *c, const char *p, size_t n)
+{
+	struct side *s = container_of(c, struct side, c);
+
+	if (s->take_at_most)
+		n = MIN(n, s->take_at_most);
+	buf_add(&s->got, p, n);
+	return n;
+}
+
+static void side_eof(struct conn *c)
+{
+	container_of(c, struct side, c)->eof = true;
+}
+
+static void side_drain(struct conn *c)
+{
+	container_of(c, struct side, c)->drained = true;
+}
+
+static void side_error(struct conn *c, int errnum)
+{
+	(void)c;
+	fail_msg("error %d", errnum);
+}
+
+static void side_released(struct conn *c)
+{
+	container_of(c, struct side, c)->released = true;
+}
+
+static const struct conn_ops side_ops = { side_data, side_eof, side_drain, side_error, NULL };
+
+static void open_pair(struct loop *l, struct side *a, struct side *b)
+{
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	buf_init(&a->got, 16u << 20);
+	buf_init(&b->got, 16u << 20);
+	assert_int_equal(conn_open(&a->c, l, fds[0], &side_ops, 1000), 0);
+	assert_int_equal(conn_open(&b->c, l, fds[1], &side_ops, 1000), 0);
+}
+
+static void close_pair(struct loop *l, struct side *a, struct side *b)
+{
+	conn_close(&a->c, side_released);
+	conn_close(&b->c, side_released);
+	loop_turn(l, 0);
+	assert_true(a->released && b->released);
+	buf_fini(&a->got);
+	buf_fini(&b->got);
+}
+
+static void test_output_waits_for_a_paused_reader(void **state)
+{
+	enum { TOTAL = 4 << 20 };
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { 0 };
+	char *bytes = xmalloc(TOTAL);
+
+	(void)state;
+	for (int i = 0; i < TOTAL; i++)
+		bytes[i] = (char)(i * 31 + i / 997);
+	open_pair(l, &a, &b);
+	conn_pause(&b.c);
+	assert_true(conn_write(&a.c, bytes, TOTAL));
+	for (int i = 0; i < 10; i++)
+		loop_turn(l, 0);
+	assert_int_equal(b.got.len, 0);
+	assert_true(conn_pending(&a.c) > 0);
+	assert_false(a.drained);
+	conn_resume(&b.c);
+	while (b.got.len < TOTAL)
+		loop_turn(l, USEC_PER_SEC);
+	assert_memory_equal(b.got.ptr, bytes, TOTAL);
+	assert_true(a.drained);
+	assert_int_equal(conn_pending(&a.c), 0);
+	close_pair(l, &a, &b);
+	free(bytes);
+	loop_free(l);
+}
+
+static void test_leftovers_are_kept_and_shown_again(void **state)
+{
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { .take_at_most = 3 };
+
+	(void)state;
+	open_pair(l, &a, &b);
+	conn_write(&a.c, "0123456789", 10);
+	loop_turn(l, USEC_PER_SEC);
+	assert_str(buf_str(&b.got), STR("012"));
+	assert_true(conn_has_kept(&b.c));
+	conn_write(&a.c, "ab", 2);
+	conn_shutdown(&a.c);
+	loop_turn(l, USEC_PER_SEC);
+	assert_str(buf_str(&b.got), STR("012345")); /* shown again, in front of what came */
+	b.take_at_most = 0;
+	conn_kick(&b.c);
+	while (!b.eof)
+		loop_turn(l, USEC_PER_SEC);
+	loop_turn(l, 0);
+	assert_str(buf_str(&b.got), STR("0123456789ab"));
+	assert_false(conn_has_kept(&b.c));
+	close_pair(l, &a, &b);
+	loop_free(l);
+}
+
+/* One that takes nothing is not read without end: what is kept has a bound, and the loop does not spin. */
+static void test_a_reader_that_takes_nothing_is_bounded(void **state)
+{
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { .take_at_most = 1 };
+	char block[4096] = { 'x' };
+
+	(void)state;
+	open_pair(l, &a, &b);
+	for (int i = 0; i < 1000; i++)
+		conn_write(&a.c, block, sizeof(block));
+	for (int i = 0; i < 100; i++)
+		loop_turn(l, 0);
+	assert_true(b.c.in->len <= 1000 + LOOP_RBUF);
+	assert_true(conn_pending(&a.c) > 0);
+	close_pair(l, &a, &b);
+	loop_free(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_timers_fire_once_and_not_early),
+		cmocka_unit_test(test_run_until_stop),
+		cmocka_unit_test(test_mailbox_keeps_order_and_loses_nothing),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_address_text_and_loopback),
+		cmocka_unit_test(test_cidr),
+		cmocka_unit_test(test_a_port_in_use_is_an_error),
+		cmocka_unit_test(test_output_waits_for_a_paused_reader),
+		cmocka_unit_test(test_leftovers_are_kept_and_shown_again),
+		cmocka_unit_test(test_a_reader_that_takes_nothing_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
