@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "client/impl.h"
+#include "codec/url.h"
 #include "flow/deadline.h"
 
 #define REPLY_MAX (64u << 20)
@@ -161,26 +162,22 @@ const char *vine_request_var(const struct vine_request *rq, const char *name)
 	return NULL;
 }
 
-/* "a%20b+c" in place; a malformed escape stays as it is. */
+/* "a%20b+c" with a NUL behind it; a malformed escape stays as it is, and so does %00: it would end the text early. */
 static struct str decode_in(struct arena *a, struct str s)
 {
 	char *out = arena_alloc(a, s.len + 1);
 	size_t n = 0;
 
 	for (size_t i = 0; i < s.len; i++) {
-		char hex[3] = { 0 }, *end;
+		int high = s.ptr[i] == '%' && i + 2 < s.len ? ascii_hex(s.ptr[i + 1]) : -1;
+		int low = high >= 0 ? ascii_hex(s.ptr[i + 2]) : -1;
 
-		if (s.ptr[i] == '%' && i + 2 < s.len) {
-			memcpy(hex, s.ptr + i + 1, 2);
-			long v = strtol(hex, &end, 16);
-
-			if (end == hex + 2 && hex[0] != '+' && hex[0] != '-' && v != 0) {
-				out[n++] = (char)v;
-				i += 2;
-				continue;
-			}
+		if (low >= 0 && high + low > 0) {
+			out[n++] = (char)(high << 4 | low);
+			i += 2;
+		} else {
+			out[n++] = s.ptr[i] == '+' ? ' ' : s.ptr[i];
 		}
-		out[n++] = s.ptr[i] == '+' ? ' ' : s.ptr[i];
 	}
 	out[n] = '\0';
 	return str_of(out, n);
@@ -188,15 +185,11 @@ static struct str decode_in(struct arena *a, struct str s)
 
 const char *vine_request_query(struct vine_request *rq, const char *name)
 {
-	struct str rest = rq->query, piece;
+	struct str rest = rq->query, key, value;
 
-	while (rest.len && str_cut(&rest, '&', &piece)) {
-		struct str key;
-
-		if (!str_cut(&piece, '=', &key))
-			continue;
+	while (url_next_param(&rest, &key, &value)) {
 		if (str_eq(decode_in(&rq->arena, key), str_from(name)))
-			return decode_in(&rq->arena, piece).ptr;
+			return decode_in(&rq->arena, value).ptr;
 	}
 	return NULL;
 }
