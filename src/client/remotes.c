@@ -189,8 +189,12 @@ static int make_link(struct remotes *r, struct str service, struct str command, 
 {
 	struct cmd_settings cs;
 	struct remote *rm;
-	int code = find_remote(r, service, &rm, e);
+	int code;
 
+	/* First of all: a service that is refused must not stay either. */
+	if (r->links.len >= LINKS_MAX)
+		return err_set(e, VINE_ELIMIT, "more than %d commands and services are called", LINKS_MAX);
+	code = find_remote(r, service, &rm, e);
 	if (code == 0)
 		code = policy_command(&cs, r->app->props, command, e);
 	if (code < 0)
