@@ -1,6 +1,7 @@
 """libvine from outside: a C service, compiled against its public headers alone, between a scripted registry and upstreams."""
 import json
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -12,7 +13,6 @@ from vine import BINARY, ROOT, SANITIZER, SLOWNESS, Vine, wait_for
 
 BUILD = pathlib.Path(BINARY).resolve().parent
 FLAGS = {"asan": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"], "tsan": ["-fsanitize=thread"], None: []}[SANITIZER]
-STATIC = ["src/client/libvine.a", "-lyaml", "-lz", "-ldeflate", "-lm", "-pthread"]
 SHARED = ["-Lsrc/client", "-lvine", f"-Wl,-rpath,{BUILD}/src/client", "-pthread"]
 
 
@@ -74,6 +74,8 @@ def test_a_handler_sees_the_request(service, connect):
     assert (said["name"], said["q"], said["agent"]) == ("a b", "c+d e", "me")
     assert 4000 < said["left"] <= 5000
     assert json.loads(c.get("/hello/x").body)["left"] == -1
+    for query in ("q", "q&x=1", "x=1&q", "q=", "&&q"):
+        assert json.loads(c.get(f"/hello/x?{query}").body)["q"] == "", query
 
 
 @pytest.mark.parametrize("method, target, body, status", [
@@ -140,7 +142,9 @@ def test_a_port_in_use_is_one_line(binary, service, tmp_path):
 
 
 def test_it_links_statically_too(tmp_path, connect):
-    s = Service(tmp_path, compile_service(tmp_path, STATIC))
+    described = (BUILD / "meson-private/vine.pc").read_text()  # what pkg-config --static would add
+    private = re.search(r"^Libs\.private: (.*)$", described, re.M).group(1).split()
+    s = Service(tmp_path, compile_service(tmp_path, ["src/client/libvine.a", *private]))
     assert json.loads(connect(s).get("/hello/you").body)["name"] == "you"
     s.stop()
 
