@@ -221,13 +221,13 @@ class Shop:
             wait_for(lambda p=path: (get(self.ports.gateway, p) or (0,))[0] == 200, f"{path} through the gateway", alive=alive)
 
     def stop_all(self):
-        """In the order in which they may need each other: servers say goodbye to the registry. Names of those that ended badly."""
+        """In the order in which they may need each other: servers say goodbye to the registry. Those that ended badly, and how."""
         order = sorted(self.procs.items(), key=lambda kv: {"documents": 1, "vine": 2}.get(kv[0], 0))
         early = [p for n, p in order if n not in ("vine", "documents")]
         for p in early:
             if p.process.poll() is None:
                 p.process.send_signal(signal.SIGTERM)
-        bad = [n for n, p in order if n != "legacy" and not p.stop()]
+        bad = [f"{n} (code {p.process.returncode}): {p.last_line()}" for n, p in order if n != "legacy" and not p.stop()]
         if "legacy" in self.procs:
             self.procs["legacy"].stop()
         return bad
