@@ -88,6 +88,7 @@ class Proc:
         self.name = name
         self.log = folder / f"{name}.log"
         self.killed = False
+        self.asked = False
         with open(self.log, "ab") as out:
             # A session of its own, so that Ctrl-C reaches us alone and we end them in order.
             self.process = subprocess.Popen([str(a) for a in argv], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out,
@@ -108,10 +109,15 @@ class Proc:
         self.process.kill()
         self.process.wait()
 
+    def ask(self):
+        """SIGTERM, once: a second one could meet it when it has done all but exit."""
+        if not self.asked and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.asked = True
+
     def stop(self, patience=STOP_SECONDS):
         """SIGTERM, and if that does not help SIGKILL. False: it had to be killed, or ended badly."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        self.ask()
         try:
             return self.process.wait(patience) == 0 or self.killed
         except subprocess.TimeoutExpired:
@@ -225,8 +231,7 @@ class Shop:
         order = sorted(self.procs.items(), key=lambda kv: {"documents": 1, "vine": 2}.get(kv[0], 0))
         early = [p for n, p in order if n not in ("vine", "documents")]
         for p in early:
-            if p.process.poll() is None:
-                p.process.send_signal(signal.SIGTERM)
+            p.ask()
         bad = [f"{n} (code {p.process.returncode}): {p.last_line()}" for n, p in order if n != "legacy" and not p.stop()]
         if "legacy" in self.procs:
             self.procs["legacy"].stop()

@@ -2,6 +2,7 @@
 import json
 import pathlib
 import re
+import signal
 import subprocess
 
 import pytest
@@ -198,6 +199,19 @@ def test_it_says_goodbye(service, upstream, connect):
     assert not eureka.registered
     assert slow.read_response().body == b"at last"  # what ran was finished
     assert [r.method for r in eureka.up.requests][-1] in ("DELETE", "GET"), "nothing may register it again"
+
+
+def test_asked_twice_it_ends_once(service, connect):
+    s = service({"spring.lifecycle.timeout-per-shutdown-phase": "100ms"})
+    connect(s).send(peers.request_bytes("GET", f"/slow?ms={1000 * SLOWNESS}"))
+    wait_for(lambda: stuck(s) >= 1, "a handler at work")
+    tasks = pathlib.Path(f"/proc/{s.pid}/task")
+    running = len(list(tasks.iterdir()))
+    s.signal(signal.SIGTERM)
+    wait_for(lambda: len(list(tasks.iterdir())) < running, "the end of the loop's thread")  # the handler is waited for
+    s.signal(signal.SIGTERM)
+    s.signal(signal.SIGINT)
+    assert s.wait() == 0
 
 
 def test_a_registry_that_is_gone_does_not_keep_it(service, upstream, connect):
