@@ -106,18 +106,29 @@ void server_conn_abort(struct server_conn *sc)
 	drop_conn(sc, true);
 }
 
+static void watch_body(struct server_conn *sc)
+{
+	struct http_server *s = sc->server;
+
+	timer_set(s->loop, &sc->timer, loop_now(s->loop) + s->opts.body_idle_timeout);
+}
+
 static void linger(struct server_conn *sc)
 {
 	sc->lingering = true;
 	sc->lingered = 0;
 	conn_shutdown(&sc->c);
-	if (sc->c.flags & CONN_EOF) {
-		if (conn_pending(&sc->c) == 0)
-			drop_conn(sc, false);
+	if (sc->c.flags & CONN_EOF && conn_pending(&sc->c) == 0) {
+		drop_conn(sc, false);
 		return;
 	}
 	conn_resume(&sc->c);
-	timer_set(sc->server->loop, &sc->timer, loop_now(sc->server->loop) + LINGER);
+	if (conn_pending(&sc->c)) { /* the moment begins when the client has taken all: on_drain */
+		sc->pending_before = conn_pending(&sc->c);
+		watch_body(sc);
+	} else {
+		timer_set(sc->server->loop, &sc->timer, loop_now(sc->server->loop) + LINGER);
+	}
 }
 
 static void await_request(struct server_conn *sc)
@@ -231,13 +242,6 @@ static size_t take_head(struct server_conn *sc, const char *p, size_t n)
 	return r.len;
 }
 
-static void watch_body(struct server_conn *sc)
-{
-	struct http_server *s = sc->server;
-
-	timer_set(s->loop, &sc->timer, loop_now(s->loop) + s->opts.body_idle_timeout);
-}
-
 /* Shows body bytes to the handler. Returns what is left of in. May end the exchange or the connection. */
 static struct str feed_body(struct server_conn *sc, struct str in)
 {
@@ -291,6 +295,15 @@ void server_conn_bad_body(struct server_conn *sc, const char *why)
 	refuse(sc, 400, why);
 }
 
+/* Kept bytes were shown behind the peer's end: no further call of on_eof tells of what can no longer become complete. */
+static void settle_eof(struct server_conn *sc)
+{
+	if (sc->ex && !sc->ex->body_done && !sc->ex->body_paused)
+		drop_conn(sc, true);
+	else if (!sc->ex && !sc->lingering && conn_pending(&sc->c) == 0)
+		drop_conn(sc, false); /* half a head, or nothing */
+}
+
 static size_t on_data(struct conn *c, const char *p, size_t n)
 {
 	struct server_conn *sc = container_of(c, struct server_conn, c);
@@ -333,6 +346,8 @@ static size_t on_data(struct conn *c, const char *p, size_t n)
 		if (in.len == before && sc->ex && !sc->ex->body_done)
 			break;
 	}
+	if (c->flags & CONN_EOF)
+		settle_eof(sc);
 	return n - in.len;
 }
 
@@ -344,8 +359,8 @@ static void on_eof(struct conn *c)
 		return; /* a half-closed client gets its answer */
 	if (sc->lingering && conn_pending(c))
 		return;
-	if (!sc->ex && conn_has_kept(c) && conn_pending(c))
-		return; /* pipelined requests wait behind an answer */
+	if (!sc->ex && conn_has_kept(c) && (conn_pending(c) || c->flags & CONN_KICKED))
+		return; /* pipelined requests wait behind an answer, or for the end of the turn */
 	drop_conn(sc, sc->ex != NULL);
 }
 
@@ -353,6 +368,7 @@ static void on_drain(struct conn *c)
 {
 	struct server_conn *sc = container_of(c, struct server_conn, c);
 
+	sc->pending_before = 0;
 	if (sc->ex) {
 		timer_park(&sc->timer);
 		if (sc->ex->ops && sc->ex->ops->on_drain)
@@ -362,6 +378,8 @@ static void on_drain(struct conn *c)
 	if (sc->lingering) {
 		if (c->flags & CONN_EOF)
 			drop_conn(sc, false);
+		else
+			timer_set(sc->server->loop, &sc->timer, loop_now(sc->server->loop) + LINGER);
 		return;
 	}
 	conn_resume(c);
@@ -406,10 +424,10 @@ static void on_timer(struct timer *t)
 	struct server_conn *sc = container_of(t, struct server_conn, timer);
 	struct http_server *s = sc->server;
 
-	if (sc->lingering || (!sc->ex && !sc->reading_head && !conn_pending(&sc->c))) {
-		drop_conn(sc, false);
-	} else if (conn_pending(&sc->c)) {
+	if (conn_pending(&sc->c)) {
 		on_slow_reader(sc);
+	} else if (sc->lingering || (!sc->ex && !sc->reading_head)) {
+		drop_conn(sc, false);
 	} else if (!sc->ex) {
 		STAT_ADD(s->stats.timeouts, 1);
 		refuse(sc, 408, "the request's head took too long");

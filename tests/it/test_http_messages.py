@@ -2,6 +2,8 @@
 
 Exchanges are played whole, cut in two at every byte, and byte by byte, on the client's side; answers likewise on the upstream's.
 """
+import threading
+
 import pytest
 
 import cuts
@@ -203,6 +205,34 @@ def test_a_client_that_half_closes_gets_its_answer(vine, upstream, connect):
     r = c.read_response()
     assert len(r.body) == 100_000
     assert c.ended_cleanly()
+
+
+@pytest.mark.parametrize("second,answers", [
+    (request_bytes(target="/a/../b"), 2),  # refused at once, without an upstream
+    (request_bytes(target="/second"), 2),
+    (request_bytes("POST", "/second", ["Content-Length: 100000"]), 1),
+    (b"GET /second HT", 1),
+], ids=["refused", "proxied", "no body", "half a head"])
+def test_a_pipelining_client_that_half_closes(second, answers, vine, upstream, connect):
+    """What came before its end is answered, then the connection ends at once, also where a request was not whole."""
+    go = threading.Event()
+
+    def script(peer):
+        while peer.next_request() is not None:
+            go.wait()
+            peer.send(ok(b"x"))
+
+    gw, up = gate(vine, upstream, script, **ONE)
+    c = connect(gw)
+    c.send(request_bytes() + second)
+    c.half_close()
+    up.wait_requests(1)
+    c.drain_window()
+    go.set()
+    for _ in range(answers):
+        c.read_response()
+    c.sock.settimeout(5)  # less than any time-out of the server
+    c.wait_gone()
 
 
 def test_half_a_request_and_the_end(vine, upstream, connect):

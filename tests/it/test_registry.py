@@ -512,3 +512,19 @@ def test_stop_while_writes_are_under_way(registry):
     stop.set()
     for t in threads:
         t.join()
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_a_slow_reader_gets_a_large_answer_whole(version, registry, connect):
+    """Also where the connection is closed after it, and the client stops in the middle for longer than closing may take."""
+    v = registry("vine.workers=1")
+    for i in range(600):  # more than kernel buffers hold
+        more = {f"k{j}": "v" * 1000 for j in range(14)}
+        assert v.eureka.register(instance(id=f"h{i}", metadata=more)).status == 204
+    size = len(v.eureka.get("/apps/ORDERS").raw)
+    c = connect(v, rcvbuf=8192)
+    c.send(f"GET /eureka/apps/ORDERS {version}\r\nHost: a\r\nAccept: application/json\r\nConnection: close\r\n\r\n".encode())
+    r = c.read_response(body=False)
+    assert r.length() == size > 8_000_000
+    threading.Event().wait(2.5)
+    assert len(c.rest()) == size
