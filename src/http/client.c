@@ -9,6 +9,7 @@
 #include "net/dns.h"
 
 #define WAITING_MAX 10000 /* calls a peer; more are refused at once */
+#define INTERIM_MAX 100 /* 1xx heads of one response; whoever forwards them holds no more than that for a slow client */
 
 struct client_conn {
 	struct conn c;
@@ -270,6 +271,10 @@ static size_t take_head(struct client_conn *cc, const char *p, size_t n)
 	cc->looked = 0;
 	if (h.status == 101) { /* nobody asked for an upgrade */
 		fail_conn(cc, CALL_BAD_RESPONSE, "unasked switch of protocols");
+		return 0;
+	}
+	if (h.status < 200 && ++c->interim > INTERIM_MAX) {
+		fail_conn(cc, CALL_BAD_RESPONSE, "too many interim responses");
 		return 0;
 	}
 	if (h.status >= 200) {

@@ -83,6 +83,7 @@ struct call {
 	struct h1_body body;
 	bool request_done, sent, got_byte, want_fresh, active, paused;
 	uint8_t refusal; /* enum call_cause, told at the end of the turn */
+	uint8_t interim; /* 1xx heads so far */
 };
 
 struct http_client *http_client_new(struct loop *loop, const struct http_client_opts *opts);

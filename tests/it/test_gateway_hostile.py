@@ -278,3 +278,18 @@ def test_a_flood_of_resets_while_starting_to_answer(vine, upstream, connect):
         c.reset()
     assert connect(gw).get().status == 200
     wait_for(lambda: command(gw.port, "up")["currentConcurrentExecutionCount"] == 0, "all permits back")
+
+
+@pytest.mark.parametrize("n,status", [(100, 200), (101, 502)])
+def test_interim_responses_are_counted(n, status, vine, upstream, connect):
+    """An upstream that sends nothing else would fill the memory behind a client that reads slowly."""
+    def script(peer):
+        peer.next_request()
+        peer.send(b"HTTP/1.1 102 Processing\r\n\r\n" * n + ok(b"at last"))
+        peer.hold()
+
+    gw = vine("gateway", config=simple(upstream(script), **ONE))
+    r = connect(gw).get()
+    assert r.status == status
+    assert len(r.interim) == 100
+    assert command(gw.port, "up")["currentConcurrentExecutionCount"] == 0
