@@ -427,7 +427,7 @@ static struct str frame(struct px *px, struct str piece)
 /* Head and first body bytes leave together; those that are too many to keep follow on their own. */
 static bool start_with(struct px *px, struct str framed)
 {
-	struct buf rest = BUF_INIT(LOOP_RBUF + 64);
+	struct buf rest = BUF_INIT(framed.len);
 	bool lost = px->replay_lost;
 
 	if (lost)

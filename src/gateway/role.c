@@ -318,7 +318,7 @@ static int worker_init(struct worker *w, struct err *e)
 	g->w = w;
 	g->gw = gw;
 	g->picture = gw_picture_ref(gw->picture);
-	buf_init(&g->head, 1u << 20);
+	buf_init(&g->head, 4u << 20); /* the largest head that is allowed, with all that forwarding adds; or one chunk */
 	map_init(&g->peers, w->host->seed);
 	list_init(&g->starting);
 	list_init(&g->streams);

@@ -228,6 +228,30 @@ def test_a_small_body_is_kept_for_the_next_try(size, vine, upstream, connect):
         assert c.request("PUT", "/", body=b"x" * size).body == b"x" * size
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+def test_a_big_body_that_waited_behind_another_request(chunked, vine, upstream, connect):
+    """Then all that was read ahead comes in one piece, as large as the limit of a head."""
+    go = threading.Event()
+    size = MIB
+
+    def script(peer):
+        while (request := peer.next_request()) is not None:
+            go.wait()
+            peer.send(ok(b"%d" % len(request.body)))
+
+    up = upstream(script)
+    gw = vine("gateway", "--vine.http.max-head-bytes=1MB", config=simple(up, vine__workers=1))
+    c = connect(gw)
+    c.send(request_bytes())
+    up.wait_requests(1)
+    c.send(request_bytes("POST", "/", ["Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"]))
+    c.send(b"%x\r\n%s\r\n0\r\n\r\n" % (size, b"b" * size) if chunked else b"b" * size)
+    c.drain_window()
+    go.set()
+    assert c.read_response().body == b"0"
+    assert c.read_response().body == b"%d" % size
+
+
 def test_a_big_body_is_not_repeated(vine, upstream, connect):
     bad, other = upstream(peers.close_after_request), upstream(peers.close_after_request)
     gw = vine("gateway", config=simple(bad, other, zuul__retryable=True))
