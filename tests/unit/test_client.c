@@ -156,7 +156,7 @@ static void test_query(void **state)
 		{ "a=%-1", "a", "%-1" },
 		{ "a=%\t1", "a", "%\t1" },
 		{ "a=x%00y", "a", "x%00y" }, /* a C string would end there */
-		{ "a=%2541", "a", "%41" }, /* once, not twice */
+		{ "a=%2541", "a", "%41" },   /* once, not twice */
 	};
 
 	(void)state;
@@ -207,10 +207,18 @@ static void test_fields_of_a_reply(void **state)
 		const char *name, *value;
 		bool taken;
 	} rows[] = {
-		{ "X-A", "b c", true },		{ "x-empty", "", true },	{ "", "b", false },
-		{ "X A", "b", false },		{ "X-A", "b\r\nEvil: 1", false }, { "X-A", "b\nEvil: 1", false },
-		{ "X:A", "b", false },		{ "X-A\r\n", "b", false },	{ "content-LENGTH", "3", false },
-		{ "Transfer-Encoding", "chunked", false }, { "Connection", "close", false }, { "Content-Type", "a/b", false },
+		{ "X-A", "b c", true },
+		{ "x-empty", "", true },
+		{ "", "b", false },
+		{ "X A", "b", false },
+		{ "X-A", "b\r\nEvil: 1", false },
+		{ "X-A", "b\nEvil: 1", false },
+		{ "X:A", "b", false },
+		{ "X-A\r\n", "b", false },
+		{ "content-LENGTH", "3", false },
+		{ "Transfer-Encoding", "chunked", false },
+		{ "Connection", "close", false },
+		{ "Content-Type", "a/b", false },
 	};
 	struct vine_request *rq = request_of(NULL, "");
 	unsigned taken = 0;
@@ -366,8 +374,10 @@ static void test_settings_of_an_app(void **state)
 		{ { "spring.application.name", "a-b_c.9" }, NULL },
 		{ { "spring.application.name", "a b" }, "spring.application.name: a b: letters" },
 		{ { "spring.application.name", "a/b" }, "spring.application.name" },
-		{ { "spring.application.name", "0123456789012345678901234567890123456789012345678901234567890123" }, "longer than 63 bytes" },
-		{ { "spring.application.name", "012345678901234567890123456789012345678901234567890123456789012" }, NULL },
+		{ { "spring.application.name", "0123456789012345678901234567890123456789012345678901234567890123" },
+		  "longer than 63 bytes" },
+		{ { "spring.application.name", "012345678901234567890123456789012345678901234567890123456789012" },
+		  NULL },
 		{ { "server.address", "localhost" }, NULL },
 		{ { "server.address", "::1" }, NULL },
 		{ { "server.address", "nowhere" }, "server.address: nowhere is no IP address" },
@@ -386,7 +396,8 @@ static void test_settings_of_an_app(void **state)
 		props_unref(p);
 	}
 
-	struct props *p = props_of((struct row[]){ { "server.port", "0" }, { "server.tomcat.threads.max", "3" }, { 0 } });
+	struct props *p =
+		props_of((struct row[]){ { "server.port", "0" }, { "server.tomcat.threads.max", "3" }, { 0 } });
 
 	assert_int_equal(app_settings_read(&s, p, "mine", &e), 0);
 	assert_string_equal(s.name, "mine");
