@@ -355,7 +355,7 @@ static void write_head(struct px *px)
 		.add_proxy_headers = s->add_proxy_headers,
 		.trusted = s->n_trusted && gw_is_trusted(s, &px->ex->peer),
 		.deadline_ms = left == INT64_MAX ? -1 : left,
-		.port = px->g->gw->host->port,
+		.port = addr_port(http_server_local(px->g->w->server)),
 	};
 
 	forward_request_head(&px->g->head, &f);

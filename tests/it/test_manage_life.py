@@ -124,6 +124,8 @@ def refuses(port):
         return False
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it closed while this connection was being made
+        return False
 
 
 def wait_active(v, n):
