@@ -309,7 +309,6 @@ static void servers_from_view(struct build *b, struct gw_target *t, const struct
 		ids[n] = str_printf_in(&b->pic->arena, "%.*s:%u", STRF(in->host), in->port.port);
 		zones[n++] = instance_zone(in);
 	}
-	t->from_registry = true;
 	set_servers(b, t, ids, zones, n);
 }
 

@@ -51,7 +51,6 @@ struct gw_target {
 	uint32_t max_idle; /* connections kept to one server by one worker */
 	struct gw_fallback fallback;
 	struct str base_path; /* of a url, without the slash at its end */
-	bool from_registry;
 };
 
 struct gw_settings {

@@ -38,7 +38,6 @@ struct px {
 	bool has_ticket;    /* to be given back with an outcome */
 	bool used_fallback;
 	struct deadline deadline;
-	usec step_at;       /* end of connecting, or of waiting for the head, or of an idle body */
 	struct timer timer;
 
 	struct fserver *server; /* of this try; NULL between tries */
@@ -73,7 +72,6 @@ static unsigned stripe_of(const struct px *px)
 
 static void arm(struct px *px, usec step_at)
 {
-	px->step_at = step_at;
 	timer_set(px->g->w->loop, &px->timer, px->state == PX_STREAMING ? step_at : MIN(step_at, px->deadline.at));
 }
 
@@ -636,7 +634,6 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g)
 	px->ex = ex;
 	px->g = g;
 	px->picture = gw_picture_ref(g->picture);
-	px->step_at = USEC_NEVER;
 	px->deadline = DEADLINE_NONE;
 	timer_init(&px->timer, on_timer);
 	list_init(&px->link);

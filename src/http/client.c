@@ -224,7 +224,6 @@ static void attach(struct call *c, struct client_conn *cc)
 	cc->looked = 0;
 	c->conn = cc;
 	c->reused = cc->served;
-	c->got_connection = loop_now(c->client->loop);
 }
 
 /* --- responses --- */

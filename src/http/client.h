@@ -72,7 +72,6 @@ struct call {
 	bool reused;      /* runs on a connection that had served before */
 	bool head_seen;   /* the final response head was given */
 	bool streaming;   /* the response's body is still to come */
-	usec got_connection; /* when; for timings */
 	/* the client's own */
 	struct http_client *client;
 	struct http_peer *peer;
