@@ -3,6 +3,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 void buf_fini(struct buf *b)
 {
@@ -71,61 +74,68 @@ static const char digit_pairs[] = "000102030405060708091011121314151617181920212
 				  "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
 				  "9899";
 
-/* Two digits a step; the common small numbers without any division. */
+static void put_pair(char *out, unsigned v)
+{
+	memcpy(out, digit_pairs + v * 2, 2);
+}
+
+static unsigned count_digits(uint64_t v)
+{
+	unsigned n = 1;
+
+	for (; v >= 10000; v /= 10000)
+		n += 4;
+	return n + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
+/* From the end, two digits a step; the common small numbers without a loop. */
 unsigned fmt_u64(char *out, uint64_t v)
 {
-	char tmp[20];
-	unsigned at = sizeof(tmp), n;
+	unsigned n, at;
 
 	if (v < 10) {
 		out[0] = (char)('0' + v);
 		return 1;
 	}
-	while (v > UINT32_MAX) {
-		at -= 2;
-		memcpy(tmp + at, digit_pairs + v % 100 * 2, 2);
-		v /= 100;
-	}
-
-	uint32_t w = (uint32_t)v;
-
-	for (; w >= 100; w /= 100) {
-		at -= 2;
-		memcpy(tmp + at, digit_pairs + w % 100 * 2, 2);
-	}
-	if (w >= 10) {
-		at -= 2;
-		memcpy(tmp + at, digit_pairs + w * 2, 2);
-	} else {
-		tmp[--at] = (char)('0' + w);
-	}
-	n = (unsigned)sizeof(tmp) - at;
-	memcpy(out, tmp + at, n);
+	n = at = count_digits(v);
+	for (; v >= 100; v /= 100)
+		put_pair(out + (at -= 2), (unsigned)(v % 100));
+	if (at == 2)
+		put_pair(out, (unsigned)v);
+	else
+		out[0] = (char)('0' + v);
 	return n;
 }
 
 /* All nibbles at once: spread to bytes, then to digits. */
 void fmt_hex64(char out[16], uint64_t v)
 {
-	for (int half = 0; half < 2; half++) {
-		uint64_t x = half == 0 ? v >> 32 : v & 0xffffffffu;
+#ifdef __SSE2__
+	const __m128i low = _mm_set1_epi8(0x0f);
+	__m128i x = _mm_cvtsi64_si128((long long)__builtin_bswap64(v));
+	__m128i nibbles = _mm_unpacklo_epi8(_mm_and_si128(_mm_srli_epi64(x, 4), low), _mm_and_si128(x, low));
+	__m128i letters = _mm_and_si128(_mm_cmpgt_epi8(nibbles, _mm_set1_epi8(9)), _mm_set1_epi8('a' - '0' - 10));
 
-		x = (x | x << 16) & 0x0000ffff0000ffffu;
-		x = (x | x << 8) & 0x00ff00ff00ff00ffu;
-		x = (x | x << 4) & 0x0f0f0f0f0f0f0f0fu;
-
-		uint64_t letters = (x + 0x0606060606060606u) >> 4 & 0x0101010101010101u;
-
-		x = __builtin_bswap64(x + 0x3030303030303030u + letters * ('a' - '0' - 10));
-		memcpy(out + half * 8, &x, 8);
-	}
+	_mm_storeu_si128((__m128i *)(void *)out, _mm_add_epi8(_mm_add_epi8(nibbles, _mm_set1_epi8('0')), letters));
+#else
+	for (int i = 15; i >= 0; i--, v >>= 4)
+		out[i] = "0123456789abcdef"[v & 15];
+#endif
 }
 
-bool buf_add_u64(struct buf *b, uint64_t v)
+static bool add_u64_tight(struct buf *b, uint64_t v)
 {
 	char tmp[20];
 
 	return buf_add(b, tmp, fmt_u64(tmp, v));
+}
+
+bool buf_add_u64(struct buf *b, uint64_t v)
+{
+	if (unlikely(b->cap - b->len < 20 || b->failed))
+		return add_u64_tight(b, v);
+	b->len += fmt_u64(b->ptr + b->len, v);
+	return true;
 }
 
 bool buf_add_i64(struct buf *b, int64_t v)

@@ -23,11 +23,6 @@ int str_cmp(struct str a, struct str b)
 	return a.len < b.len ? -1 : a.len > b.len;
 }
 
-bool str_has_prefix(struct str s, struct str prefix)
-{
-	return s.len >= prefix.len && str_eq(str_of(s.ptr, prefix.len), prefix);
-}
-
 bool str_has_suffix(struct str s, struct str suffix)
 {
 	return s.len >= suffix.len && str_eq(str_of(s.ptr + s.len - suffix.len, suffix.len), suffix);
@@ -60,6 +55,31 @@ ptrdiff_t str_find(struct str s, struct str needle)
 	const char *p = s.len ? memmem(s.ptr, s.len, needle.ptr, needle.len) : NULL;
 
 	return p ? p - s.ptr : -1;
+}
+
+static inline bool word_is_graphic(uint64_t w)
+{
+	bool is_low = (w - EACH_BYTE(0x21)) & ~w & EACH_BYTE(0x80), is_high = w & EACH_BYTE(0x80);
+
+	return !is_low && !is_high && !word_has(w, 0x7f) && !word_has(w, '"') && !word_has(w, '\\');
+}
+
+bool str_is_graphic(struct str s)
+{
+	if (s.len >= 8) { /* the last word overlaps the one before */
+		bool ok = word_is_graphic(word_at(s.ptr + s.len - 8));
+
+		for (size_t i = 0; ok && i + 8 < s.len; i += 8)
+			ok = word_is_graphic(word_at(s.ptr + i));
+		return ok;
+	}
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\')
+			return false;
+	}
+	return true;
 }
 
 struct str str_slice(struct str s, size_t from, size_t to)

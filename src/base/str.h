@@ -64,9 +64,29 @@ static inline int ascii_hex(char c) /* the digit's value, or -1 */
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Eight bytes at once: EACH_BYTE(c) has c in each. word_has tells whether one of a word's bytes is c. */
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (unsigned char)(c))
+
+static inline uint64_t word_at(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+static inline bool word_has(uint64_t w, char c)
+{
+	w ^= EACH_BYTE(c);
+	return (w - EACH_BYTE(1)) & ~w & EACH_BYTE(0x80);
+}
+
 bool str_eq_nocase(struct str a, struct str b); /* ASCII */
 int str_cmp(struct str a, struct str b);        /* byte order, shorter first */
-bool str_has_prefix(struct str s, struct str prefix);
+static inline bool str_has_prefix(struct str s, struct str prefix)
+{
+	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+}
 bool str_has_suffix(struct str s, struct str suffix);
 bool str_has_prefix_nocase(struct str s, struct str prefix);
 
@@ -74,6 +94,9 @@ bool str_has_prefix_nocase(struct str s, struct str prefix);
 ptrdiff_t str_chr(struct str s, char c);
 ptrdiff_t str_rchr(struct str s, char c);
 ptrdiff_t str_find(struct str s, struct str needle);
+
+/* Only printable ASCII, without blank, quote and backslash? What needs no quoting in a log line. */
+bool str_is_graphic(struct str s);
 
 struct str str_slice(struct str s, size_t from, size_t to); /* clamps both */
 struct str str_trim(struct str s);                          /* ASCII blanks at both ends */

@@ -42,7 +42,7 @@ static int open_file(const char *path)
 int access_log_open(struct access_log *a, struct loop *loop, const char *name, struct str path, struct err *e)
 {
 	*a = (struct access_log){ .loop = loop, .fd = -1 };
-	snprintf(a->name, sizeof(a->name), "%s", name);
+	a->begin_len = (unsigned)MIN(snprintf(a->begin, sizeof(a->begin), " access %s method=", name), (int)sizeof(a->begin) - 1);
 	timer_init(&a->timer, on_timer);
 	buf_init(&a->out, BATCH + 2 * LINE_ROOM);
 	if (str_eq(path, STR("off")))
@@ -108,14 +108,7 @@ static void put_stamp(struct access_log *a, usec now)
 
 static void put_text(struct buf *b, struct str s)
 {
-	bool plain = s.len > 0;
-
-	for (size_t i = 0; i < s.len && plain; i++) {
-		unsigned char c = (unsigned char)s.ptr[i];
-
-		plain = c > ' ' && c != '"' && c != '\\' && c != 0x7f;
-	}
-	if (plain) {
+	if (s.len && str_is_graphic(s)) {
 		buf_adds(b, s);
 		return;
 	}
@@ -133,15 +126,6 @@ static void put_text(struct buf *b, struct str s)
 		}
 	}
 	buf_addc(b, '"');
-}
-
-/* A target holds no blanks and no control bytes: the parser saw to that. */
-static void put_target(struct buf *b, struct str s)
-{
-	if (str_chr(s, '"') < 0 && str_chr(s, '\\') < 0)
-		buf_adds(b, s);
-	else
-		put_text(b, s);
 }
 
 static void put_ms(struct buf *b, usec took)
@@ -167,13 +151,11 @@ void access_log_write(struct access_log *a, const struct access_line *l)
 	if (a->fd < 0)
 		return;
 	put_stamp(a, l->now);
-	buf_adds(b, STR(" access "));
-	buf_addz(b, a->name);
-	buf_adds(b, STR(" method="));
+	buf_adds(b, str_of(a->begin, a->begin_len));
 	buf_adds(b, ex->req.method);
 	buf_adds(b, STR(" path="));
 	/* As it came: the raw form is for the log. Not the query, where people put tokens. */
-	put_target(b, str_slice(ex->req.path.len ? ex->req.path : ex->req.target, 0, PATH_SHOWN));
+	put_text(b, str_slice(ex->req.path.len ? ex->req.path : ex->req.target, 0, PATH_SHOWN));
 	put_num(b, STR(" status="), ex->status);
 	buf_adds(b, STR(" ms="));
 	put_ms(b, l->now - ex->began);

@@ -18,7 +18,8 @@ struct access_log {
 	bool owns_fd;
 	struct buf out;
 	struct timer timer;
-	char name[24];
+	char begin[48]; /* what follows the time in each line: " access gw/0 method=" */
+	unsigned begin_len;
 	char path[256];
 	char stamp[WALL_TEXT_MAX]; /* of stamp_at */
 	msec stamp_at;

@@ -73,9 +73,31 @@ static bool decode_unreserved(struct arena *a, struct str raw, struct str *ret)
 	return true;
 }
 
+/* May it hold a dot segment, an encoding or a backslash? Nearly no path does. */
+static bool needs_a_look(struct str path)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= path.len; i += 8) {
+		uint64_t w = word_at(path.ptr + i);
+
+		if (word_has(w, '.') || word_has(w, '%') || word_has(w, '\\'))
+			return true;
+	}
+	for (; i < path.len; i++) {
+		if (path.ptr[i] == '.' || path.ptr[i] == '%' || path.ptr[i] == '\\')
+			return true;
+	}
+	return false;
+}
+
 bool path_canonical(struct arena *a, struct str raw, struct str *ret)
 {
 	struct str path = raw;
+
+	*ret = raw;
+	if (!needs_a_look(raw))
+		return true;
 
 	if (str_chr(raw, '\\') >= 0)
 		return false;
@@ -87,33 +109,51 @@ bool path_canonical(struct arena *a, struct str raw, struct str *ret)
 	return true;
 }
 
-/* Fields that this hop writes itself, or that must not come from outside. */
-static bool is_ours(const struct forward *f, const struct hfield *h)
+#define X_FORWARDED                                                                                                    \
+	(HEAD_BIT(H_X_FORWARDED_FOR) | HEAD_BIT(H_X_FORWARDED_HOST) | HEAD_BIT(H_X_FORWARDED_PROTO) |                  \
+	 HEAD_BIT(H_X_FORWARDED_PORT) | HEAD_BIT(H_X_FORWARDED_PREFIX))
+#define OURS                                                                                                           \
+	(HEAD_BIT(H_HOST) | HEAD_BIT(H_X_B3_TRACEID) | HEAD_BIT(H_X_B3_SPANID) | HEAD_BIT(H_X_B3_PARENTSPANID) |       \
+	 HEAD_BIT(H_X_B3_SAMPLED) | HEAD_BIT(H_X_B3_FLAGS) | HEAD_BIT(H_B3) | HEAD_BIT(H_TRACEPARENT) |                \
+	 HEAD_BIT(H_VIA) | HEAD_BIT(H_X_VINE_TIMEOUT_MS))
+
+/* Names that this hop writes itself, or that must not come from outside. */
+static uint64_t names_of_ours(const struct forward *f)
 {
-	switch (h->id) {
-	case H_HOST:
-	case H_X_B3_TRACEID:
-	case H_X_B3_SPANID:
-	case H_X_B3_PARENTSPANID:
-	case H_X_B3_SAMPLED:
-	case H_X_B3_FLAGS:
-	case H_B3:
-	case H_TRACEPARENT:
-	case H_VIA:
-		return true;
-	case H_FORWARDED:
-		return !f->trusted;
-	case H_X_FORWARDED_FOR:
-	case H_X_FORWARDED_HOST:
-	case H_X_FORWARDED_PROTO:
-	case H_X_FORWARDED_PORT:
-	case H_X_FORWARDED_PREFIX:
-		return f->add_proxy_headers || !f->trusted;
-	case H_OTHER:
-		return h->name.len == sizeof(DEADLINE_HEADER) - 1 && str_eq_nocase(h->name, STR(DEADLINE_HEADER));
-	default:
-		return false;
+	uint64_t ours = OURS;
+
+	if (!f->trusted)
+		ours |= HEAD_BIT(H_FORWARDED);
+	if (f->add_proxy_headers || !f->trusted)
+		ours |= X_FORWARDED;
+	return ours;
+}
+
+/* Adds the fields that go on: neither hop-by-hop, nor in the set `but`, nor dropped by the route. Plain lines that stand side by
+ * side, which is nearly all of a head, are copied in one piece; the bytes are those that writing each anew would give. */
+static void put_fields(struct buf *b, const struct http_head *h, uint64_t but, const struct header_filter *drop)
+{
+	const char *run = NULL, *run_end = NULL;
+
+	for (unsigned i = 0; i < h->nfields; i++) {
+		const struct hfield *f = &h->field[i];
+
+		if (f->hop || (but | drop->known) >> f->id & 1 || (drop->n_other && header_filter_has(drop, f)))
+			continue;
+		if (f->plain && f->name.ptr == run_end) {
+			run_end = f->value.ptr + f->value.len + 2;
+			continue;
+		}
+		buf_add(b, run, (size_t)(run_end - run));
+		run = run_end = NULL;
+		if (f->plain) {
+			run = f->name.ptr;
+			run_end = f->value.ptr + f->value.len + 2;
+		} else {
+			head_add(b, f->name, f->value);
+		}
 	}
+	buf_add(b, run, (size_t)(run_end - run));
 }
 
 static void put_target(struct buf *b, const struct forward *f)
@@ -134,17 +174,14 @@ static void put_target(struct buf *b, const struct forward *f)
 	}
 }
 
-/* "Name: <what a trusted peer said>, " or "Name: " */
-static void begin_list(struct buf *b, const struct forward *f, struct str name, enum http_name id)
+/* What a trusted peer said before us: "a," */
+static void put_earlier(struct buf *b, const struct forward *f, enum http_name id)
 {
-	buf_adds(b, name);
-	if (!f->trusted)
-		return;
-	for (unsigned i = 0; i < f->ex->req.nfields; i++) {
-		const struct hfield *h = &f->ex->req.field[i];
+	const struct http_head *h = &f->ex->req;
 
-		if (h->id == id && h->value.len) {
-			buf_adds(b, h->value);
+	for (unsigned i = 0; f->trusted && head_has(h, id) && i < h->nfields; i++) {
+		if (h->field[i].id == id && h->field[i].value.len) {
+			buf_adds(b, h->field[i].value);
 			buf_addc(b, ',');
 		}
 	}
@@ -152,16 +189,21 @@ static void begin_list(struct buf *b, const struct forward *f, struct str name, 
 
 static void put_forwarded(struct buf *b, const struct forward *f)
 {
-	begin_list(b, f, STR("X-Forwarded-For: "), H_X_FORWARDED_FOR);
+	buf_adds(b, STR("X-Forwarded-For: "));
+	put_earlier(b, f, H_X_FORWARDED_FOR);
 	buf_adds(b, ex_peer_ip_text(f->ex));
-	begin_list(b, f, STR("\r\nX-Forwarded-Proto: "), H_X_FORWARDED_PROTO);
-	buf_adds(b, STR("http"));
+	buf_adds(b, STR("\r\nX-Forwarded-Proto: "));
+	put_earlier(b, f, H_X_FORWARDED_PROTO);
+	buf_adds(b, STR("http\r\n"));
 	if (f->ex->req.authority.len) {
-		begin_list(b, f, STR("\r\nX-Forwarded-Host: "), H_X_FORWARDED_HOST);
+		buf_adds(b, STR("X-Forwarded-Host: "));
+		put_earlier(b, f, H_X_FORWARDED_HOST);
 		buf_adds(b, f->ex->req.authority);
+		buf_adds(b, STR("\r\n"));
 	}
-	begin_list(b, f, STR("\r\nX-Forwarded-Port: "), H_X_FORWARDED_PORT);
-	buf_add_u64(b, f->port);
+	buf_adds(b, STR("X-Forwarded-Port: "));
+	put_earlier(b, f, H_X_FORWARDED_PORT);
+	buf_adds(b, f->port);
 	buf_adds(b, STR("\r\n"));
 	if (f->route->strip && f->route->prefix.len) {
 		buf_adds(b, STR("X-Forwarded-Prefix: "));
@@ -175,7 +217,7 @@ static void put_forwarded(struct buf *b, const struct forward *f)
 static void put_via(struct buf *b, const struct http_head *h)
 {
 	buf_adds(b, STR("Via: "));
-	for (unsigned i = 0; i < h->nfields; i++) {
+	for (unsigned i = 0; head_has(h, H_VIA) && i < h->nfields; i++) {
 		if (h->field[i].id == H_VIA) {
 			buf_adds(b, h->field[i].value);
 			buf_adds(b, STR(", "));
@@ -208,12 +250,7 @@ void forward_request_head(struct buf *b, const struct forward *f)
 	buf_adds(b, STR(" HTTP/1.1\r\nHost: "));
 	buf_adds(b, f->pass_host && h->authority.len ? h->authority : f->host);
 	buf_adds(b, STR("\r\n"));
-	for (unsigned i = 0; i < h->nfields; i++) {
-		const struct hfield *field = &h->field[i];
-
-		if (!field->hop && !is_ours(f, field) && !header_filter_has(&f->route->drop, field))
-			head_add(b, field->name, field->value);
-	}
+	put_fields(b, h, names_of_ours(f), &f->route->drop);
 	if (f->add_proxy_headers)
 		put_forwarded(b, f);
 	put_via(b, h);
@@ -229,16 +266,9 @@ void forward_request_head(struct buf *b, const struct forward *f)
 
 void forward_response_fields(struct buf *b, struct exchange *ex, const struct gw_route *route, const struct http_head *h)
 {
-	bool has_date = false;
+	const struct hfield *date = head_find(h, H_DATE);
 
-	for (unsigned i = 0; i < h->nfields; i++) {
-		const struct hfield *field = &h->field[i];
-
-		if (field->hop || header_filter_has(&route->drop, field))
-			continue;
-		has_date = has_date || field->id == H_DATE;
-		head_add(b, field->name, field->value);
-	}
-	if (!has_date)
+	put_fields(b, h, 0, &route->drop);
+	if (!date || date->hop || route->drop.known & HEAD_BIT(H_DATE))
 		head_add_date(ex, b);
 }

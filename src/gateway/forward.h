@@ -21,7 +21,7 @@ struct forward {
 	bool add_proxy_headers; /* zuul.addProxyHeaders */
 	bool trusted;           /* the peer may say who the client is */
 	int64_t deadline_ms;    /* what is left, for DEADLINE_HEADER; < 0: not said */
-	uint16_t port;          /* of the listener, for X-Forwarded-Port */
+	struct str port;        /* of the listener, for X-Forwarded-Port */
 };
 
 void forward_request_head(struct buf *b, const struct forward *f);

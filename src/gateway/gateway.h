@@ -29,6 +29,9 @@ struct gw_worker {
 	struct access_log log;
 	struct buf head;        /* the upstream head being written */
 	struct map peers;       /* of struct gw_peer, by server id */
+	const struct gw_peer *near[64]; /* those last asked for, by the server's address; emptied with each picture */
+	char port[6];           /* the listener's, as text, once it is known */
+	uint8_t port_len;
 	struct list starting;   /* requests whose body's first bytes are waited for until the turn ends */
 	struct deferred start_later;
 	bool start_queued;
@@ -41,6 +44,9 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g);
 
 /* A server as this worker calls it. */
 struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, const struct fserver *s);
+
+/* The listener's port, for X-Forwarded-Port. */
+struct str gw_port_text(struct gw_worker *g);
 
 /* Endpoints of the gateway's own: /actuator/routes, /hystrix.stream. */
 void gw_endpoints_add(struct gateway *gw);

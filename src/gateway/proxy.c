@@ -353,7 +353,7 @@ static void write_head(struct px *px)
 		.add_proxy_headers = s->add_proxy_headers,
 		.trusted = s->n_trusted && gw_is_trusted(s, &px->ex->peer),
 		.deadline_ms = left == INT64_MAX ? -1 : left,
-		.port = addr_port(http_server_local(px->g->w->server)),
+		.port = gw_port_text(px->g),
 	};
 
 	forward_request_head(&px->g->head, &f);
@@ -536,16 +536,18 @@ static const struct exchange_ops exchange_ops = {
 
 /* --- the beginning --- */
 
+#define TRACE_NAMES                                                                                                    \
+	(HEAD_BIT(H_X_B3_TRACEID) | HEAD_BIT(H_X_B3_SPANID) | HEAD_BIT(H_X_B3_PARENTSPANID) | HEAD_BIT(H_X_B3_SAMPLED) | \
+	 HEAD_BIT(H_X_B3_FLAGS) | HEAD_BIT(H_B3) | HEAD_BIT(H_TRACEPARENT))
+
 static void read_trace(struct px *px)
 {
 	const struct http_head *h = &px->ex->req;
 	struct trace_headers th = { 0 };
 	struct trace_make make = { .sampler = { px->picture->settings.sample_rate } };
 
-	for (unsigned i = 0; i < h->nfields; i++) {
-		uint8_t id = h->field[i].id;
-
-		if ((id >= H_X_B3_TRACEID && id <= H_X_B3_FLAGS) || id == H_B3 || id == H_TRACEPARENT)
+	for (unsigned i = 0; h->seen & TRACE_NAMES && i < h->nfields; i++) {
+		if (HEAD_BIT(h->field[i].id) & TRACE_NAMES)
 			trace_headers_note(&th, h->field[i].name, h->field[i].value);
 	}
 	trace_serve(&px->trace, &th, TRACE_ALL, &make, &px->g->w->rng);
@@ -556,15 +558,9 @@ static void read_trace(struct px *px)
 static struct deadline read_deadline(const struct px *px)
 {
 	usec at = px->target->command.timeout_enabled ? px->target->command.timeout_ms * USEC_PER_MSEC : USEC_NEVER;
-	const struct hfield *f = NULL;
+	const struct hfield *f = head_find(&px->ex->req, H_X_VINE_TIMEOUT_MS);
 	uint64_t ms;
 
-	for (unsigned i = 0; i < px->ex->req.nfields && !f; i++) {
-		const struct hfield *h = &px->ex->req.field[i];
-
-		if (h->name.len == sizeof(DEADLINE_HEADER) - 1 && str_eq_nocase(h->name, STR(DEADLINE_HEADER)))
-			f = h;
-	}
 	if (f && str_to_u64(f->value, &ms) && ms > 0 && ms < 86400000)
 		at = MIN(at, (usec)ms * USEC_PER_MSEC);
 	return deadline_in(now_of(px), at);

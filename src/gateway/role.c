@@ -20,14 +20,14 @@ struct gw_peer {
 	uint64_t version; /* of the last picture that had it */
 };
 
-struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, const struct fserver *s)
+static struct gw_peer *make_peer(struct gw_worker *g, const struct gw_target *t, const struct fserver *s)
 {
 	struct gw_peer *p = map_get(&g->peers, s->id);
 	struct str host;
 	uint16_t port;
 
 	if (p)
-		return p->peer;
+		return p;
 	addr_split(s->id, 80, &host, &port); /* the id was made as host:port */
 	p = xzalloc(sizeof(*p));
 	p->server = server_ref((struct fserver *)(uintptr_t)s);
@@ -35,7 +35,25 @@ struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, con
 	p->version = g->picture->version;
 	http_peer_set_idle_cap(p->peer, MAX(t->max_idle / g->gw->host->n_workers, 1u));
 	map_put(&g->peers, p->server->id, p);
-	return p->peer;
+	return p;
+}
+
+/* The map finds a server by name; a request of the steady path finds it by address. Another server object may bear the same
+ * name (its metadata changed): it shares the peer. */
+struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, const struct fserver *s)
+{
+	const struct gw_peer **near = &g->near[(uintptr_t)s / sizeof(*s) % ARRAY_LEN(g->near)];
+
+	if (!*near || (*near)->server != s)
+		*near = make_peer(g, t, s);
+	return (*near)->peer;
+}
+
+struct str gw_port_text(struct gw_worker *g)
+{
+	if (!g->port_len)
+		g->port_len = (uint8_t)fmt_u64(g->port, addr_port(http_server_local(g->w->server)));
+	return str_of(g->port, g->port_len);
 }
 
 static void drop_peer(struct gw_worker *g, struct gw_peer *p)
@@ -77,6 +95,7 @@ static void take_picture(struct worker *w, void *arg)
 		return;
 	gw_picture_unref(g->picture);
 	g->picture = gw_picture_ref(arg);
+	memset(g->near, 0, sizeof(g->near));
 	drop_old_peers(g);
 }
 

@@ -8,6 +8,7 @@
 struct scan {
 	const char *p, *end;
 	int status;
+	unsigned n_meant; /* fields that mean something to HTTP itself */
 	const char *why;
 };
 
@@ -19,7 +20,7 @@ static bool refuse(struct scan *s, int status, const char *why)
 }
 
 /* The first byte that may not stand in a field value (a control byte but TAB, or DEL), or end. */
-static const char *value_end(const char *p, const char *end)
+static inline const char *value_end(const char *p, const char *end)
 {
 #ifdef __SSE2__
 	const __m128i ctl = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f), tab = _mm_set1_epi8('\t');
@@ -39,6 +40,31 @@ static const char *value_end(const char *p, const char *end)
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
 			break;
 	}
+	return p;
+}
+
+/* The first byte that may not stand in a token, or end. Letters, digits and '-' make up nearly all names: they go by 16. */
+static inline const char *token_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	const __m128i bit5 = _mm_set1_epi8(0x20), hyphen = _mm_set1_epi8('-');
+
+	for (; end - p >= 16; p += 16) { /* x in lo..hi: the unsigned difference to lo is at most hi - lo */
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i alpha = _mm_sub_epi8(_mm_or_si128(v, bit5), _mm_set1_epi8('a')), digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+		__m128i ok = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(alpha, _mm_set1_epi8(25)), alpha),
+						       _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit)),
+					  _mm_cmpeq_epi8(v, hyphen));
+		unsigned m = (unsigned)_mm_movemask_epi8(ok) ^ 0xffffu;
+
+		if (m) {
+			p += __builtin_ctz(m);
+			break;
+		}
+	}
+#endif
+	while (p < end && http_token_byte[(unsigned char)*p])
+		p++;
 	return p;
 }
 
@@ -63,7 +89,7 @@ static const char *graph_end(const char *p, const char *end)
 
 /* --- lines. Each returns false with status 0 where the input ends too early, else with the refusal. --- */
 
-static bool take_crlf(struct scan *s)
+static bool refuse_line_end(struct scan *s)
 {
 	if (s->p == s->end)
 		return false;
@@ -73,18 +99,28 @@ static bool take_crlf(struct scan *s)
 		return refuse(s, 400, "control byte");
 	if (s->p + 1 == s->end)
 		return false;
-	if (s->p[1] != '\n')
-		return refuse(s, 400, "bare carriage return");
+	return refuse(s, 400, "bare carriage return");
+}
+
+static inline bool take_crlf(struct scan *s)
+{
+	if (unlikely(s->end - s->p < 2 || memcmp(s->p, "\r\n", 2) != 0))
+		return refuse_line_end(s);
 	s->p += 2;
 	return true;
 }
 
 static bool take_version(struct scan *s, unsigned *minor)
 {
-	static const char want[] = "HTTP/";
+	static const char want[] = "HTTP/1.";
 	size_t have = (size_t)(s->end - s->p);
 
-	if (memcmp(s->p, want, MIN(have, sizeof(want) - 1)) != 0)
+	if (likely(have >= 9 && memcmp(s->p, want, 7) == 0 && (s->p[7] == '0' || s->p[7] == '1') && s->p[8] <= ' ')) {
+		*minor = (unsigned)(s->p[7] - '0');
+		s->p += 8;
+		return true;
+	}
+	if (memcmp(s->p, want, MIN(have, (size_t)5)) != 0)
 		return refuse(s, 400, "malformed version");
 	if (have < 9)
 		return false;
@@ -103,8 +139,7 @@ static bool take_request_line(struct scan *s, struct http_head *h)
 {
 	const char *from = s->p;
 
-	while (s->p < s->end && http_token_byte[(unsigned char)*s->p])
-		s->p++;
+	s->p = token_end(s->p, s->end);
 	if (s->p - from > 32)
 		return refuse(s, 400, "method too long");
 	if (s->p == s->end)
@@ -148,54 +183,88 @@ static bool take_status_line(struct scan *s, struct http_head *h)
 	return take_crlf(s);
 }
 
-static bool take_field(struct scan *s, struct hfield *f)
+/* Where a name should end in a colon, and does not. */
+static bool refuse_name(struct scan *s, bool is_empty)
 {
-	const char *from = s->p;
-
-	while (s->p < s->end && http_token_byte[(unsigned char)*s->p])
-		s->p++;
 	if (s->p == s->end)
 		return false;
-	if (*s->p != ':') {
-		if (*s->p == ' ' || *s->p == '\t')
-			return refuse(s, 400, s->p == from ? "folded line" : "blank before the colon");
-		return refuse(s, 400, *s->p == '\n' ? "bare line feed" : "malformed field name");
-	}
-	if (s->p == from)
+	switch (*s->p) {
+	case ':':
 		return refuse(s, 400, "empty field name");
-	f->name = str_of(from, (size_t)(s->p - from));
+	case ' ':
+	case '\t':
+		return refuse(s, 400, is_empty ? "folded line" : "blank before the colon");
+	case '\n':
+		return refuse(s, 400, "bare line feed");
+	default:
+		return refuse(s, 400, "malformed field name");
+	}
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Past the blanks before a value. */
+static inline const char *value_begin(const char *p, const char *end)
+{
+	while (p < end && is_blank(*p))
+		p++;
+	return p;
+}
+
+/* One field's line, whose name begins at s->p. */
+static inline bool take_field(struct scan *s, struct hfield *f)
+{
+	const char *end = s->end, *from = s->p, *to = token_end(from, end);
+
+	if (unlikely(to == end || *to != ':' || to == from)) {
+		s->p = to;
+		return refuse_name(s, to == from);
+	}
+	f->name = str_of(from, (size_t)(to - from));
 	f->id = http_name_of(f->name);
 	f->hop = 0;
-	for (s->p++; s->p < s->end && (*s->p == ' ' || *s->p == '\t'); s->p++)
-		;
-	from = s->p;
-	s->p = value_end(s->p, s->end);
-
-	const char *to = s->p;
-
+	f->plain = end - to > 2 && to[1] == ' ' && (unsigned char)to[2] > ' ';
+	from = likely(f->plain) ? to + 2 : value_begin(to + 1, end);
+	s->p = to = value_end(from, end);
 	if (!take_crlf(s))
 		return false;
-	while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
-		to--;
+	for (; to > from && is_blank(to[-1]); to--)
+		f->plain = 0;
 	f->value = str_of(from, (size_t)(to - from));
 	return true;
 }
 
+/* The names that read_field knows. */
+#define MEANINGFUL                                                                                                             \
+	(HEAD_BIT(H_HOST) | HEAD_BIT(H_CONNECTION) | HEAD_BIT(H_CONTENT_LENGTH) | HEAD_BIT(H_TRANSFER_ENCODING) |              \
+	 HEAD_BIT(H_TE) | HEAD_BIT(H_UPGRADE) | HEAD_BIT(H_KEEP_ALIVE) | HEAD_BIT(H_PROXY_CONNECTION) |                        \
+	 HEAD_BIT(H_PROXY_AUTHENTICATE) | HEAD_BIT(H_PROXY_AUTHORIZATION) | HEAD_BIT(H_TRAILER) | HEAD_BIT(H_EXPECT))
+
 static bool take_fields(struct scan *s, struct http_head *h, struct hfield *fields, unsigned max)
 {
+	struct scan at = *s; /* in registers while all goes well */
+	unsigned n = 0;
+	uint64_t seen = 0;
+	bool ok = true;
+
 	h->field = fields;
-	h->nfields = 0;
-	for (;;) {
-		if (s->p == s->end)
-			return false;
-		if (*s->p == '\r' || *s->p == '\n')
-			return take_crlf(s);
-		if (h->nfields == max)
-			return refuse(s, 431, "too many fields");
-		if (!take_field(s, &fields[h->nfields]))
-			return false;
-		h->nfields++;
+	while (at.p < at.end && *at.p != '\r') {
+		ok = n == max ? refuse(&at, 431, "too many fields") : take_field(&at, &fields[n]);
+		if (!ok)
+			break;
+
+		uint64_t bit = HEAD_BIT(fields[n++].id);
+
+		seen |= bit;
+		at.n_meant += (bit & MEANINGFUL) != 0;
 	}
+	h->nfields = n;
+	h->seen = seen;
+	*s = at;
+	return ok && take_crlf(s);
 }
 
 /* --- what the fields mean --- */
@@ -310,10 +379,13 @@ static bool read_field(struct scan *s, struct http_head *h, struct hfield *f, st
 
 static bool read_fields(struct scan *s, struct http_head *h, struct meaning *m)
 {
-	for (unsigned i = 0; i < h->nfields; i++) {
-		struct hfield *f = &h->field[i];
+	struct hfield *f = h->field;
 
-		if (f->id != H_OTHER && !read_field(s, h, f, m))
+	for (unsigned left = s->n_meant; left; f++) {
+		if (!(HEAD_BIT(f->id) & MEANINGFUL))
+			continue;
+		left--;
+		if (!read_field(s, h, f, m))
 			return false;
 	}
 	if (m->n_te > 1 || (m->n_te == 1 && !m->te_chunked))
@@ -326,41 +398,38 @@ static bool read_fields(struct scan *s, struct http_head *h, struct meaning *m)
 	return true;
 }
 
+/* "" or ":" and a port's digits. */
+static bool port_is_valid(struct str rest)
+{
+	uint64_t port;
+
+	if (rest.len && rest.ptr[0] != ':')
+		return false;
+	return rest.len <= 1 || (str_to_u64(str_slice(rest, 1, rest.len), &port) && port <= 65535);
+}
+
+/* What may stand in a host, and in the brackets of an address besides. */
+enum { HOST_BYTE = 1, ADDRESS_BYTE = 2 };
+
 static bool authority_is_valid(struct str a)
 {
-	struct str host;
-	static const bool allowed[256] = {
+	static const uint8_t kind[256] = {
 		['-'] = 1, ['.'] = 1, ['_'] = 1, ['~'] = 1, ['!'] = 1, ['$'] = 1, ['&'] = 1, ['\''] = 1, ['('] = 1, [')'] = 1,
-		['*'] = 1, ['+'] = 1, [','] = 1, [';'] = 1, ['='] = 1, [':'] = 1, ['%'] = 1, ['['] = 1, [']'] = 1,
+		['*'] = 1, ['+'] = 1, [','] = 1, [';'] = 1, ['='] = 1, ['%'] = 1, [':'] = ADDRESS_BYTE,
 		['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 	};
+	size_t n = 0;
 
-	for (size_t i = 0; i < a.len; i++) {
-		if (!allowed[(unsigned char)a.ptr[i]])
-			return false;
-	}
 	if (a.len == 0 || a.len > 260)
 		return false;
 	if (a.ptr[0] == '[') {
-		ptrdiff_t end = str_chr(a, ']');
-
-		if (end < 3)
-			return false;
-		host = str_slice(a, 0, (size_t)end + 1);
-	} else {
-		ptrdiff_t colon = str_chr(a, ':');
-
-		host = colon < 0 ? a : str_slice(a, 0, (size_t)colon);
-		if (str_chr(host, '[') >= 0 || str_chr(host, ']') >= 0)
-			return false;
+		for (n = 1; n < a.len && kind[(unsigned char)a.ptr[n]]; n++)
+			;
+		return n >= 3 && n < a.len && a.ptr[n] == ']' && port_is_valid(str_slice(a, n + 1, a.len));
 	}
-
-	struct str rest = str_slice(a, host.len, a.len);
-	uint64_t p = 0;
-
-	if (host.len == 0 || (rest.len && rest.ptr[0] != ':'))
-		return false;
-	return rest.len <= 1 || (str_to_u64(str_slice(rest, 1, rest.len), &p) && p <= 65535);
+	while (n < a.len && kind[(unsigned char)a.ptr[n]] == HOST_BYTE)
+		n++;
+	return n && port_is_valid(str_slice(a, n, a.len));
 }
 
 static void split_path(struct http_head *h, struct str t)
@@ -496,26 +565,27 @@ struct h1_result h1_parse_response(struct http_head *h, struct hfield *fields, c
 	return r;
 }
 
-static void move_span(struct str *s, const char *from, const char *to)
+static void move_span(struct str *s, ptrdiff_t by)
 {
 	if (s->ptr)
-		s->ptr = to + (s->ptr - from);
+		s->ptr += by;
 }
 
 void head_rebase(struct http_head *h, const char *from, const char *to)
 {
+	ptrdiff_t by = to - from;
 	bool path_is_own = h->path.len == 1 && h->target.ptr && (h->path.ptr < h->target.ptr || h->path.ptr > h->target.ptr + h->target.len);
 
-	move_span(&h->method, from, to);
-	move_span(&h->target, from, to);
+	move_span(&h->method, by);
+	move_span(&h->target, by);
 	if (!path_is_own) /* "/" of an absolute-form without a path is a constant */
-		move_span(&h->path, from, to);
-	move_span(&h->query, from, to);
-	move_span(&h->authority, from, to);
-	move_span(&h->reason, from, to);
-	for (unsigned i = 0; i < h->nfields; i++) {
-		move_span(&h->field[i].name, from, to);
-		move_span(&h->field[i].value, from, to);
+		move_span(&h->path, by);
+	move_span(&h->query, by);
+	move_span(&h->authority, by);
+	move_span(&h->reason, by);
+	for (struct hfield *f = h->field; f < h->field + h->nfields; f++) {
+		f->name.ptr += by;
+		f->value.ptr += by;
 	}
 }
 

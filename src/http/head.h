@@ -15,7 +15,8 @@ enum http_method {
 	HTTP_CONNECT,
 };
 
-/* Names that the parser recognises, so that later steps compare a byte instead of a string. */
+/* Names that the parser recognises, so that later steps compare a byte instead of a string. At most 63, so that a set of
+ * them is one word; the table behind http_name_of (head.c) has a slot for each. */
 enum http_name {
 	H_OTHER,
 	H_HOST,
@@ -57,13 +58,30 @@ enum http_name {
 	H_LOCATION,
 	H_USER_AGENT,
 	H_RETRY_AFTER,
+	H_ACCEPT_LANGUAGE,
+	H_CACHE_CONTROL,
+	H_REFERER,
+	H_ORIGIN,
+	H_ETAG,
+	H_LAST_MODIFIED,
+	H_IF_NONE_MATCH,
+	H_IF_MODIFIED_SINCE,
+	H_VARY,
+	H_X_REQUEST_ID,
+	H_X_VINE_TIMEOUT_MS,
+	H_MAX_FORWARDS,
+	H_PRAGMA,
+	H_EXPIRES,
 	H_NAME_COUNT,
 };
+
+#define HEAD_BIT(id) (UINT64_C(1) << (id)) /* in a set of names */
 
 struct hfield {
 	struct str name, value; /* value without blanks at its ends */
 	uint8_t id;             /* enum http_name */
 	uint8_t hop;            /* 1: hop-by-hop, also by being named in Connection: never forwarded */
+	uint8_t plain;          /* 1: the line reads "name: value" CRLF, as we would write it: may be copied whole */
 };
 
 enum http_body { BODY_NONE, BODY_LENGTH, BODY_CHUNKED, BODY_UNTIL_CLOSE };
@@ -88,8 +106,14 @@ struct http_head {
 	bool expect_continue;
 	bool has_upgrade, te_trailers;
 	bool has_length; /* a Content-Length field was there */
+	uint64_t seen;   /* HEAD_BIT of each name that is there */
 	struct hfield *field;
 };
+
+static inline bool head_has(const struct http_head *h, enum http_name id)
+{
+	return h->seen & HEAD_BIT(id);
+}
 
 /* The first field of that name, or NULL. */
 const struct hfield *head_find(const struct http_head *h, enum http_name id);
@@ -103,6 +127,7 @@ static inline bool http_method_is_idempotent(enum http_method m)
 	return m == HTTP_GET || m == HTTP_HEAD || m == HTTP_PUT || m == HTTP_DELETE || m == HTTP_OPTIONS || m == HTTP_TRACE;
 }
 uint8_t http_name_of(struct str name); /* enum http_name; any case */
+struct str http_name_text(enum http_name id); /* lower case; not for H_OTHER */
 struct str http_reason(unsigned status); /* "Not Found"; "Unknown" for what has no name */
 extern const bool http_token_byte[256]; /* may the byte stand in a token? */
 bool http_is_token(struct str s);

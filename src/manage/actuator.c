@@ -31,6 +31,8 @@ struct actuator {
 	struct router *router;
 	size_t n;
 	struct slot slot[ENDPOINTS_MAX];
+	size_t n_root;
+	struct slot *root[ENDPOINTS_MAX]; /* those that stand outside /actuator */
 	pthread_mutex_t lock; /* leaf; guards creds */
 	struct auth_creds creds;
 };
@@ -116,6 +118,8 @@ void actuator_add(struct actuator *a, const struct endpoint *ep)
 	snprintf(s->pattern, sizeof(s->pattern), "%s%s", ep->flags & ENDPOINT_ROOT ? "" : BASE, ep->pattern);
 	brace = strchr(s->pattern, '{');
 	s->literal = brace ? (size_t)(brace - s->pattern) : strlen(s->pattern);
+	if (ep->flags & ENDPOINT_ROOT)
+		a->root[a->n_root++] = s;
 	router_add(a->router, ep->methods, s->pattern, guard, s);
 }
 
@@ -123,8 +127,8 @@ bool actuator_takes(const struct actuator *a, struct str path)
 {
 	if (str_has_prefix(path, STR(BASE)) && (path.len == sizeof(BASE) - 1 || path.ptr[sizeof(BASE) - 1] == '/'))
 		return true;
-	for (size_t i = 0; i < a->n; i++) {
-		if (a->slot[i].ep.flags & ENDPOINT_ROOT && str_has_prefix(path, str_of(a->slot[i].pattern, a->slot[i].literal)))
+	for (size_t i = 0; i < a->n_root; i++) {
+		if (str_has_prefix(path, str_of(a->root[i]->pattern, a->root[i]->literal)))
 			return true;
 	}
 	return false;

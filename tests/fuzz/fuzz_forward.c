@@ -89,7 +89,7 @@ static void forward(struct exchange *ex, struct str path, unsigned options)
 		.add_proxy_headers = options & 4,
 		.trusted = options & 8,
 		.deadline_ms = options & 16 ? 1000 : -1,
-		.port = 8080,
+		.port = STR("8080"),
 	};
 	struct buf b = BUF_INIT(64 * 1024);
 	struct hfield fields[HTTP_FIELDS_MAX];

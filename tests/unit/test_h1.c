@@ -385,6 +385,8 @@ static void test_names_are_recognised_in_any_case(void **state)
 	assert_int_equal(http_name_of(STR("Hosts")), H_OTHER);
 	assert_int_equal(http_name_of(STR("x")), H_OTHER);
 	assert_int_equal(http_name_of(STR("a-name-that-is-longer-than-any")), H_OTHER);
+	for (unsigned id = H_OTHER + 1; id < H_NAME_COUNT; id++)
+		assert_int_equal(http_name_of(http_name_text(id)), id);
 }
 
 int main(void)
