@@ -13,7 +13,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("VINE", str(ROOT / "build" / "vine"))
+BINARY = os.path.abspath(os.environ.get("VINE", ROOT / "build" / "vine"))  # each test has a folder of its own
 SANITIZER = next((k for k in ("asan", "tsan") if f"build-{k}" in BINARY), None)
 SLOWNESS = 4 if SANITIZER else 1  # deadlines are stretched by it; what must be fast is measured without sanitizers
 DEADLINE = 10 * SLOWNESS
