@@ -11,6 +11,7 @@
 #include "base/list.h"
 
 struct loop;
+struct outbox;
 
 /* A descriptor's place in the loop; embedded in its owner. */
 struct io {
@@ -46,8 +47,9 @@ usec loop_now(const struct loop *l);
 usec loop_refresh_now(struct loop *l); /* reads the clock again: after something that took long */
 
 /* A buffer of LOOP_RBUF bytes that whoever reads a descriptor may use within one callback. */
-#define LOOP_RBUF (64u * 1024)
+#define LOOP_RBUF (128u * 1024)
 char *loop_rbuf(struct loop *l);
+struct outbox *loop_outbox(struct loop *l); /* for conn.c */
 
 int loop_add(struct loop *l, struct io *io, uint32_t events); /* 0 or VINE_EIO */
 void loop_mod(struct loop *l, struct io *io, uint32_t events); /* no call if nothing changes */
