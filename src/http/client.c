@@ -92,8 +92,9 @@ static void detach(struct call *c)
 
 static void fail_call(struct call *c, enum call_cause cause, const char *why)
 {
+	bool took = c->conn && c->conn->c.flags & CONN_TOOK; /* else whatever was written has reached nobody */
 	struct call_failure f = {
-		.class = c->got_byte ? CALL_REPLY_BROKEN : c->sent ? CALL_SENT_NO_REPLY : CALL_NOT_SENT,
+		.class = c->got_byte ? CALL_REPLY_BROKEN : took ? CALL_SENT_NO_REPLY : CALL_NOT_SENT,
 		.cause = cause,
 		.stale = c->reused && !c->got_byte && (cause == CALL_RESET || cause == CALL_CLOSED_EARLY),
 		.why = why,
@@ -222,6 +223,7 @@ static void attach(struct call *c, struct client_conn *cc)
 {
 	cc->call = c;
 	cc->looked = 0;
+	cc->c.flags &= (uint16_t)~CONN_TOOK;
 	c->conn = cc;
 	c->reused = cc->served;
 }
@@ -398,11 +400,11 @@ static void write_head(struct call *c, struct str head, struct str more)
 		{ (void *)(uintptr_t)head.ptr, head.len },
 		{ (void *)(uintptr_t)more.ptr, more.len },
 	};
-	bool ok = conn_writev(&c->conn->c, iov, more.len ? 2 : 1);
 
+	conn_writev(&c->conn->c, iov, more.len ? 2 : 1);
 	if (c->conn->c.flags & CONN_CONNECTING)
 		return;
-	c->sent = ok; /* a write that failed at once has reached nobody */
+	c->sent = true;
 	if (c->ops->on_sent)
 		c->ops->on_sent(c);
 }

@@ -88,6 +88,7 @@ static void drop_conn(struct server_conn *sc, bool reset)
 
 	if (sc->c.flags & CONN_CLOSED)
 		return;
+	conn_flush(&sc->c);
 	list_del(&sc->link);
 	timer_cancel(s->loop, &sc->timer);
 	STAT_ADD(s->stats.open, -1);
@@ -153,6 +154,8 @@ void server_conn_answered(struct server_conn *sc)
 	bool close = ex->out_close || !ex->body_done;
 
 	finish_exchange(sc);
+	if (sc->c.flags & CONN_EOF || sc->server->draining)
+		conn_flush(&sc->c); /* this was the last answer: has it all gone? */
 	if (close)
 		linger(sc);
 	else if (conn_pending(&sc->c))
@@ -298,6 +301,7 @@ void server_conn_bad_body(struct server_conn *sc, const char *why)
 /* Kept bytes were shown behind the peer's end: no further call of on_eof tells of what can no longer become complete. */
 static void settle_eof(struct server_conn *sc)
 {
+	conn_flush(&sc->c);
 	if (sc->ex && !sc->ex->body_done && !sc->ex->body_paused)
 		drop_conn(sc, true);
 	else if (!sc->ex && !sc->lingering && conn_pending(&sc->c) == 0)
@@ -357,6 +361,7 @@ static void on_eof(struct conn *c)
 
 	if (sc->ex && (sc->ex->body_done || conn_has_kept(c)))
 		return; /* a half-closed client gets its answer */
+	conn_flush(c);
 	if (sc->lingering && conn_pending(c))
 		return;
 	if (!sc->ex && conn_has_kept(c) && (conn_pending(c) || c->flags & CONN_KICKED))
@@ -370,7 +375,10 @@ static void on_drain(struct conn *c)
 
 	sc->pending_before = 0;
 	if (sc->ex) {
-		timer_park(&sc->timer);
+		if (sc->ex->body_done || sc->ex->body_paused)
+			timer_park(&sc->timer);
+		else
+			watch_body(sc);
 		if (sc->ex->ops && sc->ex->ops->on_drain)
 			sc->ex->ops->on_drain(sc->ex);
 		return;
@@ -382,11 +390,14 @@ static void on_drain(struct conn *c)
 			timer_set(sc->server->loop, &sc->timer, loop_now(sc->server->loop) + LINGER);
 		return;
 	}
-	conn_resume(c);
-	if (c->flags & CONN_EOF && !conn_has_kept(c))
+	if (c->flags & CONN_EOF && !conn_has_kept(c)) {
 		drop_conn(sc, false);
-	else
+	} else if (c->flags & CONN_PAUSED) {
+		conn_resume(c);
 		await_request(sc);
+	} else if (conn_has_kept(c)) { /* the answer's end was left over only when the turn ended */
+		conn_kick(c);
+	}
 }
 
 static void on_error(struct conn *c, int errnum)
@@ -527,6 +538,7 @@ void http_server_drain(struct http_server *s)
 	list_foreach(l, &s->conns) { /* a request that has arrived is answered, even if it was not read yet */
 		struct server_conn *sc = list_entry(l, struct server_conn, link);
 
+		conn_flush(&sc->c);
 		if (!sc->ex && !sc->lingering && !conn_pending(&sc->c) && !conn_has_kept(&sc->c) && !conn_has_unread(&sc->c))
 			drop_conn(sc, false);
 	}

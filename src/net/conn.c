@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "net/addr.h"
+#include "net/outbox.h"
 
 #define OUT_MAX (256u * 1024 * 1024) /* a backstop: callers stop producing once something is pending */
 
@@ -191,6 +192,12 @@ void conn_resume(struct conn *c)
 
 /* --- output --- */
 
+static void note_taken(struct conn *c, ssize_t n)
+{
+	if (n > 0)
+		c->flags |= CONN_TOOK;
+}
+
 static void flush(struct conn *c)
 {
 	while (c->out) {
@@ -204,6 +211,7 @@ static void flush(struct conn *c)
 				c->ops->on_error(c, errno);
 			return;
 		}
+		note_taken(c, n);
 		c->out_at += (size_t)n;
 		if (c->out_at < c->out->len)
 			return; /* a short write: the kernel is full */
@@ -216,47 +224,73 @@ static void flush(struct conn *c)
 	c->ops->on_drain(c);
 }
 
-bool conn_writev(struct conn *c, const struct iovec *iov, int n)
+/* Sends what it can and keeps the rest. */
+static void send_or_keep(struct conn *c, const struct iovec *iov, int n)
 {
 	size_t sent = 0;
 
-	if (c->flags & CONN_CLOSED)
-		return false;
 	if (!c->out && !(c->flags & CONN_CONNECTING)) {
 		ssize_t w = c->tp->writev(c, iov, n);
 
+		note_taken(c, w);
 		if (w >= 0)
 			sent = (size_t)w;
 		else if (errno != EAGAIN && errno != EINTR)
-			return false; /* the loop reports EPOLLERR or EPOLLHUP next turn */
+			return; /* the loop reports EPOLLERR or EPOLLHUP next turn */
 	}
-
-	bool ok = true;
-
 	for (int i = 0; i < n; i++) {
 		if (sent >= iov[i].iov_len) {
 			sent -= iov[i].iov_len;
 			continue;
 		}
-		ok = ok && keep(&c->out, (const char *)iov[i].iov_base + sent, iov[i].iov_len - sent, OUT_MAX);
+		keep(&c->out, (const char *)iov[i].iov_base + sent, iov[i].iov_len - sent, OUT_MAX);
 		sent = 0;
 	}
 	if (c->out)
 		want(c);
-	return ok;
 }
 
-bool conn_write(struct conn *c, const void *p, size_t n)
+void conn_flush(struct conn *c)
+{
+	struct iovec iov = outbox_take(loop_outbox(c->loop), c);
+
+	if (iov.iov_len)
+		send_or_keep(c, &iov, 1);
+}
+
+void conn_writev(struct conn *c, const struct iovec *iov, int n)
+{
+	size_t total = 0;
+
+	assert(n <= CONN_IOV_MAX);
+	if (c->flags & CONN_CLOSED)
+		return;
+	for (int i = 0; i < n; i++)
+		total += iov[i].iov_len;
+	if (total <= OUTBOX_PIECE && !c->out && !(c->flags & CONN_CONNECTING)) {
+		outbox_add(loop_outbox(c->loop), c, iov, n, total);
+		return;
+	}
+
+	struct iovec all[CONN_IOV_MAX + 1] = { outbox_take(loop_outbox(c->loop), c) };
+	int had = all[0].iov_len > 0;
+
+	memcpy(all + had, iov, (size_t)n * sizeof(*iov));
+	send_or_keep(c, all, n + had);
+}
+
+void conn_write(struct conn *c, const void *p, size_t n)
 {
 	struct iovec iov = { (void *)(uintptr_t)p, n };
 
-	return conn_writev(c, &iov, 1);
+	conn_writev(c, &iov, 1);
 }
 
 void conn_shutdown(struct conn *c)
 {
 	if (c->flags & (CONN_SHUT | CONN_CLOSED))
 		return;
+	conn_flush(c);
 	c->flags |= CONN_SHUT;
 	if (!c->out)
 		c->tp->shutdown(c);
@@ -353,6 +387,7 @@ void conn_close(struct conn *c, void (*release)(struct conn *c))
 	assert(!(c->flags & CONN_CLOSED));
 	c->flags |= CONN_CLOSED;
 	c->release = release;
+	outbox_take(loop_outbox(c->loop), c);
 	c->tp->fini(c);
 	loop_del(c->loop, &c->io);
 	close(c->io.fd);

@@ -1,8 +1,9 @@
 /* conn.h - a byte stream on a loop: reading with kept leftovers, writing with back-pressure, closing safely.
  *
  * Both sides of HTTP stand on this. Bytes come into the loop's shared buffer and are shown to on_data; what it does not
- * take is kept by the conn (at most keep_max bytes) and shown again, in front of what comes next. Output goes straight to
- * the kernel; what the kernel does not take is kept and sent when it can be. So an idle connection owns no buffer.
+ * take is kept by the conn (at most keep_max bytes) and shown again, in front of what comes next. Output goes to the kernel,
+ * small pieces at the end of the turn (outbox.h); what the kernel does not take is kept and sent when it can be. So an idle
+ * connection owns no buffer.
  *
  * Invariants   on_data is never called while the conn is paused or inside another on_data of the same loop (conn_kick
  *              defers). After conn_close no callback comes, and the owner frees its memory in the deferred call it gave.
@@ -45,11 +46,13 @@ enum conn_flags {
 	CONN_CLOSED = 1u << 4,
 	CONN_KICKED = 1u << 5,
 	CONN_SHUT = 1u << 6, /* our end was said, or will be once output is gone */
+	CONN_TOOK = 1u << 7, /* the kernel has taken bytes of output since the owner cleared this */
 };
 
 struct conn {
 	struct io io;
 	uint16_t flags;
+	uint16_t outbox; /* its entry there + 1; 0: none */
 	uint32_t keep_max;
 	struct loop *loop;
 	const struct conn_ops *ops;
@@ -68,10 +71,14 @@ int conn_open(struct conn *c, struct loop *loop, int fd, const struct conn_ops *
 struct addr;
 int conn_connect(struct conn *c, struct loop *loop, const struct addr *to, const struct conn_ops *ops, size_t keep_max);
 
-/* Sends or keeps all of it: false if the connection is dead (on_error follows at the end of the turn). */
-bool conn_writev(struct conn *c, const struct iovec *iov, int n);
-bool conn_write(struct conn *c, const void *p, size_t n);
-static inline size_t conn_pending(const struct conn *c) /* bytes of output that wait for the peer */
+/* Sends or keeps all of it; that the connection is dead is told by on_error in the next turn. */
+#define CONN_IOV_MAX 4
+void conn_writev(struct conn *c, const struct iovec *iov, int n); /* n: at most CONN_IOV_MAX */
+void conn_write(struct conn *c, const void *p, size_t n);
+/* Gives the kernel now what waits for the end of the turn: so that conn_pending is the whole truth. */
+void conn_flush(struct conn *c);
+/* Bytes of output that wait for the peer; not those that wait for the end of the turn only. */
+static inline size_t conn_pending(const struct conn *c)
 {
 	return c->out ? c->out->len - c->out_at : 0;
 }
@@ -83,7 +90,7 @@ void conn_shutdown(struct conn *c); /* our end of the stream, after all output *
 bool conn_has_kept(const struct conn *c);
 bool conn_has_unread(const struct conn *c); /* bytes lie in the kernel (plain TCP: a peek) */
 
-/* Off the loop and closed now; release runs at the end of the turn and frees the memory. */
+/* Off the loop and closed now, unsent output forgotten; release runs at the end of the turn and frees the memory. */
 void conn_close(struct conn *c, void (*release)(struct conn *c));
 /* Like conn_close, but the peer gets a reset: for a peer that broke the protocol, or a body that must not look whole. */
 void conn_reset(struct conn *c, void (*release)(struct conn *c));

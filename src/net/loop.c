@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "net/outbox.h"
 
 #define EVENTS_A_TURN 256
 
@@ -24,6 +25,7 @@ struct loop {
 	struct epoll_event events[EVENTS_A_TURN];
 	int n_events, at_event; /* of this turn, so that loop_del can drop pending ones */
 	char *rbuf;
+	struct outbox outbox;
 };
 
 static void drain_wake(struct io *io, uint32_t events)
@@ -45,6 +47,7 @@ struct loop *loop_new(void)
 		abort();
 	l->deferred_tail = &l->deferred;
 	l->rbuf = xmalloc(LOOP_RBUF);
+	outbox_init(&l->outbox, l);
 	l->now = clock_mono();
 	return l;
 }
@@ -70,6 +73,7 @@ void loop_free(struct loop *l)
 	close(l->ep);
 	free(l->heap);
 	free(l->rbuf);
+	outbox_fini(&l->outbox);
 	free(l);
 }
 
@@ -86,6 +90,11 @@ usec loop_refresh_now(struct loop *l)
 char *loop_rbuf(struct loop *l)
 {
 	return l->rbuf;
+}
+
+struct outbox *loop_outbox(struct loop *l)
+{
+	return &l->outbox;
 }
 
 void loop_stop(struct loop *l)
@@ -253,6 +262,8 @@ static int sleep_ms(const struct loop *l, usec wait)
 
 void loop_turn(struct loop *l, usec wait)
 {
+	run_deferred(l); /* of who stands outside a turn, before the loop sleeps */
+
 	int n = epoll_wait(l->ep, l->events, EVENTS_A_TURN, sleep_ms(l, wait));
 
 	l->now = clock_mono();

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "net/outbox.h"
 #include "net/addr.h"
 #include "net/conn.h"
 #include "net/listener.h"
@@ -340,7 +341,7 @@ static void test_output_waits_for_a_paused_reader(void **state)
 		bytes[i] = (char)(i * 31 + i / 997);
 	open_pair(l, &a, &b);
 	conn_pause(&b.c);
-	assert_true(conn_write(&a.c, bytes, TOTAL));
+	conn_write(&a.c, bytes, TOTAL);
 	for (int i = 0; i < 10; i++)
 		loop_turn(l, 0);
 	assert_int_equal(b.got.len, 0);
@@ -402,6 +403,104 @@ static void test_a_reader_that_takes_nothing_is_bounded(void **state)
 	loop_free(l);
 }
 
+/* What lies in b's socket, without b reading it. */
+static size_t arrived(const struct side *b)
+{
+	char room[OUTBOX_BYTES * 2];
+	ssize_t n = recv(b->c.io.fd, room, sizeof(room), MSG_PEEK | MSG_DONTWAIT);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void test_small_writes_leave_when_the_turn_ends(void **state)
+{
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { 0 };
+
+	(void)state;
+	open_pair(l, &a, &b);
+	conn_pause(&b.c);
+	conn_write(&a.c, "head ", 5);
+	conn_write(&a.c, "body", 4);
+	assert_int_equal(arrived(&b), 0);
+	assert_int_equal(conn_pending(&a.c), 0);
+	assert_false(a.c.flags & CONN_TOOK);
+	loop_turn(l, 0);
+	assert_int_equal(arrived(&b), 9);
+	assert_true(a.c.flags & CONN_TOOK);
+	conn_resume(&b.c);
+	loop_turn(l, USEC_PER_SEC);
+	assert_str(buf_str(&b.got), STR("head body"));
+	close_pair(l, &a, &b);
+	loop_free(l);
+}
+
+static void test_a_large_write_takes_small_ones_along(void **state)
+{
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { 0 };
+	char large[OUTBOX_PIECE + 1];
+
+	(void)state;
+	memset(large, 'L', sizeof(large));
+	open_pair(l, &a, &b);
+	conn_write(&a.c, "small", 5);
+	conn_write(&a.c, large, sizeof(large));
+	assert_int_equal(arrived(&b), 5 + sizeof(large));
+	while (b.got.len < 5 + sizeof(large))
+		loop_turn(l, USEC_PER_SEC);
+	assert_memory_equal(b.got.ptr, "smallLLL", 8);
+	close_pair(l, &a, &b);
+	loop_free(l);
+}
+
+static void test_flush_and_shutdown_send_now_and_close_forgets(void **state)
+{
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { 0 };
+
+	(void)state;
+	open_pair(l, &a, &b);
+	conn_pause(&b.c);
+	conn_write(&a.c, "one", 3);
+	conn_flush(&a.c);
+	assert_int_equal(arrived(&b), 3);
+	conn_write(&a.c, "two", 3);
+	conn_shutdown(&a.c);
+	assert_int_equal(arrived(&b), 6);
+	conn_write(&b.c, "never", 5); /* the other way is still open */
+	close_pair(l, &b, &a);
+	loop_free(l);
+}
+
+/* Two connections by turns: neither can grow in place, and the order of each one's bytes must stay. */
+static void test_a_full_outbox_keeps_the_order(void **state)
+{
+	enum { PIECE = 1000, PIECES = 300 };
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
+	char piece[PIECE];
+
+	(void)state;
+	open_pair(l, &a, &b);
+	open_pair(l, &c, &d);
+	for (int i = 0; i < PIECES; i++) {
+		memset(piece, 'A' + i % 26, sizeof(piece));
+		conn_write(i % 3 ? &a.c : &c.c, piece, sizeof(piece));
+	}
+	while (b.got.len + d.got.len < PIECES * PIECE)
+		loop_turn(l, USEC_PER_SEC);
+	assert_int_equal(d.got.len, PIECES / 3 * PIECE);
+	for (int i = 0, at_b = 0, at_d = 0; i < PIECES; i++) {
+		const char *p = i % 3 ? b.got.ptr + at_b++ * PIECE : d.got.ptr + at_d++ * PIECE;
+
+		assert_true(p[0] == 'A' + i % 26 && p[PIECE - 1] == p[0]);
+	}
+	close_pair(l, &a, &b);
+	close_pair(l, &c, &d);
+	loop_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +514,10 @@ int main(void)
 		cmocka_unit_test(test_output_waits_for_a_paused_reader),
 		cmocka_unit_test(test_leftovers_are_kept_and_shown_again),
 		cmocka_unit_test(test_a_reader_that_takes_nothing_is_bounded),
+		cmocka_unit_test(test_small_writes_leave_when_the_turn_ends),
+		cmocka_unit_test(test_a_large_write_takes_small_ones_along),
+		cmocka_unit_test(test_flush_and_shutdown_send_now_and_close_forgets),
+		cmocka_unit_test(test_a_full_outbox_keeps_the_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
