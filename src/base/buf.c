@@ -79,32 +79,45 @@ static void put_pair(char *out, unsigned v)
 	memcpy(out, digit_pairs + v * 2, 2);
 }
 
-static unsigned count_digits(uint64_t v)
+static unsigned fmt_long(char *out, uint64_t v)
 {
-	unsigned n = 1;
+	char tmp[20];
+	unsigned at = sizeof(tmp);
 
-	for (; v >= 10000; v /= 10000)
-		n += 4;
-	return n + (v >= 10) + (v >= 100) + (v >= 1000);
+	for (; v >= 100; v /= 100)
+		put_pair(tmp + (at -= 2), (unsigned)(v % 100));
+	if (v >= 10)
+		put_pair(tmp + (at -= 2), (unsigned)v);
+	else
+		tmp[--at] = (char)('0' + v);
+	memcpy(out, tmp + at, sizeof(tmp) - at);
+	return (unsigned)sizeof(tmp) - at;
 }
 
-/* From the end, two digits a step; the common small numbers without a loop. */
+/* Two digits a step; the common small numbers without a loop. */
 unsigned fmt_u64(char *out, uint64_t v)
 {
-	unsigned n, at;
+	if (v >= 10000)
+		return fmt_long(out, v);
 
-	if (v < 10) {
-		out[0] = (char)('0' + v);
-		return 1;
+	unsigned high = (unsigned)v / 100, low = (unsigned)v % 100;
+
+	if (high >= 10) {
+		put_pair(out, high);
+		put_pair(out + 2, low);
+		return 4;
 	}
-	n = at = count_digits(v);
-	for (; v >= 100; v /= 100)
-		put_pair(out + (at -= 2), (unsigned)(v % 100));
-	if (at == 2)
-		put_pair(out, (unsigned)v);
-	else
-		out[0] = (char)('0' + v);
-	return n;
+	if (high) {
+		out[0] = (char)('0' + high);
+		put_pair(out + 1, low);
+		return 3;
+	}
+	if (low >= 10) {
+		put_pair(out, low);
+		return 2;
+	}
+	out[0] = (char)('0' + low);
+	return 1;
 }
 
 /* All nibbles at once: spread to bytes, then to digits. */
@@ -130,7 +143,7 @@ static bool add_u64_tight(struct buf *b, uint64_t v)
 	return buf_add(b, tmp, fmt_u64(tmp, v));
 }
 
-bool buf_add_u64(struct buf *b, uint64_t v)
+bool buf_add_u64_long(struct buf *b, uint64_t v)
 {
 	if (unlikely(b->cap - b->len < 20 || b->failed))
 		return add_u64_tight(b, v);

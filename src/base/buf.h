@@ -31,7 +31,7 @@ bool buf_reserve(struct buf *b, size_t n);
 
 bool buf_add_slow(struct buf *b, const void *p, size_t n);
 bool buf_addf(struct buf *b, const char *fmt, ...) _printf_(2, 3);
-bool buf_add_u64(struct buf *b, uint64_t v);
+bool buf_add_u64_long(struct buf *b, uint64_t v);
 bool buf_add_i64(struct buf *b, int64_t v);
 bool buf_add_hex(struct buf *b, uint64_t v, unsigned digits); /* lower case, zero-padded */
 void buf_drop_front(struct buf *b, size_t n);                 /* forgets the first n bytes */
@@ -61,6 +61,11 @@ static inline bool buf_addc(struct buf *b, char c)
 static inline bool buf_addz(struct buf *b, const char *z)
 {
 	return buf_add(b, z, strlen(z));
+}
+
+static inline bool buf_add_u64(struct buf *b, uint64_t v) /* decimal */
+{
+	return v < 10 ? buf_addc(b, (char)('0' + v)) : buf_add_u64_long(b, v);
 }
 
 static inline void buf_finip(struct buf *b) /* for _cleanup_ */

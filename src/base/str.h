@@ -95,6 +95,21 @@ ptrdiff_t str_chr(struct str s, char c);
 ptrdiff_t str_rchr(struct str s, char c);
 ptrdiff_t str_find(struct str s, struct str needle);
 
+static inline bool str_has(struct str s, char c) /* for short strings: no call */
+{
+	size_t i = 0;
+
+	for (; i + 8 <= s.len; i += 8) {
+		if (word_has(word_at(s.ptr + i), c))
+			return true;
+	}
+	for (; i < s.len; i++) {
+		if (s.ptr[i] == c)
+			return true;
+	}
+	return false;
+}
+
 /* Only printable ASCII, without blank, quote and backslash? What needs no quoting in a log line. */
 bool str_is_graphic(struct str s);
 

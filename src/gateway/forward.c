@@ -174,17 +174,21 @@ static void put_target(struct buf *b, const struct forward *f)
 	}
 }
 
-/* What a trusted peer said before us: "a," */
-static void put_earlier(struct buf *b, const struct forward *f, enum http_name id)
+static void put_values(struct buf *b, const struct http_head *h, enum http_name id)
 {
-	const struct http_head *h = &f->ex->req;
-
-	for (unsigned i = 0; f->trusted && head_has(h, id) && i < h->nfields; i++) {
+	for (unsigned i = 0; i < h->nfields; i++) {
 		if (h->field[i].id == id && h->field[i].value.len) {
 			buf_adds(b, h->field[i].value);
 			buf_addc(b, ',');
 		}
 	}
+}
+
+/* What a trusted peer said before us: "a," */
+static inline void put_earlier(struct buf *b, const struct forward *f, enum http_name id)
+{
+	if (unlikely(f->trusted && head_has(&f->ex->req, id)))
+		put_values(b, &f->ex->req, id);
 }
 
 static void put_forwarded(struct buf *b, const struct forward *f)

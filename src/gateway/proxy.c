@@ -38,7 +38,6 @@ struct px {
 	bool has_ticket;    /* to be given back with an outcome */
 	bool used_fallback;
 	struct deadline deadline;
-	struct timer timer;
 
 	struct fserver *server; /* of this try; NULL between tries */
 	struct fserver *last;   /* the last one that was tried */
@@ -72,7 +71,7 @@ static unsigned stripe_of(const struct px *px)
 
 static void arm(struct px *px, usec step_at)
 {
-	timer_set(px->g->w->loop, &px->timer, px->state == PX_STREAMING ? step_at : MIN(step_at, px->deadline.at));
+	timer_set(px->g->w->loop, &px->ex->timer, px->state == PX_STREAMING ? step_at : MIN(step_at, px->deadline.at));
 }
 
 /* --- outcomes --- */
@@ -128,7 +127,7 @@ static void give_up(struct px *px, enum gw_cause cause)
 
 	px->state = PX_OVER;
 	px->cause = cause;
-	timer_park(&px->timer);
+	timer_park(&px->ex->timer);
 	record(px, timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
 	if (px->target && run_fallback(px))
 		return;
@@ -211,7 +210,7 @@ static void on_call_fail(struct call *c, const struct call_failure *f)
 
 static void on_timer(struct timer *t)
 {
-	struct px *px = container_of(t, struct px, timer);
+	struct px *px = container_of(t, struct exchange, timer)->user;
 	usec now = now_of(px);
 
 	if (px->state == PX_STREAMING) { /* the upstream has fallen silent in the middle of a body */
@@ -305,7 +304,7 @@ static void on_call_end(struct call *c)
 	struct px *px = container_of(c, struct px, call);
 
 	px->state = PX_OVER;
-	timer_park(&px->timer);
+	timer_park(&px->ex->timer);
 	ex_end(px->ex);
 }
 
@@ -520,7 +519,7 @@ static void on_ex_close(struct exchange *ex)
 	call_cancel(&px->call);
 	end_try(px, SERVER_ABANDONED);
 	record(px, OUTCOME_CANCELLED);
-	timer_cancel(px->g->w->loop, &px->timer);
+	timer_park(&px->ex->timer);
 	list_del(&px->link);
 	write_log(px);
 	buf_fini(&px->replay);
@@ -611,7 +610,7 @@ static void admit(struct px *px)
 		px->body_ended = true;
 		try_server(px, false, 0);
 	} else {
-		timer_set(px->g->w->loop, &px->timer, px->deadline.at);
+		timer_set(px->g->w->loop, &px->ex->timer, px->deadline.at);
 		wait_for_body(px);
 	}
 }
@@ -631,7 +630,7 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g)
 	px->g = g;
 	px->picture = gw_picture_ref(g->picture);
 	px->deadline = DEADLINE_NONE;
-	timer_init(&px->timer, on_timer);
+	ex->timer.fn = on_timer;
 	list_init(&px->link);
 	buf_init(&px->replay, px->picture->settings.replay_max);
 	ex->user = px;

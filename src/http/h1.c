@@ -401,11 +401,18 @@ static bool read_fields(struct scan *s, struct http_head *h, struct meaning *m)
 /* "" or ":" and a port's digits. */
 static bool port_is_valid(struct str rest)
 {
-	uint64_t port;
+	unsigned port = 0;
 
 	if (rest.len && rest.ptr[0] != ':')
 		return false;
-	return rest.len <= 1 || (str_to_u64(str_slice(rest, 1, rest.len), &port) && port <= 65535);
+	for (size_t i = 1; i < rest.len; i++) {
+		if (!ascii_is_digit(rest.ptr[i]))
+			return false;
+		port = port * 10 + (unsigned)(rest.ptr[i] - '0');
+		if (port > 65535)
+			return false;
+	}
+	return true;
 }
 
 /* What may stand in a host, and in the brackets of an address besides. */
@@ -445,7 +452,7 @@ static bool read_target(struct scan *s, struct http_head *h)
 {
 	struct str t = h->target;
 
-	if (str_chr(t, '#') >= 0)
+	if (str_has(t, '#'))
 		return refuse(s, 400, "fragment in target");
 	if (h->mid == HTTP_CONNECT) {
 		h->authority = t;

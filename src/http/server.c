@@ -33,13 +33,15 @@ static struct exchange *exchange_new(struct server_conn *sc)
 
 	if (ex) {
 		struct arena arena = ex->arena;
+		struct timer timer = ex->timer;
 
 		s->spare = ex->next_free;
 		s->n_spare--;
-		*ex = (struct exchange){ .arena = arena };
+		*ex = (struct exchange){ .arena = arena, .timer = timer };
 	} else {
 		ex = xzalloc(sizeof(*ex));
 		arena_init(&ex->arena, EXCHANGE_ARENA);
+		timer_init(&ex->timer, NULL);
 	}
 	ex->server = s;
 	ex->conn = sc;
@@ -47,6 +49,13 @@ static struct exchange *exchange_new(struct server_conn *sc)
 	ex->began = sc->head_began;
 	STAT_ADD(s->stats.active, 1);
 	return ex;
+}
+
+static void forget_exchange(struct http_server *s, struct exchange *ex)
+{
+	timer_cancel(s->loop, &ex->timer);
+	arena_fini(&ex->arena);
+	free(ex);
 }
 
 static void exchange_free(struct http_server *s, struct exchange *ex)
@@ -57,13 +66,13 @@ static void exchange_free(struct http_server *s, struct exchange *ex)
 		free(ex->gathered);
 	}
 	if (s->n_spare < SPARE_EXCHANGES) {
+		timer_park(&ex->timer);
 		arena_reset(&ex->arena);
 		ex->next_free = s->spare;
 		s->spare = ex;
 		s->n_spare++;
 	} else {
-		arena_fini(&ex->arena);
-		free(ex);
+		forget_exchange(s, ex);
 	}
 }
 
@@ -563,8 +572,7 @@ void http_server_free(struct http_server *s)
 		struct exchange *ex = s->spare;
 
 		s->spare = ex->next_free;
-		arena_fini(&ex->arena);
-		free(ex);
+		forget_exchange(s, ex);
 	}
 	buf_fini(&s->head);
 	free(s);

@@ -65,6 +65,8 @@ struct exchange {
 	/* for the handler to set */
 	const struct exchange_ops *ops;
 	void *user;
+	struct timer timer;  /* the handler's: set its fn; it never fires behind on_close. Exchanges are used again and leave it in
+			      * the loop's heap, parked, so that setting it once a request is a plain store */
 	const char *pattern; /* what metrics call the path: "/eureka/apps/{app}"; set by the router, or by who answers;
 			      * lives until on_finish; NULL: no name */
 	/* the server's own */

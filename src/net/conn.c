@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -13,19 +14,21 @@
 
 #define OUT_MAX (256u * 1024 * 1024) /* a backstop: callers stop producing once something is pending */
 
+/* The bare calls of the kernel: libc's are points of cancellation, which costs two atomic exchanges each, and nobody cancels
+ * a thread here. */
 static ssize_t plain_recv(struct conn *c, void *p, size_t n)
 {
-	return recv(c->io.fd, p, n, 0);
+	return syscall(SYS_recvfrom, c->io.fd, p, n, 0, NULL, NULL);
 }
 
 static ssize_t plain_writev(struct conn *c, const struct iovec *iov, int n)
 {
 	if (n == 1)
-		return send(c->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+		return syscall(SYS_sendto, c->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL, NULL, 0);
 
 	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n };
 
-	return sendmsg(c->io.fd, &m, MSG_NOSIGNAL);
+	return syscall(SYS_sendmsg, c->io.fd, &m, MSG_NOSIGNAL);
 }
 
 static void plain_shutdown(struct conn *c)
@@ -224,27 +227,19 @@ static void flush(struct conn *c)
 	c->ops->on_drain(c);
 }
 
-/* Sends what it can and keeps the rest. */
-static void send_or_keep(struct conn *c, const struct iovec *iov, int n)
+/* Keeps what a write that gave `sent` has left over. */
+static void keep_rest(struct conn *c, const struct iovec *iov, int n, ssize_t sent)
 {
-	size_t sent = 0;
+	size_t skip = sent > 0 ? (size_t)sent : 0;
 
-	if (!c->out && !(c->flags & CONN_CONNECTING)) {
-		ssize_t w = c->tp->writev(c, iov, n);
-
-		note_taken(c, w);
-		if (w >= 0)
-			sent = (size_t)w;
-		else if (errno != EAGAIN && errno != EINTR)
-			return; /* the loop reports EPOLLERR or EPOLLHUP next turn */
-	}
+	if (sent < 0 && errno != EAGAIN && errno != EINTR)
+		return; /* the loop reports EPOLLERR or EPOLLHUP next turn */
 	for (int i = 0; i < n; i++) {
-		if (sent >= iov[i].iov_len) {
-			sent -= iov[i].iov_len;
-			continue;
-		}
-		keep(&c->out, (const char *)iov[i].iov_base + sent, iov[i].iov_len - sent, OUT_MAX);
-		sent = 0;
+		size_t from = MIN(skip, iov[i].iov_len);
+
+		skip -= from;
+		if (from < iov[i].iov_len)
+			keep(&c->out, (const char *)iov[i].iov_base + from, iov[i].iov_len - from, OUT_MAX);
 	}
 	if (c->out)
 		want(c);
@@ -253,9 +248,15 @@ static void send_or_keep(struct conn *c, const struct iovec *iov, int n)
 void conn_flush(struct conn *c)
 {
 	struct iovec iov = outbox_take(loop_outbox(c->loop), c);
+	ssize_t n;
 
-	if (iov.iov_len)
-		send_or_keep(c, &iov, 1);
+	if (iov.iov_len == 0)
+		return;
+	n = c->tp->writev(c, &iov, 1); /* nothing is kept, or it would not have come here */
+	note_taken(c, n);
+	if (likely(n == (ssize_t)iov.iov_len))
+		return;
+	keep_rest(c, &iov, 1, n);
 }
 
 void conn_writev(struct conn *c, const struct iovec *iov, int n)
@@ -274,9 +275,14 @@ void conn_writev(struct conn *c, const struct iovec *iov, int n)
 
 	struct iovec all[CONN_IOV_MAX + 1] = { outbox_take(loop_outbox(c->loop), c) };
 	int had = all[0].iov_len > 0;
+	ssize_t sent = 0;
 
 	memcpy(all + had, iov, (size_t)n * sizeof(*iov));
-	send_or_keep(c, all, n + had);
+	if (!c->out && !(c->flags & CONN_CONNECTING)) {
+		sent = c->tp->writev(c, all, n + had);
+		note_taken(c, sent);
+	}
+	keep_rest(c, all, n + had, sent);
 }
 
 void conn_write(struct conn *c, const void *p, size_t n)
