@@ -2,7 +2,7 @@
 PORT_BASE ?=
 SECONDS ?= 300
 
-.PHONY: build setup run demo test asan tsan fuzz tidy cppcheck format format-check install clean
+.PHONY: build setup run demo test asan tsan bench fuzz tidy cppcheck format format-check install clean
 
 build: ; @scripts/setup build && scripts/build release
 setup: ; @scripts/setup build test
@@ -11,6 +11,7 @@ demo: build ; @exec examples/shop/demo $(if $(PORT_BASE),--port-base $(PORT_BASE
 test: ; @exec scripts/test all
 asan: ; @exec scripts/test asan
 tsan: ; @exec scripts/test tsan
+bench: build ; @scripts/setup bench && exec bench/proxy.py all
 fuzz: ; @exec scripts/fuzz $(SECONDS)
 tidy: ; @exec scripts/lint tidy
 cppcheck: ; @exec scripts/lint cppcheck

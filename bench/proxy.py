@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """Vine's gateway beside nginx and HAProxy, with the same features: forwarded and trace headers, access log.
 
+    bench/proxy.py all             everything below; what "make bench" runs, in about twenty minutes
     bench/proxy.py run [--conns 1,64,512] [--bodies 32,1k,64k] [--rounds 10] [--seconds 2]
+    bench/proxy.py workers         one worker and two, CPU a request
     bench/proxy.py idle [--connections 10000]
     bench/proxy.py calls
     bench/proxy.py instructions
 
 run interleaves the proxies (A B C A B C ...), one core for the proxy, one for load and upstream, and prints medians and
 the ratios to nginx taken round by round; nginx stands in it twice, so the line "nginx-again" shows what is noise. CPU time
-is the scheduler's own account of the proxy's process. Any answer but 200 fails the run. It needs Linux with two cores,
-wrk, nginx and haproxy; strace for calls, valgrind for instructions. Loopback only.
+is the scheduler's own account of the proxy's processes. Any answer but 200 fails the run. It needs Linux with two cores,
+wrk, nginx and haproxy; strace for calls, valgrind and h2load for instructions. Loopback only.
+
+VINE names the binary. To see what a change brings, name another one: VINE_BEFORE=... bench/proxy.py run --proxies
+nginx,vine-before,vine.
 """
 import argparse
 import os
@@ -29,7 +34,7 @@ VINE = os.environ.get("VINE", str(ROOT / "build" / "vine"))
 HEADERS = ["User-Agent: bench", "Accept: application/json", "Accept-Encoding: gzip", "Accept-Language: ko",
            "Authorization: Bearer 0123456789abcdef0123456789abcdef0123456789abcdef", "Cache-Control: no-cache"]
 
-NGINX = """daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 30000;
+NGINX = """daemon off; master_process {master}; worker_processes {workers}; worker_rlimit_nofile 30000;
 pid {work}/nginx-{port}.pid; error_log {work}/nginx-{port}.err error;
 events {{ worker_connections 20000; multi_accept on; }}
 http {{ access_log {work}/nginx-{port}.log combined buffer=64k flush=1s;
@@ -46,7 +51,7 @@ http {{ access_log {work}/nginx-{port}.log combined buffer=64k flush=1s;
       proxy_set_header X-B3-Sampled 1; }} }} }}
 """
 HAPROXY = """global
-    nbthread 1
+    nbthread {workers}
     no strict-limits
     maxconn 20000
     log {work}/haproxy.sock local0
@@ -107,7 +112,8 @@ def wait_port(port, process):
 class Stage:
     """Everything that was started, and the folder it writes to."""
 
-    def __init__(self):
+    def __init__(self, upstreams=1):
+        self.upstreams = upstreams
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="vine-bench-"))
         self.processes = []
         self.sink = None
@@ -116,7 +122,8 @@ class Stage:
         exe = self.work / "upstream"
         subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", exe, ROOT / "bench" / "upstream.c"], check=True)
         self.upstream = free_port()
-        wait_port(self.upstream, self.start([exe, str(self.upstream)], "1"))
+        for i in range(self.upstreams):  # several share the port
+            wait_port(self.upstream, self.start([exe, str(self.upstream)], str((1 + i) % 2)))
         return self
 
     def __exit__(self, *_):
@@ -138,13 +145,15 @@ class Stage:
         self.processes.append(p)
         return p
 
-    def proxy(self, name, cpus="0", workers=1, wrap=()):
-        port = free_port()
-        values = {"work": self.work, "port": port, "upstream": self.upstream, "workers": workers}
+    def proxy(self, name, cpus="0", wrap=()):
+        """Starts the proxy of that name: nginx, haproxy or vine; behind a hyphen stands what is special about it."""
+        port, workers = free_port(), 2 if name.endswith("-2") else 1
+        values = {"work": self.work, "port": port, "upstream": self.upstream, "workers": workers,
+                  "master": "on" if workers > 1 else "off"}
         conf = self.work / f"{name}-{port}.conf"
         if name.startswith("vine"):
             conf.write_text(GATEWAY.format(**values))
-            argv = [VINE, "gateway", "-c", conf]
+            argv = [os.environ["VINE_BEFORE"] if name == "vine-before" else VINE, "gateway", "-c", conf]
         elif name.startswith("nginx"):
             conf.write_text(NGINX.format(**values))
             argv = ["nginx", "-p", self.work, "-c", conf]
@@ -160,15 +169,20 @@ class Stage:
 
 
 def cpu_us(pid):
-    """Microseconds that all threads of a process have run."""
-    total = 0
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1000
+    """Microseconds that all threads of a process and of its children have run."""
+    tasks = [t for p in family(pid) for t in pathlib.Path(f"/proc/{p}/task").iterdir()]
+    return sum(int((t / "schedstat").read_text().split()[0]) for t in tasks) / 1000
+
+
+def family(pid):
+    """A process and its children, as texts."""
+    children = [c for task in pathlib.Path(f"/proc/{pid}/task").iterdir() for c in (task / "children").read_text().split()]
+    return [str(pid), *[p for c in children for p in family(c)]]
 
 
 def rss_kib(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
+    """Kibibytes in memory, a process and its children."""
+    return sum(int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{p}/status").read_text()).group(1)) for p in family(pid))
 
 
 def load(port, conns, path, seconds, cpus="1"):
@@ -184,13 +198,22 @@ def load(port, conns, path, seconds, cpus="1"):
         quantile["50"], quantile["99"]
 
 
-def measure(stage, proxy, conns, body, seconds, two=False):
-    name, port, process = proxy
-    cpus = "0,1" if two else "1"
-    load(port, conns, f"/{body}/x", 1, cpus)  # warms up, fills the pools
+def measure(proxy, conns, body, seconds, cpus="1"):
+    _, port, process = proxy
     before = cpu_us(process.pid)
     n, rps, p50, p99 = load(port, conns, f"/{body}/x", seconds, cpus)
     return {"rps": rps, "cpu": (cpu_us(process.pid) - before) / n, "p50": p50, "p99": p99}
+
+
+def rounds(proxies, conns, body, a, cpus="1"):
+    """{name: [a measurement a round]}, interleaved, after a second for each to warm up and fill its pools."""
+    got = {name: [] for name, *_ in proxies}
+    for _, port, _ in proxies:
+        load(port, conns, f"/{body}/x", 1, cpus)
+    for _ in range(a.rounds):
+        for p in proxies:
+            got[p[0]].append(measure(p, conns, body, a.seconds, cpus))
+    return got
 
 
 def size(text):
@@ -205,24 +228,35 @@ def table(rows, head):
     print(flush=True)
 
 
+def compare(got, base, what):
+    """Medians, and the medians of the ratios to base taken round by round."""
+    rows = []
+    for name, all_of in got.items():
+        med = {k: statistics.median(r[k] for r in all_of) for k in all_of[0]}
+        ratio = {k: statistics.median(r[k] / b[k] for r, b in zip(all_of, got[base])) for k in ("rps", "cpu")}
+        lowest, highest = min(r["cpu"] for r in all_of), max(r["cpu"] for r in all_of)
+        rows.append((name, round(med["rps"]), f"{ratio['rps']:.2f}", f"{med['cpu']:.2f}", f"{ratio['cpu']:.2f}",
+                     f"{lowest:.1f}-{highest:.1f}", round(med["p50"]), round(med["p99"])))
+    print(what + f"; ratios to {base} round by round\n")
+    table(rows, ("proxy", "req/s", "x", "CPU us/req", "x", "min-max", "p50 us", "p99 us"))
+
+
 def cmd_run(a):
     names = a.proxies.split(",")
     with Stage() as stage:
-        proxies = [stage.proxy(n, "0,1" if n == "vine-2" else "0", 2 if n == "vine-2" else 1) for n in names]
+        proxies = [stage.proxy(n) for n in names]
         for body in a.bodies.split(","):
             for conns in map(int, a.conns.split(",")):
-                got = {n: [] for n in names}
-                for _ in range(a.rounds):
-                    for p in proxies:
-                        got[p[0]].append(measure(stage, p, conns, size(body), a.seconds, p[0] == "vine-2"))
-                print(f"{body} body, {conns} connection(s), {a.rounds} rounds of {a.seconds} s; ratios to {names[0]} round by round\n")
-                rows = []
-                for n in names:
-                    med = {k: statistics.median(r[k] for r in got[n]) for k in got[n][0]}
-                    ratio = {k: statistics.median(r[k] / b[k] for r, b in zip(got[n], got[names[0]])) for k in ("rps", "cpu")}
-                    rows.append((n, round(med["rps"]), f"{ratio['rps']:.2f}", f"{med['cpu']:.2f}", f"{ratio['cpu']:.2f}",
-                                 round(med["p50"]), round(med["p99"])))
-                table(rows, ("proxy", "req/s", "x", "CPU us/req", "x", "p50 us", "p99 us"))
+                compare(rounds(proxies, conns, size(body), a), names[0],
+                        f"{body} body, {conns} connection(s), {a.rounds} rounds of {a.seconds} s")
+
+
+def cmd_workers(a):
+    """Proxies, load and upstream share both cores, so only the CPU time says something."""
+    names = ("vine", "vine-2", "nginx", "nginx-2", "haproxy", "haproxy-2")
+    with Stage(upstreams=2) as stage:
+        proxies = [stage.proxy(n, cpus="0,1") for n in names]
+        compare(rounds(proxies, 64, 1024, a, "0,1"), "vine", f"one worker and two, 1k body, 64 connections, {a.rounds} rounds")
 
 
 def cmd_idle(a):
@@ -252,7 +286,8 @@ def cmd_calls(a):
             _, port, process = stage.proxy(name)
             load(port, 64, "/1024/x", 1)
             out = stage.work / "strace"
-            tracer = subprocess.Popen(["strace", "-f", "-c", "-o", out, "-p", str(process.pid)], stderr=subprocess.DEVNULL)
+            pids = [x for pid in family(process.pid) for x in ("-p", pid)]
+            tracer = subprocess.Popen(["strace", "-f", "-c", "-o", out, *pids], stderr=subprocess.DEVNULL)
             time.sleep(1)
             n, *_ = load(port, 64, "/1024/x", 2)
             tracer.send_signal(signal.SIGINT)
@@ -271,32 +306,43 @@ def cmd_instructions(a):
         for n in (2000, 6000):
             with Stage() as stage:
                 out = stage.work / "callgrind"
-                _, port, process = stage.proxy(name, wrap=("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"))
-                subprocess.run(["ab", "-q", "-k", "-c16", f"-n{n}", *[x for h in HEADERS for x in ("-H", h)],
+                _, port, process = stage.proxy(name, wrap=("valgrind", "--tool=callgrind", "--trace-children=yes",
+                                                           f"--callgrind-out-file={out}.%p"))
+                subprocess.run(["h2load", "--h1", "-t1", "-c16", f"-n{n}", *[x for h in HEADERS for x in ("-H", h)],
                                 f"http://127.0.0.1:{port}/1024/x"], check=True, capture_output=True)
                 process.terminate()
                 process.wait(60)
-                counts.append(int(re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.M).group(1)))
+                files = stage.work.glob("callgrind.*")
+                counts.append(sum(int(re.search(r"^(?:totals|summary): (\d+)", f.read_text(), re.M).group(1)) for f in files))
         rows.append((name, round((counts[1] - counts[0]) / 4000)))
     print("user instructions a request (callgrind; difference of 2,000 and 6,000 requests on 16 connections)\n")
     table(rows, ("proxy", "instructions"))
 
 
+def cmd_all(a):
+    sysctl = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    model = re.search(r"model name\s*:\s*(.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    print(f"{time.strftime('%Y-%m-%d')}, Linux {os.uname().release}, {model.group(1) if model else 'unknown processor'}, "
+          f"congestion control {sysctl}\n", flush=True)
+    for cmd in (cmd_run, cmd_workers, cmd_idle, cmd_calls, cmd_instructions):
+        cmd(a)
+
+
+COMMANDS = {"all": cmd_all, "run": cmd_run, "workers": cmd_workers, "idle": cmd_idle, "calls": cmd_calls,
+            "instructions": cmd_instructions}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sub = p.add_subparsers(dest="what", required=True)
-    r = sub.add_parser("run")
-    r.add_argument("--proxies", default="nginx,nginx-again,haproxy,vine")
-    r.add_argument("--conns", default="1,64,512")
-    r.add_argument("--bodies", default="32,1k,64k")
-    r.add_argument("--rounds", type=int, default=10)
-    r.add_argument("--seconds", type=int, default=2)
-    i = sub.add_parser("idle")
-    i.add_argument("--connections", type=int, default=10000)
-    sub.add_parser("calls")
-    sub.add_parser("instructions")
+    p.add_argument("what", choices=COMMANDS)
+    p.add_argument("--proxies", default="nginx,nginx-again,haproxy,vine")
+    p.add_argument("--conns", default="1,64,512")
+    p.add_argument("--bodies", default="32,1k,64k")
+    p.add_argument("--rounds", type=int, default=10)
+    p.add_argument("--seconds", type=int, default=2)
+    p.add_argument("--connections", type=int, default=10000, help="of idle")
     a = p.parse_args()
-    {"run": cmd_run, "idle": cmd_idle, "calls": cmd_calls, "instructions": cmd_instructions}[a.what](a)
+    COMMANDS[a.what](a)
 
 
 if __name__ == "__main__":

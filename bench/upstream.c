@@ -171,6 +171,7 @@ int main(int argc, char **argv)
 
 	a.sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "0"));
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)); /* several may share the port */
 	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || listen(listener, 4096)) {
 		perror("upstream");
 		return 1;
