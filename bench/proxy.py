@@ -299,24 +299,37 @@ def cmd_calls(a):
     table(rows, ("proxy", "recv and send", "all"))
 
 
+def callgrind_counts(text):
+    """(instructions, calls of the allocator) of one process's profile."""
+    names, allocations, called = {}, 0, None
+    for line in text.splitlines():
+        if m := re.match(r"c?fn=\((\d+)\)(?: (\S+))?", line):
+            names.setdefault(m.group(1), m.group(2))
+            called = names[m.group(1)] if line.startswith("c") else None
+        elif line.startswith("calls=") and called in ("malloc", "calloc", "realloc", "posix_memalign"):
+            allocations += int(line[6:].split()[0])
+    return int(re.search(r"^(?:totals|summary): (\d+)", text, re.M).group(1)), allocations
+
+
+def profile(name, requests):
+    """The same, of a proxy that has served so many requests."""
+    with Stage() as stage:
+        out = stage.work / "callgrind"
+        _, port, process = stage.proxy(name, wrap=("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"))
+        subprocess.run(["h2load", "--h1", "-t1", "-c16", f"-n{requests}", *[x for h in HEADERS for x in ("-H", h)],
+                        f"http://127.0.0.1:{port}/1024/x"], check=True, capture_output=True)
+        process.terminate()
+        process.wait(60)
+        return callgrind_counts(out.read_text())
+
+
 def cmd_instructions(a):
     rows = []
     for name in ("nginx", "haproxy", "vine"):
-        counts = []
-        for n in (2000, 6000):
-            with Stage() as stage:
-                out = stage.work / "callgrind"
-                _, port, process = stage.proxy(name, wrap=("valgrind", "--tool=callgrind", "--trace-children=yes",
-                                                           f"--callgrind-out-file={out}.%p"))
-                subprocess.run(["h2load", "--h1", "-t1", "-c16", f"-n{n}", *[x for h in HEADERS for x in ("-H", h)],
-                                f"http://127.0.0.1:{port}/1024/x"], check=True, capture_output=True)
-                process.terminate()
-                process.wait(60)
-                files = stage.work.glob("callgrind.*")
-                counts.append(sum(int(re.search(r"^(?:totals|summary): (\d+)", f.read_text(), re.M).group(1)) for f in files))
-        rows.append((name, round((counts[1] - counts[0]) / 4000)))
+        few, many = profile(name, 2000), profile(name, 6000)
+        rows.append((name, round((many[0] - few[0]) / 4000), f"{(many[1] - few[1]) / 4000:.2f}"))
     print("user instructions a request (callgrind; difference of 2,000 and 6,000 requests on 16 connections)\n")
-    table(rows, ("proxy", "instructions"))
+    table(rows, ("proxy", "instructions", "allocations"))
 
 
 def cmd_all(a):
