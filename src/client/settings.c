@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "http/limits.h"
 #include "props/props.h"
 
 #define NAME_DEFAULT "unknown" /* as Spring Cloud has it */
@@ -55,8 +56,7 @@ int app_settings_read(struct app_settings *s, const struct props *p, const char 
 	s->head_timeout = props_ms(p, "vine.http.head-timeout-ms") * USEC_PER_MSEC;
 	s->idle_timeout = props_ms(p, "vine.http.idle-timeout-ms") * USEC_PER_MSEC;
 	s->body_idle_timeout = props_ms(p, "vine.http.body-idle-timeout-ms") * USEC_PER_MSEC;
-	s->limits = (struct h1_limits){ .head_bytes = (uint32_t)props_bytes(p, "vine.http.max-head-bytes"),
-					.fields = (uint16_t)props_int(p, "vine.http.max-headers") };
+	s->limits = http_limits_of(p);
 	s->drain_time = props_ms(p, "spring.lifecycle.timeout-per-shutdown-phase") * USEC_PER_MSEC;
 	s->sample_rate = props_double(p, "vine.trace.sample-rate");
 	s->unregister = props_bool(p, "eureka.client.should-unregister-on-shutdown");

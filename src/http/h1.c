@@ -7,6 +7,7 @@
 
 struct scan {
 	const char *p, *end;
+	bool bare_lf; /* allowed */
 	int status;
 	unsigned n_meant; /* fields that mean something to HTTP itself */
 	const char *why;
@@ -93,8 +94,10 @@ static bool refuse_line_end(struct scan *s)
 {
 	if (s->p == s->end)
 		return false;
-	if (*s->p == '\n')
-		return refuse(s, 400, "bare line feed");
+	if (*s->p == '\n') {
+		s->p++;
+		return s->bare_lf || refuse(s, 400, "bare line feed");
+	}
 	if (*s->p != '\r')
 		return refuse(s, 400, "control byte");
 	if (s->p + 1 == s->end)
@@ -251,7 +254,7 @@ static bool take_fields(struct scan *s, struct http_head *h, struct hfield *fiel
 	bool ok = true;
 
 	h->field = fields;
-	while (at.p < at.end && *at.p != '\r') {
+	while (at.p < at.end && (unsigned char)*at.p > '\r') {
 		ok = n == max ? refuse(&at, 431, "too many fields") : take_field(&at, &fields[n]);
 		if (!ok)
 			break;
@@ -264,6 +267,8 @@ static bool take_fields(struct scan *s, struct http_head *h, struct hfield *fiel
 	h->nfields = n;
 	h->seen = seen;
 	*s = at;
+	if (unlikely(ok && s->p < s->end && *s->p != '\r' && *s->p != '\n'))
+		return refuse_name(s, true);
 	return ok && take_crlf(s);
 }
 
@@ -299,6 +304,7 @@ static void mark_hop(struct http_head *h, struct str name)
 
 struct meaning {
 	unsigned n_host, n_te;
+	struct str length; /* the text of the first Content-Length */
 	bool close, keep_alive, te_chunked;
 };
 
@@ -317,16 +323,36 @@ static void read_connection(struct http_head *h, struct str value, struct meanin
 	}
 }
 
-static bool read_length(struct scan *s, struct http_head *h, struct str value)
+/* RFC 9110 section 8.6: several, also in a list, pass as one where all are the same bytes. */
+static bool read_length(struct scan *s, struct http_head *h, struct str value, struct meaning *m)
 {
+	struct str piece;
 	uint64_t v;
 
-	if (!str_to_u64(value, &v) || v > INT64_MAX)
-		return refuse(s, 400, "malformed content-length");
-	if (h->has_length && v != h->content_length)
-		return refuse(s, 400, "differing content-length");
-	h->has_length = true;
-	h->content_length = v;
+	while (str_cut(&value, ',', &piece)) {
+		piece = str_trim(piece);
+		if (!str_to_u64(piece, &v) || v > INT64_MAX)
+			return refuse(s, 400, "malformed content-length");
+		if (h->has_length && !str_eq(piece, m->length))
+			return refuse(s, 400, "differing content-length");
+		h->has_length = true;
+		h->content_length = v;
+		m->length = piece;
+	}
+	return true;
+}
+
+/* Of a request alone: in a response the field says nothing. */
+static bool read_expectation(struct scan *s, struct http_head *h, struct hfield *f)
+{
+	if (h->status)
+		return true;
+	if (!str_eq_nocase(f->value, STR("100-continue")))
+		return refuse(s, 417, "unknown expectation");
+	if (h->minor == 0)
+		f->hop = 1; /* RFC 9110 section 10.1.1: to be ignored; the next hop, which is asked in 1.1, must not see it */
+	else
+		h->expect_continue = true;
 	return true;
 }
 
@@ -343,7 +369,7 @@ static bool read_field(struct scan *s, struct http_head *h, struct hfield *f, st
 		break;
 	case H_CONTENT_LENGTH:
 		f->hop = 1; /* framing is always written anew */
-		return read_length(s, h, f->value);
+		return read_length(s, h, f->value, m);
 	case H_TRANSFER_ENCODING:
 		f->hop = 1;
 		m->n_te++;
@@ -351,7 +377,7 @@ static bool read_field(struct scan *s, struct http_head *h, struct hfield *f, st
 		break;
 	case H_TE:
 		f->hop = 1;
-		h->te_trailers = http_list_has(f->value, STR("trailers"));
+		h->te_trailers = h->te_trailers || http_list_has(f->value, STR("trailers"));
 		break;
 	case H_UPGRADE:
 		f->hop = 1;
@@ -364,13 +390,10 @@ static bool read_field(struct scan *s, struct http_head *h, struct hfield *f, st
 		f->hop = 1;
 		break;
 	case H_TRAILER:
-		f->hop = 1; /* trailers are not passed on */
+		f->hop = 1; /* announces what this hop may drop */
 		break;
 	case H_EXPECT:
-		if (!str_eq_nocase(f->value, STR("100-continue")))
-			return refuse(s, 417, "unknown expectation");
-		h->expect_continue = true;
-		break;
+		return read_expectation(s, h, f);
 	default:
 		break;
 	}
@@ -498,8 +521,6 @@ static bool read_request(struct scan *s, struct http_head *h)
 	h->body = m.te_chunked ? BODY_CHUNKED : h->has_length && h->content_length ? BODY_LENGTH : BODY_NONE;
 	if (h->minor == 0 && h->body != BODY_NONE && (h->mid == HTTP_GET || h->mid == HTTP_HEAD || h->mid == HTTP_DELETE))
 		return refuse(s, 400, "body in an HTTP/1.0 request that has none");
-	if (h->minor == 0)
-		h->expect_continue = false; /* RFC 9110 section 10.1.1: to be ignored */
 	return true;
 }
 
@@ -521,8 +542,32 @@ static bool read_response(struct scan *s, struct http_head *h, enum http_method 
 		h->body = BODY_UNTIL_CLOSE;
 	if ((h->status < 200 || h->status == 204) && m.n_te)
 		return refuse(s, 502, "transfer-encoding where no body can be");
+	if (h->status == 205 && h->body == BODY_LENGTH)
+		return refuse(s, 502, "content in a 205");
 	if (h->body == BODY_UNTIL_CLOSE)
 		h->keep_alive = false;
+	return true;
+}
+
+/* What the limits' two switches ask for, where they are set. */
+static bool obey_switches(struct scan *s, struct http_head *h, const struct h1_limits *limits)
+{
+	unsigned kept = 0;
+
+	if (likely(limits->underscore == H1_UNDERSCORE_KEEP && !limits->bare_lf))
+		return true;
+	for (unsigned i = 0; i < h->nfields; i++) {
+		struct hfield f = h->field[i];
+
+		if (limits->underscore != H1_UNDERSCORE_KEEP && str_chr(f.name, '_') >= 0) {
+			if (limits->underscore == H1_UNDERSCORE_REJECT)
+				return refuse(s, 400, "underscore in a field name");
+			continue;
+		}
+		f.plain = f.plain && f.value.ptr[f.value.len] == '\r'; /* a bare line feed is not copied along */
+		h->field[kept++] = f;
+	}
+	h->nfields = kept;
 	return true;
 }
 
@@ -541,7 +586,7 @@ static struct h1_result result_of(struct scan *s, const char *p, size_t n, bool 
 struct h1_result h1_parse_request(struct http_head *h, struct hfield *fields, const char *p, size_t n,
 				  const struct h1_limits *limits)
 {
-	struct scan s = { .p = p, .end = p + n };
+	struct scan s = { .p = p, .end = p + n, .bare_lf = limits->bare_lf };
 
 	assert(limits->fields <= HTTP_FIELDS_MAX);
 	*h = (struct http_head){ 0 };
@@ -551,7 +596,7 @@ struct h1_result h1_parse_request(struct http_head *h, struct hfield *fields, co
 		return (struct h1_result){ 0 };
 
 	bool line = take_request_line(&s, h);
-	bool complete = line && take_fields(&s, h, fields, limits->fields) && read_request(&s, h);
+	bool complete = line && take_fields(&s, h, fields, limits->fields) && obey_switches(&s, h, limits) && read_request(&s, h);
 
 	return result_of(&s, p, n, complete, !line, limits);
 }
@@ -658,11 +703,13 @@ static const char *on_ext_byte(struct h1_body *b, char c)
 	return NULL;
 }
 
-/* Trailer lines are checked like fields and read over. */
+/* Trailer lines are checked like fields, and kept where somebody asks for them. */
 static const char *on_trailer_byte(struct h1_body *b, char c)
 {
 	if (++b->trailer_bytes > H1_TRAILER_MAX)
 		return "trailers too long";
+	if (b->trailers && b->line != LINE_LAST_CR && !(b->line == LINE_START && c == '\r'))
+		buf_addc(b->trailers, c);
 	switch (b->line) {
 	case LINE_START:
 		if (c == '\r')
@@ -764,4 +811,19 @@ enum h1_step h1_body_next(struct h1_body *b, struct str *in, struct str *piece, 
 		return H1_PIECE;
 	}
 	return H1_BAD;
+}
+
+bool h1_trailer_cut(struct str *lines, struct hfield *f)
+{
+	ptrdiff_t end = str_find(*lines, STR("\r\n")), colon = str_chr(*lines, ':');
+
+	if (end < 0)
+		return false;
+	assert(colon > 0 && colon < end); /* h1_body_next has looked */
+	f->name = str_slice(*lines, 0, (size_t)colon);
+	f->value = str_trim(str_slice(*lines, (size_t)colon + 1, (size_t)end));
+	f->id = http_name_of(f->name);
+	f->hop = f->plain = 0;
+	*lines = str_slice(*lines, (size_t)end + 2, lines->len);
+	return true;
 }

@@ -7,11 +7,17 @@
  *
  * Sources: RFC 9110, RFC 9112; spec section 3 of the gateway paper. */
 #pragma once
+#include "base/buf.h"
 #include "http/head.h"
+
+/* Field names with `_` in a request. Who maps names to variables (CGI, WSGI) takes X_Forwarded_For for X-Forwarded-For. */
+enum h1_underscore { H1_UNDERSCORE_KEEP, H1_UNDERSCORE_DROP, H1_UNDERSCORE_REJECT };
 
 struct h1_limits {
 	uint32_t head_bytes; /* whole head; past it 431, or 414 while still in the request line */
 	uint16_t fields;     /* past it 431; at most HTTP_FIELDS_MAX */
+	uint8_t underscore;  /* enum h1_underscore; requests only */
+	bool bare_lf;        /* a bare LF ends a line of a request's head as CRLF does; never in chunk framing */
 };
 
 #define H1_LIMITS_DEFAULT ((struct h1_limits){ .head_bytes = 32 * 1024, .fields = 100 })
@@ -42,6 +48,7 @@ struct h1_body {
 	uint8_t state; /* enum h1_chunk_state */
 	uint8_t digits;
 	uint32_t ext, trailer_bytes; /* so far, against their limits */
+	struct buf *trailers; /* their lines, each with CRLF, are added here; NULL: read over */
 	uint8_t line;  /* trailer: what the line holds so far */
 };
 
@@ -53,5 +60,7 @@ enum h1_step { H1_MORE, H1_PIECE, H1_END, H1_BAD };
 void h1_body_init(struct h1_body *b, const struct http_head *h);
 bool h1_body_is_done(const struct h1_body *b);
 /* Takes input from *in: H1_PIECE gives a span of it in *piece; H1_END: the body is complete, *in is what follows it;
- * H1_MORE: all of *in is used up; H1_BAD: malformed. Trailer fields are read over. Call until not H1_PIECE. */
+ * H1_MORE: all of *in is used up; H1_BAD: malformed. Call until not H1_PIECE. */
 enum h1_step h1_body_next(struct h1_body *b, struct str *in, struct str *piece, const char **why);
+/* Cuts the first line off what h1_body.trailers gathered; false: none is left. */
+bool h1_trailer_cut(struct str *lines, struct hfield *f);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/limits.h"
 #include "manage/config.h"
 #include "manage/host.h"
 #include "props/props.h"
@@ -80,8 +81,7 @@ static int read_addresses(struct settings *s, const struct props *p, const struc
 
 static void read_limits(struct settings *s, const struct props *p)
 {
-	s->limits.head_bytes = (uint32_t)props_bytes(p, "vine.http.max-head-bytes");
-	s->limits.fields = (uint16_t)props_int(p, "vine.http.max-headers");
+	s->limits = http_limits_of(p);
 	s->max_connections = (uint32_t)props_int(p, "vine.http.max-connections");
 	s->head_timeout = props_ms(p, "vine.http.head-timeout-ms") * USEC_PER_MSEC;
 	s->idle_timeout = props_ms(p, "vine.http.idle-timeout-ms") * USEC_PER_MSEC;

@@ -24,7 +24,13 @@ static const struct request_row refused[] = {
 	{ GET HOST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "content-length with" },
 	{ GET HOST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400, "content-length with" },
 	{ POST "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "differing" },
-	{ POST "Content-Length: 1, 1\r\n\r\n", 400, "malformed content-length" },
+	{ POST "Content-Length: 1, 2\r\n\r\n", 400, "differing" },
+	{ POST "Content-Length: 1, 01\r\n\r\n", 400, "differing" },
+	{ POST "Content-Length: 1\r\nContent-Length: 01\r\n\r\n", 400, "differing" },
+	{ POST "Content-Length: 1, 1\r\nContent-Length: 2\r\n\r\n", 400, "differing" },
+	{ POST "Content-Length: 1,\r\n\r\n", 400, "malformed content-length" },
+	{ POST "Content-Length: ,1\r\n\r\n", 400, "malformed content-length" },
+	{ POST "Content-Length: 1, x\r\n\r\n", 400, "malformed content-length" },
 	{ POST "Content-Length: +1\r\n\r\n", 400, "malformed content-length" },
 	{ POST "Content-Length: -1\r\n\r\n", 400, "malformed content-length" },
 	{ POST "Content-Length: 0x1\r\n\r\n", 400, "malformed content-length" },
@@ -124,6 +130,8 @@ static const struct {
 	{ "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", BODY_NONE, 0, true, "", "/", "" },
 	{ POST "Content-Length: 5\r\n\r\n", BODY_LENGTH, 5, true, "h", "/", "" },
 	{ POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", BODY_LENGTH, 5, true, "h", "/", "" },
+	{ POST "Content-Length: 5, 5 ,5\r\n\r\n", BODY_LENGTH, 5, true, "h", "/", "" },
+	{ POST "Content-Length: 5, 5\r\nContent-Length: 5\r\n\r\n", BODY_LENGTH, 5, true, "h", "/", "" },
 	{ POST "Content-Length: 0\r\n\r\n", BODY_NONE, 0, true, "h", "/", "" },
 	{ POST "Transfer-Encoding: Chunked\r\n\r\n", BODY_CHUNKED, 0, true, "h", "/", "" },
 	{ "GET http://o:81/x?y HTTP/1.1\r\n" HOST "\r\n", BODY_NONE, 0, true, "o:81", "/x", "y" },
@@ -173,6 +181,89 @@ static void test_hop_by_hop_fields(void **state)
 	for (unsigned i = 0; i < h.nfields; i++)
 		assert_int_equal(h.field[i].hop, hop[i]);
 	assert_true(h.te_trailers);
+}
+
+static void test_expectations(void **state)
+{
+	static const struct {
+		const char *in;
+		bool expects, passes;
+	} rows[] = {
+		{ POST "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", true, true },
+		{ "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", false, false },
+	};
+	struct http_head h;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(h1_parse_request(&h, fields, rows[i].in, strlen(rows[i].in), &limits).len, strlen(rows[i].in));
+		assert_int_equal(h.expect_continue, rows[i].expects);
+		assert_int_equal(!head_find(&h, H_EXPECT)->hop, rows[i].passes);
+	}
+}
+
+static void test_te_in_several_lines(void **state)
+{
+	static const char in[] = GET HOST "TE: trailers\r\nTE: gzip\r\n\r\n";
+	struct http_head h;
+
+	(void)state;
+	assert_int_equal(h1_parse_request(&h, fields, in, strlen(in), &limits).len, strlen(in));
+	assert_true(h.te_trailers);
+}
+
+static void test_underscores_in_names(void **state)
+{
+	static const char in[] = GET HOST "X_A: 1\r\nConnection: X_A\r\nB: 2\r\n_: 3\r\n\r\n";
+	struct h1_limits l = limits;
+	struct http_head h;
+
+	(void)state;
+	assert_int_equal(h1_parse_request(&h, fields, in, strlen(in), &l).len, strlen(in));
+	assert_int_equal(h.nfields, 5);
+	l.underscore = H1_UNDERSCORE_DROP;
+	assert_int_equal(h1_parse_request(&h, fields, in, strlen(in), &l).len, strlen(in));
+	assert_int_equal(h.nfields, 3);
+	assert_str(h.field[2].name, STR("B"));
+	l.underscore = H1_UNDERSCORE_REJECT;
+
+	struct h1_result r = h1_parse_request(&h, fields, in, strlen(in), &l);
+
+	assert_int_equal(r.status, 400);
+	assert_string_equal(r.why, "underscore in a field name");
+}
+
+/* The switch holds for line ends in a head and for nothing else. */
+static void test_bare_line_feeds_where_allowed(void **state)
+{
+	static const struct {
+		const char *in;
+		int status;
+	} rows[] = {
+		{ "GET / HTTP/1.1\nHost: h\nA: b\n\n", 0 },
+		{ "GET / HTTP/1.1\nHost: h\r\nA: b\n\r\n", 0 },
+		{ "GET / HTTP/1.1\r\nHost: h\r\n\n", 0 },
+		{ "GET / HTTP/1.1\nHost: h\nA\n\n", 400 },
+		{ "GET / HTTP/1.1\nHost: h\nA: b\n c\n\n", 400 },
+		{ "GET / HTTP/1.1\nHost: h\nA: b\rc\n\n", 400 },
+		{ "GET /\n\n", 400 },
+	};
+	struct h1_limits l = limits;
+	struct http_head h;
+
+	(void)state;
+	l.bare_lf = true;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = strlen(rows[i].in);
+		struct h1_result r = h1_parse_request(&h, fields, rows[i].in, n, &l);
+
+		if (r.status != rows[i].status || (r.status == 0 && r.len != n))
+			fail_msg("%s: status %d (%s)", rows[i].in, r.status, r.why ? r.why : "");
+		for (size_t cut = 0; cut < n; cut++) {
+			r = h1_parse_request(&h, fields, rows[i].in, cut, &l);
+			assert_true(r.len == 0 && (r.status == 0 || r.status == rows[i].status));
+		}
+	}
 }
 
 static void test_limits(void **state)
@@ -231,6 +322,14 @@ static const struct {
 	{ "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", HTTP_GET, 0, BODY_NONE, true },
 	{ "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n", HTTP_GET, 0, BODY_CHUNKED, true },
 	{ "HTTP/1.1 204 No\r\n\r\n", HTTP_GET, 0, BODY_NONE, true },
+	{ "HTTP/1.1 205 No\r\nContent-Length: 0\r\n\r\n", HTTP_GET, 0, BODY_NONE, true },
+	{ "HTTP/1.1 205 No\r\nTransfer-Encoding: chunked\r\n\r\n", HTTP_GET, 0, BODY_CHUNKED, true },
+	{ "HTTP/1.1 205 No\r\n\r\n", HTTP_GET, 0, BODY_UNTIL_CLOSE, false },
+	{ "HTTP/1.1 205 No\r\nContent-Length: 1\r\n\r\n", HTTP_HEAD, 0, BODY_NONE, true },
+	{ "HTTP/1.1 205 No\r\nContent-Length: 1\r\n\r\n", HTTP_GET, 502, BODY_NONE, false },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n", HTTP_GET, 0, BODY_LENGTH, true },
+	{ "HTTP/1.1 200 OK\r\nExpect: anything\r\nContent-Length: 0\r\n\r\n", HTTP_GET, 0, BODY_NONE, true },
+	{ "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HTTP_GET, 502, BODY_NONE, false },
 	{ "HTTP/1.1 304 No\r\nContent-Length: 7\r\n\r\n", HTTP_GET, 0, BODY_NONE, true },
 	{ "HTTP/1.1 100 Continue\r\n\r\n", HTTP_GET, 0, BODY_NONE, true },
 	{ "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", HTTP_GET, 0, BODY_LENGTH, false },
@@ -354,6 +453,45 @@ static void test_chunked_bodies(void **state)
 	}
 }
 
+/* However the input is cut, the lines that were kept are the same. */
+static void test_kept_trailers(void **state)
+{
+	static const char in[] = "1\r\na\r\n0\r\nA: b\r\nC:\td  \r\nE:\r\n\r\n", want[] = "A: b\r\nC:\td  \r\nE:\r\n";
+	static const char *const names[] = { "A", "C", "E" }, *const values[] = { "b", "d", "" };
+	struct http_head h = { .body = BODY_CHUNKED };
+
+	(void)state;
+	for (size_t step = 1; step < sizeof(in); step++) {
+		struct buf kept = BUF_INIT(H1_TRAILER_MAX);
+		struct h1_body b;
+		struct str piece;
+		struct hfield f;
+		const char *why;
+		enum h1_step got = H1_MORE;
+
+		h1_body_init(&b, &h);
+		b.trailers = &kept;
+		for (size_t at = 0; at < strlen(in); at += step) {
+			struct str rest = str_slice(str_from(in), at, at + step);
+
+			while ((got = h1_body_next(&b, &rest, &piece, &why)) == H1_PIECE)
+				assert_str(piece, STR("a"));
+		}
+		assert_int_equal(got, H1_END);
+		assert_str(buf_str(&kept), str_from(want));
+
+		struct str lines = buf_str(&kept);
+
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			assert_true(h1_trailer_cut(&lines, &f));
+			assert_str(f.name, str_from(names[i]));
+			assert_str(f.value, str_from(values[i]));
+		}
+		assert_false(h1_trailer_cut(&lines, &f));
+		buf_fini(&kept);
+	}
+}
+
 static void test_chunk_limits(void **state)
 {
 	struct buf in = BUF_INIT(100000), out = BUF_INIT(10);
@@ -395,10 +533,15 @@ int main(void)
 		cmocka_unit_test(test_refused_requests),
 		cmocka_unit_test(test_accepted_requests),
 		cmocka_unit_test(test_hop_by_hop_fields),
+		cmocka_unit_test(test_expectations),
+		cmocka_unit_test(test_te_in_several_lines),
+		cmocka_unit_test(test_underscores_in_names),
+		cmocka_unit_test(test_bare_line_feeds_where_allowed),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_rebase),
 		cmocka_unit_test(test_responses),
 		cmocka_unit_test(test_chunked_bodies),
+		cmocka_unit_test(test_kept_trailers),
 		cmocka_unit_test(test_chunk_limits),
 		cmocka_unit_test(test_names_are_recognised_in_any_case),
 	};
