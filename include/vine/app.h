@@ -42,7 +42,8 @@ VINE_API void vine_app_route(struct vine_app *app, const char *method, const cha
 
 /* start, the ready line on stdout ("member ready: http://127.0.0.1:8081 pid 4711"), then until SIGTERM or SIGINT or
  * vine_app_stop, then an orderly end. Returns what main should return: 0, or 1 with the reason in one line on stderr.
- * Both signals are blocked in the calling thread while it runs: call it on the main thread, before making others. */
+ * Both signals are blocked in the calling thread while it runs, and stay blocked where one of them ended it: call it on the
+ * main thread, before making others. */
 VINE_API int vine_app_run(struct vine_app *app);
 
 /* Listens, registers and returns; for a program that has a main loop of its own. Negative: nothing runs, e says why. */

@@ -125,8 +125,10 @@ static void on_signal(struct io *io, uint32_t events)
 	struct signalfd_siginfo si;
 
 	(void)events;
-	if (read(io->fd, &si, sizeof(si)) == sizeof(si))
+	if (read(io->fd, &si, sizeof(si)) == sizeof(si)) {
+		app->signalled = true;
 		vine_app_stop(app);
+	}
 }
 
 /* --- start and end --- */
@@ -266,7 +268,8 @@ int vine_app_run(struct vine_app *app)
 	} else {
 		fprintf(stderr, "%s: %s\n", app->set.name, e.text);
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!app->signalled) /* else the process is ending: an impatient second signal must not kill it on its last steps */
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r == 0 ? 0 : 1;
 }
 

@@ -91,6 +91,7 @@ struct vine_app {
 	struct stream stream;
 	struct membership *membership; /* NULL: no registry */
 	struct io signals; /* fd -1: not asked to watch any */
+	bool signalled;    /* one of them came */
 	usec give_up_at;   /* while draining */
 
 	struct remotes *remotes;

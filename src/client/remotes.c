@@ -53,8 +53,15 @@ static struct fserver *keep_or_make(const struct servers *old, struct str id, st
 
 static struct servers *servers_of_config(const struct vine_app *app, struct str service, usec now)
 {
-	struct str list[256];
-	size_t n = props_list(app->props, "{client}.ribbon.listOfServers", service, list, ARRAY_LEN(list));
+	struct str *list = xmalloc((SERVERS_MAX + 1) * sizeof(*list));
+	size_t n = props_list(app->props, "{client}.ribbon.listOfServers", service, list, SERVERS_MAX + 1);
+
+	if (n > SERVERS_MAX) {
+		LOG(&app->log, LOG_WARN, "{client}.ribbon.listOfServers has too many: the first ones are used", F_STR("client", service),
+		    F_INT("used", SERVERS_MAX));
+		n = SERVERS_MAX;
+	}
+
 	struct servers *s = servers_new((uint32_t)n);
 
 	for (size_t i = 0; i < n; i++) {
@@ -63,6 +70,7 @@ static struct servers *servers_of_config(const struct vine_app *app, struct str 
 		if (one.len)
 			s->at[s->n++] = server_new(one, STR_EMPTY, 100, now);
 	}
+	free(list);
 	return s;
 }
 

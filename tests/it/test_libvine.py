@@ -214,6 +214,14 @@ def test_asked_twice_it_ends_once(service, connect):
     assert s.wait() == 0
 
 
+def test_signals_until_the_very_end_do_not_kill_it(service):
+    for _ in range(5):
+        s = service()
+        while s.alive():
+            s.signal(signal.SIGTERM)
+        assert s.wait() == 0
+
+
 def test_a_registry_that_is_gone_does_not_keep_it(service, upstream, connect):
     eureka = EurekaDouble(upstream)
     eureka.up.refuse()
@@ -223,6 +231,17 @@ def test_a_registry_that_is_gone_does_not_keep_it(service, upstream, connect):
 
 
 # --- calling ---
+
+
+def test_a_long_list_of_servers_is_used_whole(service, upstream, connect):
+    up = upstream(serve(ok(b"x")), host="0.0.0.0")
+    servers = [f"127.0.{i // 200}.{1 + i % 200}:{up.port}" for i in range(300)]
+    s = service({"up.ribbon.NFLoadBalancerRuleClassName": "com.netflix.loadbalancer.RoundRobinRule"}, servers={"up": servers})
+    c = connect(s)
+    for _ in servers:
+        assert ask(c, service="up", path="/").get("body") == "x"
+    assert {r.get("host") for r in up.requests} == set(servers)
+
 
 
 def test_a_service_is_found_by_name(service, upstream, connect):
