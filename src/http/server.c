@@ -14,6 +14,7 @@
 
 #define LINGER (2 * USEC_PER_SEC)
 #define LINGER_BYTES (1024u * 1024) /* read over after our end was shut; more is a reset */
+#define DRAIN_HEAD USEC_PER_SEC /* what a head that has begun may still take once the server drains */
 #define SPARE_EXCHANGES 256
 #define EXCHANGE_ARENA 4096
 
@@ -226,7 +227,7 @@ static size_t take_head(struct server_conn *sc, const char *p, size_t n)
 	if (!sc->reading_head) {
 		sc->reading_head = true;
 		sc->head_began = loop_now(s->loop);
-		timer_set(s->loop, &sc->timer, sc->head_began + s->opts.head_timeout);
+		timer_set(s->loop, &sc->timer, sc->head_began + (s->draining ? MIN(DRAIN_HEAD, s->opts.head_timeout) : s->opts.head_timeout));
 	}
 	if (sc->looked && !has_line_feed(p + sc->looked, n - sc->looked) && n < s->opts.limits.head_bytes)
 		return 0;
@@ -548,8 +549,12 @@ void http_server_drain(struct http_server *s)
 		struct server_conn *sc = list_entry(l, struct server_conn, link);
 
 		conn_flush(&sc->c);
-		if (!sc->ex && !sc->lingering && !conn_pending(&sc->c) && !conn_has_kept(&sc->c) && !conn_has_unread(&sc->c))
+		if (sc->ex || sc->lingering || conn_pending(&sc->c))
+			continue;
+		if (!conn_has_kept(&sc->c) && !conn_has_unread(&sc->c))
 			drop_conn(sc, false);
+		else if (sc->reading_head)
+			timer_set(s->loop, &sc->timer, MIN(sc->timer.at, loop_now(s->loop) + DRAIN_HEAD));
 	}
 }
 
