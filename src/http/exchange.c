@@ -29,7 +29,7 @@ struct buf *ex_head_reason(struct exchange *ex, unsigned status, struct str reas
 	flush_head(s);
 	s->head_owner = ex;
 	ex->status = status;
-	ex->no_body = ex->req.mid == HTTP_HEAD || status == 204 || status == 304;
+	ex->no_body = ex->req.mid == HTTP_HEAD || status == 204 || status == 205 || status == 304;
 	line[9] = (char)('0' + status / 100);
 	line[10] = (char)('0' + status / 10 % 10);
 	line[11] = (char)('0' + status % 10);
@@ -71,6 +71,8 @@ void head_add_date(struct exchange *ex, struct buf *b)
 
 static void add_framing(struct exchange *ex, struct buf *b, uint64_t length)
 {
+	if (ex->no_body && ex->status == 205)
+		length = 0; /* RFC 9110 section 15.3.6: said, unlike that of a 204 */
 	if (length == EX_LENGTH_UNKNOWN) {
 		if (ex->no_body)
 			return;
@@ -91,6 +93,12 @@ static void add_framing(struct exchange *ex, struct buf *b, uint64_t length)
 	buf_adds(b, STR("\r\n"));
 }
 
+/* The client asked first, and is answered instead: what it will do is unknown, so it is told that this is the end. */
+static bool body_may_never_come(const struct exchange *ex)
+{
+	return !ex->body_done && ex->req.expect_continue && !ex->continued && ex->in_bytes == 0;
+}
+
 void ex_head_done(struct exchange *ex, uint64_t length)
 {
 	struct http_server *s = ex->server;
@@ -100,7 +108,7 @@ void ex_head_done(struct exchange *ex, uint64_t length)
 	if (length == EX_LENGTH_UNKNOWN)
 		ex->out_left = UINT64_MAX;
 	add_framing(ex, b, length);
-	if (!ex->req.keep_alive || s->draining)
+	if (!ex->req.keep_alive || s->draining || body_may_never_come(ex))
 		ex->out_close = true;
 	if (ex->out_close)
 		buf_adds(b, STR("Connection: close\r\n"));
