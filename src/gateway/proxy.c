@@ -49,7 +49,7 @@ struct px {
 	struct str upstream;    /* id of the last server, for the log */
 
 	struct list link;       /* in g->starting */
-	struct buf replay;      /* the request's body so far, as it is sent */
+	struct buf replay;      /* the request's body so far, as it is sent: see keep_for_replay */
 	bool replay_lost;       /* more body was sent than is kept */
 	bool body_ended;
 };
@@ -60,6 +60,11 @@ static void admit(struct px *px);
 static usec now_of(const struct px *px)
 {
 	return loop_now(px->g->w->loop);
+}
+
+static bool body_is_long(const struct px *px)
+{
+	return px->ex->in_bytes > px->picture->settings.replay_max;
 }
 
 static unsigned stripe_of(const struct px *px)
@@ -308,11 +313,21 @@ static void on_call_end(struct call *c)
 	ex_end(px->ex);
 }
 
+/* A body past the limit is kept only while nothing of it was sent. */
+static void forget_long_body(struct px *px)
+{
+	if (!px->call.sent || !body_is_long(px) || px->replay_lost)
+		return;
+	px->replay_lost = true;
+	buf_fini(&px->replay);
+}
+
 static void on_call_sent(struct call *c)
 {
 	struct px *px = container_of(c, struct px, call);
 
 	arm(px, now_of(px) + px->target->read_timeout);
+	forget_long_body(px);
 	ex_resume_body(px->ex);
 }
 
@@ -400,11 +415,13 @@ static bool try_server(struct px *px, bool same, unsigned flags)
 
 /* --- the request's body --- */
 
+/* Until a connection stands all of it is kept, for then any server may be tried: the client is paused once it has sent more
+ * than the limit, so that is a piece more than the limit at most. Afterwards what is within the limit. */
 static void keep_for_replay(struct px *px, struct str framed)
 {
-	if (!px->replay_lost && px->replay.len + framed.len <= px->replay.max && buf_adds(&px->replay, framed))
-		return;
-	px->replay_lost = true;
+	forget_long_body(px);
+	if (!px->replay_lost)
+		buf_adds(&px->replay, framed);
 }
 
 /* Frames a piece anew; the result lies in the worker's scratch buffer. */
@@ -421,23 +438,6 @@ static struct str frame(struct px *px, struct str piece)
 	return buf_str(b);
 }
 
-/* Head and first body bytes leave together; those that are too many to keep follow on their own. */
-static bool start_with(struct px *px, struct str framed)
-{
-	struct buf rest = BUF_INIT(framed.len);
-	bool lost = px->replay_lost;
-
-	if (lost)
-		buf_adds(&rest, framed); /* try_server uses the scratch buffer that framed may lie in */
-
-	bool started = try_server(px, false, 0);
-
-	if (started && lost)
-		call_write(&px->call, buf_str(&rest));
-	buf_fini(&rest);
-	return started;
-}
-
 static void on_ex_body(struct exchange *ex, struct str piece)
 {
 	struct px *px = ex->user;
@@ -450,14 +450,14 @@ static void on_ex_body(struct exchange *ex, struct str piece)
 	keep_for_replay(px, framed);
 	if (px->state == PX_GATHERING)
 		return;
-	if (!list_is_empty(&px->link)) {
+	if (!list_is_empty(&px->link)) { /* head and first body bytes leave together */
 		list_del(&px->link);
-		if (!start_with(px, framed))
+		if (!try_server(px, false, 0))
 			return;
 	} else {
 		call_write(&px->call, framed);
 	}
-	if (call_pending(&px->call) > REQUEST_BACKLOG)
+	if (call_pending(&px->call) > REQUEST_BACKLOG || (!px->call.sent && body_is_long(px)))
 		ex_pause_body(ex);
 }
 
@@ -619,7 +619,7 @@ static bool body_is_small(const struct px *px)
 {
 	const struct http_head *h = &px->ex->req;
 
-	return !px->ex->body_done && h->body == BODY_LENGTH && h->content_length <= px->replay.max && !h->expect_continue;
+	return !px->ex->body_done && h->body == BODY_LENGTH && h->content_length <= px->picture->settings.replay_max && !h->expect_continue;
 }
 
 void gw_proxy(struct exchange *ex, struct gw_worker *g)
@@ -632,7 +632,7 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g)
 	px->deadline = DEADLINE_NONE;
 	ex->timer.fn = on_timer;
 	list_init(&px->link);
-	buf_init(&px->replay, px->picture->settings.replay_max);
+	buf_init(&px->replay, SIZE_MAX);
 	ex->user = px;
 	ex->ops = &exchange_ops;
 	read_trace(px);
