@@ -26,6 +26,14 @@ const struct gw_cause_desc *gw_cause_desc(enum gw_cause c)
 	return &causes[c];
 }
 
+/* details come from our own tables and the resolver's: they have no quotes. */
+static struct str proxy_status(struct exchange *ex, const struct gw_cause_desc *d, struct str details)
+{
+	if (details.len)
+		return str_printf_in(&ex->arena, "vine; error=%.*s; details=\"%.*s\"", STRF(d->proxy_error), STRF(details));
+	return str_printf_in(&ex->arena, "vine; error=%.*s", STRF(d->proxy_error));
+}
+
 static void put_json(struct buf *b, const struct exchange *ex, const struct gw_cause_desc *d, struct str service, struct str details)
 {
 	char at[WALL_TEXT_MAX];
@@ -65,7 +73,7 @@ void gw_fail(struct exchange *ex, enum gw_cause c, struct str service, struct st
 	size_t n = 0;
 	bool html = wants_html(ex);
 
-	fields[n++] = (struct field){ STR("Proxy-Status"), str_printf_in(&ex->arena, "vine; error=%.*s", STRF(d->proxy_error)) };
+	fields[n++] = (struct field){ STR("Proxy-Status"), proxy_status(ex, d, details) };
 	if (d->retry_after)
 		fields[n++] = (struct field){ STR("Retry-After"), str_of(seconds, fmt_u64(seconds, MAX(retry_after, 1u))) };
 	if (html)

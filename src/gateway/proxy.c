@@ -29,6 +29,7 @@ struct px {
 	const struct gw_target *target;
 	enum px_state state;
 	enum gw_cause cause;
+	const char *why;        /* more words for the cause, or NULL */
 	struct str path;
 	struct trace_context trace;
 	char trace_id[TRACE_ID_MAX];
@@ -136,7 +137,7 @@ static void give_up(struct px *px, enum gw_cause cause)
 	record(px, timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
 	if (px->target && run_fallback(px))
 		return;
-	gw_fail(px->ex, cause, px->target ? px->target->service->id : STR_EMPTY, STR_EMPTY, px->target ? retry_after(px) : 1);
+	gw_fail(px->ex, cause, px->target ? px->target->service->id : STR_EMPTY, str_from(px->why), px->target ? retry_after(px) : 1);
 }
 
 /* --- failed attempts --- */
@@ -209,6 +210,7 @@ static void on_call_fail(struct call *c, const struct call_failure *f)
 		try_server(px, true, CALL_FRESH);
 		return;
 	}
+	px->why = f->why;
 	end_try(px, refused ? SERVER_REFUSED : f->cause == CALL_NO_CONNECTION ? SERVER_ABANDONED : SERVER_RESET);
 	attempt_failed(px, f->class == CALL_NOT_SENT ? ATTEMPT_NOT_SENT : ATTEMPT_SENT_NO_REPLY, cause_of(f->cause), refused, 0);
 }
@@ -232,6 +234,7 @@ static void on_timer(struct timer *t)
 	bool over = deadline_is_over(px->deadline, now);
 	bool connecting = px->state == PX_TRYING && !px->call.sent;
 
+	px->why = NULL;
 	call_cancel(&px->call);
 	if (px->state == PX_TRYING)
 		end_try(px, connecting ? SERVER_REFUSED : SERVER_TIMEOUT);
@@ -263,6 +266,7 @@ static void on_call_head(struct call *c, const struct http_head *h)
 		ex_inform(ex, h);
 		return;
 	}
+	px->why = NULL;
 	if (retry_status_is_listed(&px->target->retry, h->status) && px->retry.tries < retry_tries_max(&px->target->retry) - 1) {
 		struct retry_state probe = px->retry;
 		struct retry_attempt at = { .class = ATTEMPT_REPLY_RETRYABLE, .status = h->status, .is_safe = method_is_safe(px),
