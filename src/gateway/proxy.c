@@ -15,6 +15,7 @@
 #include "gateway/forward.h"
 #include "gateway/fail.h"
 #include "gateway/gateway.h"
+#include "gateway/trailers.h"
 #include "trace/context.h"
 
 #define REQUEST_BACKLOG (64u * 1024) /* body bytes that may wait for the upstream before the client is paused */
@@ -53,6 +54,7 @@ struct px {
 	struct buf replay;      /* the request's body so far, as it is sent: see keep_for_replay */
 	bool replay_lost;       /* more body was sent than is kept */
 	bool body_ended;
+	struct trailers *trailers; /* of the answer; NULL: none are expected */
 };
 
 static bool try_server(struct px *px, bool same, unsigned flags);
@@ -256,6 +258,15 @@ static uint64_t length_of(const struct http_head *h)
 	return h->body == BODY_NONE ? 0 : EX_LENGTH_UNKNOWN;
 }
 
+static void expect_trailers(struct px *px, struct buf *head, const struct http_head *h)
+{
+	px->trailers = trailers_expect(px->ex, px->route, h);
+	if (!px->trailers)
+		return;
+	trailers_announce(px->trailers, head, h);
+	call_keep_trailers(&px->call, &px->trailers->lines);
+}
+
 static void on_call_head(struct call *c, const struct http_head *h)
 {
 	struct px *px = container_of(c, struct px, call);
@@ -295,6 +306,8 @@ static void on_call_head(struct call *c, const struct http_head *h)
 	struct buf *b = ex_head_reason(ex, h->status, h->reason);
 
 	forward_response_fields(b, ex, px->route, h);
+	if (h->body == BODY_CHUNKED && ex->req.te_trailers)
+		expect_trailers(px, b, h);
 	ex_head_done(ex, length_of(h));
 }
 
@@ -314,7 +327,10 @@ static void on_call_end(struct call *c)
 
 	px->state = PX_OVER;
 	timer_park(&px->ex->timer);
-	ex_end(px->ex);
+	if (px->trailers)
+		ex_end_trailers(px->ex, trailers_passing(px->trailers, &px->ex->arena));
+	else
+		ex_end(px->ex);
 }
 
 /* A body past the limit is kept only while nothing of it was sent. */
@@ -527,6 +543,7 @@ static void on_ex_close(struct exchange *ex)
 	list_del(&px->link);
 	write_log(px);
 	buf_fini(&px->replay);
+	trailers_fini(px->trailers);
 	gw_picture_unref(px->picture);
 }
 

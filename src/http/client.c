@@ -605,6 +605,11 @@ void call_pause(struct call *c)
 	conn_pause(&c->conn->c);
 }
 
+void call_keep_trailers(struct call *c, struct buf *lines)
+{
+	c->body.trailers = lines;
+}
+
 static void eof_after_resume(struct deferred *d);
 
 void call_resume(struct call *c)

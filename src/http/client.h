@@ -110,6 +110,7 @@ void call_finish(struct call *c);                  /* the request is complete */
 size_t call_pending(const struct call *c);         /* request bytes that wait for the peer: stop until on_drain */
 void call_pause(struct call *c);                   /* no more on_body until call_resume */
 void call_resume(struct call *c);
+void call_keep_trailers(struct call *c, struct buf *lines); /* in on_head: trailer lines of a chunked body are added to it */
 void call_timeout(struct call *c, usec at); /* on_fail with CALL_TIMEOUT at that time unless ended; USEC_NEVER: none */
 void call_cancel(struct call *c);           /* fine on one that is not running */
 bool call_is_active(const struct call *c);

@@ -217,6 +217,28 @@ void ex_end(struct exchange *ex)
 	ex_write_end(ex, STR_EMPTY);
 }
 
+void ex_end_trailers(struct exchange *ex, struct str lines)
+{
+	struct iovec iov[3] = {
+		{ (void *)(uintptr_t)"0\r\n", 3 },
+		{ (void *)(uintptr_t)lines.ptr, lines.len },
+		{ (void *)(uintptr_t)"\r\n", 2 },
+	};
+
+	if (!ex->out_chunked || ex->no_body || lines.len == 0) {
+		ex_end(ex);
+		return;
+	}
+	assert(ex->head_sent && !ex->ended);
+	if (ex->server->head_owner == ex)
+		flush_head(ex->server);
+	ex->ended = true;
+	conn_writev(&ex->conn->c, iov, 3);
+	if (conn_pending(&ex->conn->c))
+		server_conn_watch_reader(ex->conn);
+	server_conn_answered(ex->conn);
+}
+
 size_t ex_pending(const struct exchange *ex)
 {
 	return conn_pending(&ex->conn->c);

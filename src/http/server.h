@@ -113,6 +113,8 @@ void ex_inform(struct exchange *ex, const struct http_head *h); /* an interim 1x
 void ex_write(struct exchange *ex, struct str piece);
 void ex_end(struct exchange *ex);
 void ex_write_end(struct exchange *ex, struct str piece); /* both in one call of the kernel */
+/* Like ex_end, with trailer fields: lines with CRLF. Only a chunked answer can have them, for any other they are dropped. */
+void ex_end_trailers(struct exchange *ex, struct str lines);
 size_t ex_pending(const struct exchange *ex); /* bytes that wait for the client: stop producing until on_drain */
 void ex_abort(struct exchange *ex); /* resets the connection: the answer cannot be completed */
 
