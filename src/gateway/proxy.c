@@ -15,6 +15,7 @@
 #include "gateway/forward.h"
 #include "gateway/fail.h"
 #include "gateway/gateway.h"
+#include "gateway/maxforwards.h"
 #include "gateway/trailers.h"
 #include "trace/context.h"
 
@@ -643,6 +644,23 @@ static bool body_is_small(const struct px *px)
 	return !px->ex->body_done && h->body == BODY_LENGTH && h->content_length <= px->picture->settings.replay_max && !h->expect_continue;
 }
 
+/* A TRACE or OPTIONS that has used up its hops is answered. */
+static bool ends_here(struct px *px)
+{
+	switch (max_forwards_count(px->ex)) {
+	case HOPS_ON:
+		break;
+	case HOPS_END:
+		px->state = PX_OVER;
+		max_forwards_answer(px->ex);
+		return true;
+	case HOPS_BAD:
+		give_up(px, GW_BAD_MAX_FORWARDS);
+		return true;
+	}
+	return false;
+}
+
 void gw_proxy(struct exchange *ex, struct gw_worker *g)
 {
 	struct px *px = arena_zalloc(&ex->arena, sizeof(*px));
@@ -657,6 +675,8 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g)
 	ex->user = px;
 	ex->ops = &exchange_ops;
 	read_trace(px);
+	if ((ex->req.mid == HTTP_OPTIONS || ex->req.mid == HTTP_TRACE) && ends_here(px))
+		return;
 	if (!path_canonical(&ex->arena, ex->req.path, &px->path)) {
 		give_up(px, GW_BAD_PATH);
 		return;
