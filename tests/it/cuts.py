@@ -1,7 +1,8 @@
 """One exchange of bytes in every cut: whole, in two at each byte, and byte by byte.
 
-All connections of a case are open at once and take turns, so that the other side really reads what was sent before the next
-piece comes; on one connection alone the kernel would put the pieces together again.
+play cuts what clients send, ask and script what an upstream answers. All connections of a case are open at once and take turns,
+so that the other side really reads what was sent before the next piece comes; on one connection alone the kernel would put the
+pieces together again.
 """
 from peers import Client
 
@@ -36,3 +37,34 @@ def play(port, data, judge, end=False):
         for _, _, c in clients:
             c.close()
     return len(clients)
+
+
+def script(ways, then=None, body=True):
+    """An upstream's: reads a request and sends the answer in the way that the request's path numbers. then(peer) is the end of
+    its connection; without, it goes on with the next request."""
+    def run(peer):
+        while (request := peer.next_request(body=body)) is not None:
+            for piece in ways[int(request.target[1:])][1]:
+                peer.send(piece)
+                peer.drain_window()
+            if then:
+                then(peer)
+                return
+    return run
+
+
+def ask(port, ways, request, judge):
+    """A client for each way, all at once: request(number of the way) is sent, then judge(client) called."""
+    clients = []
+    try:
+        for i, _ in enumerate(ways):
+            clients.append(Client(port))
+            clients[-1].send(request(i))
+        for (way, _), c in zip(ways, clients):
+            try:
+                judge(c)
+            except (AssertionError, ConnectionError, ValueError) as e:
+                raise AssertionError(f"{way}: {type(e).__name__}: {e}") from e
+    finally:
+        for c in clients:
+            c.close()

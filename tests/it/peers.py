@@ -180,6 +180,7 @@ class Peer:
             interim.append(response)
         response.interim = interim
         if body and method != "HEAD" and response.status not in (204, 304, 101):
+            assert response.status != 205 or response.length() == 0, "a 205 says that it has no content"
             if response.chunked():
                 response.body = b"".join(self.chunks(response))
             elif response.length() is not None:
@@ -375,6 +376,12 @@ class ServerPeer(Peer):
         super().__init__(sock)
         self.server = server
 
+    def fill(self, most=65536):
+        before = len(self.buffer)
+        more = super().fill(most)
+        self.server.count(len(self.buffer) - before)
+        return more
+
     def next_request(self, body=True):
         """Reads and records a request; None if the connection ends where one might begin."""
         while not self.buffer:
@@ -392,7 +399,6 @@ class ServerPeer(Peer):
             if select.select([self.sock], [], [], 0.05)[0] and not self.sock.recv(65536):
                 return
 
-
     def freeze(self):
         """Neither reads nor sends until the test is over."""
         self.server.over.wait()
@@ -403,6 +409,7 @@ class Upstream:
         self.scripts = scripts or (serve(),)
         self.requests = []   # heads, in the order they came; a body is there once it was read
         self.connections = 0
+        self.received = 0    # bytes of all requests
         self.open = 0
         self.most_open = 0
         self.problems = []
@@ -457,6 +464,10 @@ class Upstream:
         with self.changed:
             self.requests.append(request)
             self.changed.notify_all()
+
+    def count(self, n):
+        with self.changed:
+            self.received += n
 
     def wait(self, condition, what, timeout=None):
         with self.changed:

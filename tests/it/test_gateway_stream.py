@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import peers
-from gateway import simple
+from gateway import ONE, simple
 from peers import ok, request_bytes, serve
 from vine import wait_for
 
@@ -258,3 +258,63 @@ def test_a_big_body_is_not_repeated(vine, upstream, connect):
     r = connect(gw).request("PUT", "/", body=b"x" * 200_000)
     assert r.status == 502
     assert len(bad.requests) + len(other.requests) == 1
+
+
+ROUND_ROBIN = {"up__ribbon__NFLoadBalancerRuleClassName": "com.netflix.loadbalancer.RoundRobinRule"}
+
+
+@pytest.mark.parametrize("coding", ["a length", "chunks", "small chunks"])
+def test_a_big_upload_finds_another_server_where_one_refuses(coding, vine, upstream, connect):
+    """Nothing was sent, so any server may be tried, however long the body is."""
+    size = 400_000
+    up = upstream(serve(lambda r: ok(b"%d" % len(r.body))))
+    sock, port = peers.free_port()
+    gw = vine("gateway", "--vine.gateway.outlier-ejection.enabled=false",
+              config=simple(f"127.0.0.1:{port}", up, **ROUND_ROBIN, **ONE))
+    for _ in range(6):
+        c = connect(gw)
+        if coding == "a length":
+            c.send(request_bytes("POST", "/", body=b"x" * size))
+        else:
+            step = 50_000 if coding == "chunks" else 100
+            c.send(request_bytes("POST", "/", ["Transfer-Encoding: chunked"]) + peers.chunked(*[b"x" * step] * (size // step)))
+        r = c.read_response()
+        assert (r.status, r.body) == (200, b"%d" % size)
+    sock.close()
+
+
+@pytest.mark.speed
+def test_an_upload_that_nobody_takes_is_paused(vine, connect):
+    """While no connection stands, the client is held at the limit: no memory for what it would send."""
+    blackhole = peers.socket.socket()
+    blackhole.bind(("127.0.0.1", 0))
+    blackhole.listen(0)
+    fill = [peers.socket.socket() for _ in range(4)]
+    for s in fill:
+        s.setblocking(False)
+        s.connect_ex(blackhole.getsockname())
+    gw = vine("gateway", config=simple(f"127.0.0.1:{blackhole.getsockname()[1]}", up__ribbon__ConnectTimeout=1000))
+    before = gw.rss()
+    c = connect(gw)
+    c.send(request_bytes("POST", "/", ["Content-Length: 100000000"]))
+    assert c.send_some(b"x" * 50_000_000, seconds=0.5) < 20_000_000
+    assert gw.rss() - before < 4 * 1024 * 1024
+    r = c.read_response()
+    assert (r.status, r.get("proxy-status")) == (504, "vine; error=connection_timeout")
+    for s in fill + [blackhole]:
+        s.close()
+
+
+@pytest.mark.parametrize("pieces,again", [(16 * 1024, True), (16 * 1024 + 1, False)], ids=["at the limit", "past the limit"])
+def test_the_replay_limit_counts_the_body_and_not_its_chunks(pieces, again, vine, upstream, connect):
+    """A body in chunks of one byte, as long as the limit, is repeated; one byte more is not."""
+    bad, good = upstream(peers.close_after_request), upstream(serve(lambda r: ok(b"%d" % len(r.body))))
+    gw = vine("gateway", config=simple(bad, good, zuul__retryable=True, up__ribbon__OkToRetryOnAllOperations=True, **ROUND_ROBIN, **ONE))
+    seen = set()
+    for _ in range(2):
+        c = connect(gw)
+        c.send(request_bytes("PUT", "/", ["Transfer-Encoding: chunked"]) + peers.chunked(*[b"x"] * pieces))
+        r = c.read_response()
+        seen.add((r.status, r.body if r.status == 200 else None))
+    assert ((502, None) in seen) != again
+    assert (200, b"%d" % pieces) in seen

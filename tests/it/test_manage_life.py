@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from gateway import simple
 from manage import ALONE, call, get, value
 from vine import SLOWNESS, wait_for
 
@@ -158,6 +159,23 @@ def test_drain_closes_idle_connections_at_once(vine):
         began = time.monotonic()
         v.stop()
         assert time.monotonic() - began < 5 * SLOWNESS
+
+
+def test_half_a_head_does_not_hold_up_the_end(vine, upstream, connect):
+    """A head that has begun gets a moment, not the whole limit of a head, which is long here."""
+    v = vine("gateway", "--vine.http.head-timeout-ms=600000", config=simple(upstream()))
+    c, late = connect(v), connect(v)
+    for each in (c, late):
+        each.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        each.drain_window()
+    v.signal(signal.SIGTERM)
+    v.wait_log("draining")
+    c.send(b"\r\n")  # in time: it is answered
+    assert c.read_response().status == 200
+    r = late.read_response()
+    assert (r.status, r.get("connection")) == (408, "close")
+    late.close()
+    assert v.wait() == 0
 
 
 def test_drain_ends_at_its_deadline(vine):
