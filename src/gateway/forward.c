@@ -160,12 +160,14 @@ static void put_target(struct buf *b, const struct forward *f)
 {
 	struct str path = f->path, prefix = f->route->prefix;
 
+	if (f->ex->req.mid == HTTP_OPTIONS && str_eq(f->ex->req.target, STR("*"))) {
+		buf_addc(b, '*');
+		return;
+	}
 	if (f->route->strip && prefix.len && str_has_prefix(path, prefix))
 		path = str_slice(path, prefix.len, path.len);
 	buf_adds(b, f->base_path);
-	if (f->ex->req.mid == HTTP_OPTIONS && str_eq(f->ex->req.target, STR("*")))
-		path = STR("*");
-	else if (path.len == 0 || path.ptr[0] != '/')
+	if (path.len == 0 || path.ptr[0] != '/')
 		buf_addc(b, '/');
 	buf_adds(b, path);
 	if (f->ex->req.query.len || str_has_suffix(f->ex->req.target, STR("?"))) {
@@ -265,6 +267,13 @@ void forward_request_head(struct buf *b, const struct forward *f)
 		buf_add_u64(b, (uint64_t)f->deadline_ms);
 		buf_adds(b, STR("\r\n"));
 	}
+	buf_adds(b, STR("\r\n"));
+}
+
+void forward_chunk(struct buf *b, struct str piece)
+{
+	buf_addf(b, "%zx\r\n", piece.len);
+	buf_adds(b, piece);
 	buf_adds(b, STR("\r\n"));
 }
 

@@ -25,5 +25,7 @@ struct forward {
 };
 
 void forward_request_head(struct buf *b, const struct forward *f);
+#define FORWARD_LAST_CHUNK STR("0\r\n\r\n")
+void forward_chunk(struct buf *b, struct str piece); /* a piece of a chunked body, framed anew; not an empty one */
 /* The status line is there already. Adds the upstream's fields. */
 void forward_response_fields(struct buf *b, struct exchange *ex, const struct gw_route *route, const struct http_head *h);

@@ -453,9 +453,7 @@ static struct str frame(struct px *px, struct str piece)
 	if (px->ex->req.body != BODY_CHUNKED)
 		return piece;
 	buf_clear(b);
-	buf_addf(b, "%zx\r\n", piece.len);
-	buf_adds(b, piece);
-	buf_adds(b, STR("\r\n"));
+	forward_chunk(b, piece);
 	return buf_str(b);
 }
 
@@ -495,13 +493,13 @@ static void on_ex_body_end(struct exchange *ex)
 	}
 	if (!list_is_empty(&px->link)) { /* an empty chunked body */
 		list_del(&px->link);
-		keep_for_replay(px, STR("0\r\n\r\n"));
+		keep_for_replay(px, FORWARD_LAST_CHUNK);
 		try_server(px, false, 0);
 		return;
 	}
 	if (ex->req.body == BODY_CHUNKED) {
-		keep_for_replay(px, STR("0\r\n\r\n"));
-		call_write(&px->call, STR("0\r\n\r\n"));
+		keep_for_replay(px, FORWARD_LAST_CHUNK);
+		call_write(&px->call, FORWARD_LAST_CHUNK);
 	}
 	call_finish(&px->call);
 }

@@ -4,7 +4,7 @@ import pytest
 
 import cuts
 import peers
-from gateway import simple
+from gateway import config, simple
 from peers import chunked, ok, reply, request_bytes, serve
 
 CHUNKED = ["Transfer-Encoding: chunked"]
@@ -126,6 +126,15 @@ def test_an_absolute_targets_authority_takes_the_place_of_host(vine, upstream, c
     connect(gw).request("GET", "http://shop.test:81/a", host="evil.test")
     seen = up.requests[0]
     assert (seen.target, seen.get("host"), seen.get("x-forwarded-host")) == ("/a", "shop.test:81", "shop.test:81")
+
+
+def test_options_of_the_whole_server_have_no_path(vine, upstream, connect):
+    up = upstream()
+    gw = vine("gateway", config=config({"zuul.routes.up.path": "/**", "zuul.routes.up.url": f"http://{up.address}/app"}))
+    c = connect(gw)
+    c.request("OPTIONS", "*")
+    c.request("OPTIONS", "/")
+    assert [r.target for r in up.requests] == ["*", "/app/"]
 
 
 # --- Max-Forwards ---
