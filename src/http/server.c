@@ -416,7 +416,17 @@ static void on_error(struct conn *c, int errnum)
 	drop_conn(container_of(c, struct server_conn, c), false);
 }
 
-static const struct conn_ops server_conn_ops = { on_data, on_eof, on_drain, on_error, NULL };
+/* A paused upload whose rest will never come: whoever waits for it need not wait any longer. (Of chunks nobody knows.) */
+static void on_ending(struct conn *c)
+{
+	struct server_conn *sc = container_of(c, struct server_conn, c);
+	struct exchange *ex = sc->ex;
+
+	if (ex && !ex->body_done && ex->body.kind == BODY_LENGTH && conn_unread(c) < ex->body.left)
+		drop_conn(sc, true);
+}
+
+static const struct conn_ops server_conn_ops = { on_data, on_eof, on_drain, on_error, NULL, on_ending };
 
 /* A client that has not taken a byte of its answer since the timer was set last. */
 static void on_slow_reader(struct server_conn *sc)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,6 +69,8 @@ static void want(struct conn *c)
 
 	if (!(c->flags & (CONN_PAUSED | CONN_EOF | CONN_FULL | CONN_CONNECTING)))
 		ev |= EPOLLIN;
+	else if ((c->flags & (CONN_PAUSED | CONN_EOF | CONN_CONNECTING | CONN_ENDING)) == CONN_PAUSED && c->ops->on_ending)
+		ev |= EPOLLRDHUP;
 	if (c->out || (c->flags & CONN_CONNECTING))
 		ev |= EPOLLOUT;
 	loop_mod(c->loop, &c->io, ev);
@@ -76,6 +79,14 @@ static void want(struct conn *c)
 bool conn_has_kept(const struct conn *c)
 {
 	return c->in && c->in->len;
+}
+
+size_t conn_unread(const struct conn *c)
+{
+	int n = 0;
+
+	ioctl(c->io.fd, FIONREAD, &n);
+	return (size_t)MAX(n, 0) + (c->in ? c->in->len : 0);
 }
 
 bool conn_has_unread(const struct conn *c)
@@ -340,6 +351,11 @@ static void on_event(struct io *io, uint32_t events)
 	}
 	if (events & EPOLLOUT)
 		flush(c);
+	if (events & EPOLLRDHUP && (c->flags & (CONN_PAUSED | CONN_CLOSED | CONN_ENDING)) == CONN_PAUSED) {
+		c->flags |= CONN_ENDING;
+		want(c);
+		c->ops->on_ending(c);
+	}
 	if (!(c->flags & CONN_CLOSED) && (events & (EPOLLIN | EPOLLHUP)) && (io->events & EPOLLIN))
 		on_readable(c);
 }

@@ -36,6 +36,8 @@ struct conn_ops {
 	void (*on_drain)(struct conn *c);            /* all kept output has gone to the kernel */
 	void (*on_error)(struct conn *c, int errnum); /* reset, or a failed connect: close it */
 	void (*on_connect)(struct conn *c);          /* an outgoing connection stands; NULL for accepted ones */
+	/* The peer's end has come while the conn is paused, behind conn_unread bytes; told once. May be NULL. */
+	void (*on_ending)(struct conn *c);
 };
 
 enum conn_flags {
@@ -47,6 +49,7 @@ enum conn_flags {
 	CONN_KICKED = 1u << 5,
 	CONN_SHUT = 1u << 6, /* our end was said, or will be once output is gone */
 	CONN_TOOK = 1u << 7, /* the kernel has taken bytes of output since the owner cleared this */
+	CONN_ENDING = 1u << 8, /* on_ending was called */
 };
 
 struct conn {
@@ -88,6 +91,7 @@ void conn_resume(struct conn *c); /* kept bytes are shown at the end of the turn
 void conn_kick(struct conn *c);   /* shows kept bytes again at the end of the turn */
 void conn_shutdown(struct conn *c); /* our end of the stream, after all output */
 bool conn_has_kept(const struct conn *c);
+size_t conn_unread(const struct conn *c);   /* bytes that are kept or lie in the kernel (plain TCP) */
 bool conn_has_unread(const struct conn *c); /* bytes lie in the kernel (plain TCP: a peek) */
 
 /* Off the loop and closed now, unsent output forgotten; release runs at the end of the turn and frees the memory. */

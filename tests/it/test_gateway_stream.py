@@ -5,7 +5,7 @@ import threading
 import pytest
 
 import peers
-from gateway import ONE, simple
+from gateway import ONE, command, simple
 from peers import ok, request_bytes, serve
 from vine import wait_for
 
@@ -283,17 +283,25 @@ def test_a_big_upload_finds_another_server_where_one_refuses(coding, vine, upstr
     sock.close()
 
 
-@pytest.mark.speed
-def test_an_upload_that_nobody_takes_is_paused(vine, connect):
-    """While no connection stands, the client is held at the limit: no memory for what it would send."""
-    blackhole = peers.socket.socket()
-    blackhole.bind(("127.0.0.1", 0))
-    blackhole.listen(0)
+@pytest.fixture
+def nobody_accepts():
+    """An address where connecting takes for ever: the listener's queue is full."""
+    listener = peers.socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
     fill = [peers.socket.socket() for _ in range(4)]
     for s in fill:
         s.setblocking(False)
-        s.connect_ex(blackhole.getsockname())
-    gw = vine("gateway", config=simple(f"127.0.0.1:{blackhole.getsockname()[1]}", up__ribbon__ConnectTimeout=1000))
+        s.connect_ex(listener.getsockname())
+    yield f"127.0.0.1:{listener.getsockname()[1]}"
+    for s in fill + [listener]:
+        s.close()
+
+
+@pytest.mark.speed
+def test_an_upload_that_nobody_takes_is_paused(nobody_accepts, vine, connect):
+    """While no connection stands, the client is held at the limit: no memory for what it would send."""
+    gw = vine("gateway", config=simple(nobody_accepts, up__ribbon__ConnectTimeout=1000))
     before = gw.rss()
     c = connect(gw)
     c.send(request_bytes("POST", "/", ["Content-Length: 100000000"]))
@@ -301,8 +309,27 @@ def test_an_upload_that_nobody_takes_is_paused(vine, connect):
     assert gw.rss() - before < 4 * 1024 * 1024
     r = c.read_response()
     assert (r.status, r.get("proxy-status")) == (504, "vine; error=connection_timeout")
-    for s in fill + [blackhole]:
-        s.close()
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["half a body", "a whole body"])
+def test_the_end_of_a_client_whose_upload_is_paused(whole, nobody_accepts, vine, connect):
+    """Its bytes are not read, but that it can send no more is seen: the permit is free at once. A client that has sent all and
+    then half-closes still waits for its answer."""
+    gw = vine("gateway", config=simple(nobody_accepts, up__ribbon__ConnectTimeout=60_000,
+                                       hystrix__command__up__execution__isolation__thread__timeoutInMilliseconds=60_000))
+    size = 400_000 if whole else 10_000_000
+    c = connect(gw)
+    c.send(request_bytes("POST", "/", [f"Content-Length: {size}"]) + b"x" * 200_000)
+    wait_for(lambda: command(gw.port, "up")["currentConcurrentExecutionCount"] == 1, "the permit")
+    if whole:
+        c.send(b"x" * 200_000)
+    c.drain_window()
+    c.half_close()
+    if whole:
+        assert c.quiet(0.3)
+        assert command(gw.port, "up")["currentConcurrentExecutionCount"] == 1
+        c.reset()
+    wait_for(lambda: command(gw.port, "up")["currentConcurrentExecutionCount"] == 0, "the permit back")
 
 
 @pytest.mark.parametrize("pieces,again", [(16 * 1024, True), (16 * 1024 + 1, False)], ids=["at the limit", "past the limit"])
