@@ -57,8 +57,8 @@ static struct servers *servers_of_config(const struct vine_app *app, struct str 
 	size_t n = props_list(app->props, "{client}.ribbon.listOfServers", service, list, SERVERS_MAX + 1);
 
 	if (n > SERVERS_MAX) {
-		LOG(&app->log, LOG_WARN, "{client}.ribbon.listOfServers has too many: the first ones are used", F_STR("client", service),
-		    F_INT("used", SERVERS_MAX));
+		LOG(&app->log, LOG_WARN, "{client}.ribbon.listOfServers has too many: the first ones are used",
+		    F_STR("client", service), F_INT("used", SERVERS_MAX));
 		n = SERVERS_MAX;
 	}
 

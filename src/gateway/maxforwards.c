@@ -49,7 +49,8 @@ static void put_request(struct buf *b, const struct http_head *h)
 
 void max_forwards_answer(struct exchange *ex)
 {
-	static const struct field allow = { STR_INIT("Allow"), STR_INIT("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE") };
+	static const struct field allow = { STR_INIT("Allow"),
+					    STR_INIT("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE") };
 	struct buf b = BUF_INIT(4u << 20); /* more than any head may have */
 
 	if (ex->req.mid == HTTP_TRACE) {

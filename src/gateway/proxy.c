@@ -140,7 +140,8 @@ static void give_up(struct px *px, enum gw_cause cause)
 	record(px, timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
 	if (px->target && run_fallback(px))
 		return;
-	gw_fail(px->ex, cause, px->target ? px->target->service->id : STR_EMPTY, str_from(px->why), px->target ? retry_after(px) : 1);
+	gw_fail(px->ex, cause, px->target ? px->target->service->id : STR_EMPTY, str_from(px->why),
+		px->target ? retry_after(px) : 1);
 }
 
 /* --- failed attempts --- */
@@ -639,7 +640,8 @@ static bool body_is_small(const struct px *px)
 {
 	const struct http_head *h = &px->ex->req;
 
-	return !px->ex->body_done && h->body == BODY_LENGTH && h->content_length <= px->picture->settings.replay_max && !h->expect_continue;
+	return !px->ex->body_done && h->body == BODY_LENGTH && h->content_length <= px->picture->settings.replay_max &&
+	       !h->expect_continue;
 }
 
 /* A TRACE or OPTIONS that has used up its hops is answered. */

@@ -597,7 +597,8 @@ struct h1_result h1_parse_request(struct http_head *h, struct hfield *fields, co
 
 	bool line = take_request_line(&s, h);
 	bool in_line = !line || (size_t)(s.p - p) > limits->head_bytes;
-	bool complete = line && take_fields(&s, h, fields, limits->fields) && obey_switches(&s, h, limits) && read_request(&s, h);
+	bool complete = line && take_fields(&s, h, fields, limits->fields) && obey_switches(&s, h, limits) &&
+			read_request(&s, h);
 
 	return result_of(&s, p, n, complete, in_line, limits);
 }

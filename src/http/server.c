@@ -218,6 +218,11 @@ static struct exchange *begin_exchange(struct server_conn *sc, struct http_head 
 	return ex;
 }
 
+static usec head_time(const struct http_server *s)
+{
+	return s->draining ? MIN(DRAIN_HEAD, s->opts.head_timeout) : s->opts.head_timeout;
+}
+
 /* Returns the bytes of a head, 0 if it is incomplete or was refused. */
 static size_t take_head(struct server_conn *sc, const char *p, size_t n)
 {
@@ -227,7 +232,7 @@ static size_t take_head(struct server_conn *sc, const char *p, size_t n)
 	if (!sc->reading_head) {
 		sc->reading_head = true;
 		sc->head_began = loop_now(s->loop);
-		timer_set(s->loop, &sc->timer, sc->head_began + (s->draining ? MIN(DRAIN_HEAD, s->opts.head_timeout) : s->opts.head_timeout));
+		timer_set(s->loop, &sc->timer, sc->head_began + head_time(s));
 	}
 	if (sc->looked && !has_line_feed(p + sc->looked, n - sc->looked) && n < s->opts.limits.head_bytes)
 		return 0;

@@ -107,7 +107,8 @@ void head_add(struct buf *b, struct str name, struct str value);
 void head_add_date(struct exchange *ex, struct buf *b); /* a Date line of now, in the format of RFC 9110 */
 #define EX_LENGTH_UNKNOWN UINT64_MAX
 /* length: of the body that follows, or EX_LENGTH_UNKNOWN (chunked; to a 1.0 client until close). For HEAD, 204, 304 the
- * body is dropped by itself, for 205 too, which says a length of 0. The head leaves with the first body bytes, or at the end of the turn. */
+ * body is dropped by itself, for 205 too, which says a length of 0. The head leaves with the first body bytes, or at the end
+ * of the turn. */
 void ex_head_done(struct exchange *ex, uint64_t length);
 void ex_inform(struct exchange *ex, const struct http_head *h); /* an interim 1xx, with its fields that are not hop-by-hop */
 void ex_write(struct exchange *ex, struct str piece);
