@@ -16,6 +16,7 @@
 #define _cleanup_(f) __attribute__((cleanup(f)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 #define _unused_ __attribute__((unused))
+#define _cold_ __attribute__((cold, noinline)) /* keeps refusals out of the way of what is common */
 
 /* Ownership moves out of p, which is NULL afterwards. */
 #define TAKE(p)                                                                                                        \

@@ -13,7 +13,7 @@ struct scan {
 	const char *why;
 };
 
-static bool refuse(struct scan *s, int status, const char *why)
+static _cold_ bool refuse(struct scan *s, int status, const char *why)
 {
 	s->status = status;
 	s->why = why;
@@ -90,7 +90,7 @@ static const char *graph_end(const char *p, const char *end)
 
 /* --- lines. Each returns false with status 0 where the input ends too early, else with the refusal. --- */
 
-static bool refuse_line_end(struct scan *s)
+static _cold_ bool refuse_line_end(struct scan *s)
 {
 	if (s->p == s->end)
 		return false;
@@ -187,7 +187,7 @@ static bool take_status_line(struct scan *s, struct http_head *h)
 }
 
 /* Where a name should end in a colon, and does not. */
-static bool refuse_name(struct scan *s, bool is_empty)
+static _cold_ bool refuse_name(struct scan *s, bool is_empty)
 {
 	if (s->p == s->end)
 		return false;
@@ -217,27 +217,33 @@ static inline const char *value_begin(const char *p, const char *end)
 	return p;
 }
 
-/* One field's line, whose name begins at s->p. */
-static inline bool take_field(struct scan *s, struct hfield *f)
+/* One field's line in p..end: what follows it, or NULL, and then s tells why. */
+static inline const char *take_field(struct scan *s, const char *p, const char *end, struct hfield *f)
 {
-	const char *end = s->end, *from = s->p, *to = token_end(from, end);
+	const char *from = p, *to = token_end(p, end);
 
 	if (unlikely(to == end || *to != ':' || to == from)) {
 		s->p = to;
-		return refuse_name(s, to == from);
+		refuse_name(s, to == from);
+		return NULL;
 	}
 	f->name = str_of(from, (size_t)(to - from));
 	f->id = http_name_of(f->name);
 	f->hop = 0;
 	f->plain = end - to > 2 && to[1] == ' ' && (unsigned char)to[2] > ' ';
 	from = likely(f->plain) ? to + 2 : value_begin(to + 1, end);
-	s->p = to = value_end(from, end);
-	if (!take_crlf(s))
-		return false;
+	to = value_end(from, end);
+	p = to + 2;
+	if (unlikely(end - to < 2 || memcmp(to, "\r\n", 2) != 0)) {
+		s->p = to;
+		if (!refuse_line_end(s))
+			return NULL;
+		p = s->p;
+	}
 	for (; to > from && is_blank(to[-1]); to--)
 		f->plain = 0;
 	f->value = str_of(from, (size_t)(to - from));
-	return true;
+	return p;
 }
 
 /* The names that read_field knows. */
@@ -248,28 +254,30 @@ static inline bool take_field(struct scan *s, struct hfield *f)
 
 static bool take_fields(struct scan *s, struct http_head *h, struct hfield *fields, unsigned max)
 {
-	struct scan at = *s; /* in registers while all goes well */
-	unsigned n = 0;
+	const char *p = s->p, *end = s->end;
+	unsigned n = 0, n_meant = 0;
 	uint64_t seen = 0;
-	bool ok = true;
 
 	h->field = fields;
-	while (at.p < at.end && (unsigned char)*at.p > '\r') {
-		ok = n == max ? refuse(&at, 431, "too many fields") : take_field(&at, &fields[n]);
-		if (!ok)
-			break;
+	while (p < end && (unsigned char)*p > '\r') {
+		if (n == max)
+			return refuse(s, 431, "too many fields");
+		p = take_field(s, p, end, &fields[n]);
+		if (!p)
+			return false;
 
 		uint64_t bit = HEAD_BIT(fields[n++].id);
 
 		seen |= bit;
-		at.n_meant += (bit & MEANINGFUL) != 0;
+		n_meant += (bit & MEANINGFUL) != 0;
 	}
 	h->nfields = n;
 	h->seen = seen;
-	*s = at;
-	if (unlikely(ok && s->p < s->end && *s->p != '\r' && *s->p != '\n'))
+	s->n_meant = n_meant;
+	s->p = p;
+	if (unlikely(p < end && *p != '\r' && *p != '\n'))
 		return refuse_name(s, true);
-	return ok && take_crlf(s);
+	return take_crlf(s);
 }
 
 /* --- what the fields mean --- */
@@ -329,6 +337,12 @@ static bool read_length(struct scan *s, struct http_head *h, struct str value, s
 	struct str piece;
 	uint64_t v;
 
+	if (likely(!h->has_length && str_to_u64(value, &v) && v <= INT64_MAX)) {
+		h->has_length = true;
+		h->content_length = v;
+		m->length = value;
+		return true;
+	}
 	while (str_cut(&value, ',', &piece)) {
 		piece = str_trim(piece);
 		if (!str_to_u64(piece, &v) || v > INT64_MAX)
