@@ -46,21 +46,35 @@ const struct transport_ops transport_plain = { plain_recv, plain_writev, plain_s
 
 /* --- kept bytes: a buf on the heap only while there are some --- */
 
-static void drop_buf(struct buf **b)
+/* Keeps the loop's account of what is kept: had is the buffer's size before. */
+static void account(struct loop *l, size_t had, size_t has)
+{
+	size_t *kept = loop_kept(l);
+
+	__atomic_store_n(kept, *kept - had + has, __ATOMIC_RELAXED); /* one writer; metrics read it from elsewhere */
+}
+
+static void drop_buf(struct conn *c, struct buf **b)
 {
 	if (*b) {
+		account(c->loop, (*b)->cap, 0);
 		buf_fini(*b);
 		free(TAKE(*b));
 	}
 }
 
-static bool keep(struct buf **b, const char *p, size_t n, size_t max)
+static bool keep(struct conn *c, struct buf **b, const char *p, size_t n, size_t max)
 {
 	if (!*b) {
 		*b = xmalloc(sizeof(**b));
 		buf_init(*b, max);
 	}
-	return buf_add(*b, p, n);
+
+	size_t had = (*b)->cap;
+	bool ok = buf_add(*b, p, n);
+
+	account(c->loop, had, (*b)->cap);
+	return ok;
 }
 
 static void want(struct conn *c)
@@ -109,9 +123,9 @@ static void show(struct conn *c, const char *p, size_t n, bool is_kept)
 	if (is_kept) {
 		buf_drop_front(c->in, took);
 		if (c->in->len == 0)
-			drop_buf(&c->in);
+			drop_buf(c, &c->in);
 	} else if (took < n) {
-		bool ok = keep(&c->in, p + took, n - took, (size_t)c->keep_max + LOOP_RBUF);
+		bool ok = keep(c, &c->in, p + took, n - took, (size_t)c->keep_max + LOOP_RBUF);
 
 		assert(ok); /* on_readable never reads past that */
 	}
@@ -137,8 +151,11 @@ static void on_readable(struct conn *c)
 	size_t had = c->in ? c->in->len : 0;
 
 	if (had > LOOP_RBUF / 2) { /* much is kept already: read behind it in its own buffer */
+		size_t size = c->in->cap;
+
 		if (!buf_reserve(c->in, 4096))
 			return;
+		account(c->loop, size, c->in->cap);
 
 		ssize_t n = c->tp->recv(c, c->in->ptr + had, c->in->cap - had);
 
@@ -158,7 +175,7 @@ static void on_readable(struct conn *c)
 	ssize_t n = c->tp->recv(c, p + had, LOOP_RBUF - had);
 
 	if (n > 0) {
-		drop_buf(&c->in);
+		drop_buf(c, &c->in);
 		show(c, p, had + (size_t)n, false);
 	} else if (n == 0) {
 		end_of_input(c);
@@ -186,6 +203,14 @@ void conn_kick(struct conn *c)
 		return;
 	c->flags |= CONN_KICKED;
 	loop_defer(c->loop, &c->later, run_kick);
+}
+
+void conn_yield(struct conn *c)
+{
+	if (c->flags & (CONN_KICKED | CONN_CLOSED))
+		return;
+	c->flags |= CONN_KICKED;
+	loop_yield(c->loop, &c->later, run_kick);
 }
 
 void conn_pause(struct conn *c)
@@ -229,7 +254,7 @@ static void flush(struct conn *c)
 		c->out_at += (size_t)n;
 		if (c->out_at < c->out->len)
 			return; /* a short write: the kernel is full */
-		drop_buf(&c->out);
+		drop_buf(c, &c->out);
 		c->out_at = 0;
 	}
 	want(c);
@@ -250,7 +275,7 @@ static void keep_rest(struct conn *c, const struct iovec *iov, int n, ssize_t se
 
 		skip -= from;
 		if (from < iov[i].iov_len)
-			keep(&c->out, (const char *)iov[i].iov_base + from, iov[i].iov_len - from, OUT_MAX);
+			keep(c, &c->out, (const char *)iov[i].iov_base + from, iov[i].iov_len - from, OUT_MAX);
 	}
 	if (c->out)
 		want(c);
@@ -414,8 +439,8 @@ void conn_close(struct conn *c, void (*release)(struct conn *c))
 	loop_del(c->loop, &c->io);
 	close(c->io.fd);
 	c->io.fd = -1;
-	drop_buf(&c->in);
-	drop_buf(&c->out);
+	drop_buf(c, &c->in);
+	drop_buf(c, &c->out);
 	if (!(c->flags & CONN_KICKED)) {
 		c->flags |= CONN_KICKED;
 		loop_defer(c->loop, &c->later, run_kick);

@@ -89,6 +89,7 @@ static inline size_t conn_pending(const struct conn *c)
 void conn_pause(struct conn *c);  /* no on_data until conn_resume */
 void conn_resume(struct conn *c); /* kept bytes are shown at the end of the turn */
 void conn_kick(struct conn *c);   /* shows kept bytes again at the end of the turn */
+void conn_yield(struct conn *c);  /* the same at the end of the next turn: others come first */
 void conn_shutdown(struct conn *c); /* our end of the stream, after all output */
 bool conn_has_kept(const struct conn *c);
 size_t conn_unread(const struct conn *c);   /* bytes that are kept or lie in the kernel (plain TCP) */

@@ -22,6 +22,8 @@ struct loop {
 	struct timer **heap;
 	uint32_t n_timers, cap_timers;
 	struct deferred *deferred, **deferred_tail;
+	struct deferred *yielded, **yielded_tail; /* deferred to the next turn */
+	size_t kept;
 	struct epoll_event events[EVENTS_A_TURN];
 	int n_events, at_event; /* of this turn, so that loop_del can drop pending ones */
 	char *rbuf;
@@ -46,10 +48,21 @@ struct loop *loop_new(void)
 	if (l->ep < 0 || l->wake.fd < 0 || loop_add(l, &l->wake, EPOLLIN) < 0)
 		abort();
 	l->deferred_tail = &l->deferred;
+	l->yielded_tail = &l->yielded;
 	l->rbuf = xmalloc(LOOP_RBUF);
 	outbox_init(&l->outbox, l);
 	l->now = clock_mono();
 	return l;
+}
+
+static void take_yielded(struct loop *l)
+{
+	if (likely(!l->yielded))
+		return;
+	*l->deferred_tail = l->yielded;
+	l->deferred_tail = l->yielded_tail;
+	l->yielded = NULL;
+	l->yielded_tail = &l->yielded;
 }
 
 static void run_deferred(struct loop *l)
@@ -68,6 +81,7 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
+	take_yielded(l);
 	run_deferred(l);
 	close(l->wake.fd);
 	close(l->ep);
@@ -95,6 +109,11 @@ char *loop_rbuf(struct loop *l)
 struct outbox *loop_outbox(struct loop *l)
 {
 	return &l->outbox;
+}
+
+size_t *loop_kept(struct loop *l)
+{
+	return &l->kept;
 }
 
 void loop_stop(struct loop *l)
@@ -143,6 +162,14 @@ void loop_defer(struct loop *l, struct deferred *d, void (*fn)(struct deferred *
 	d->next = NULL;
 	*l->deferred_tail = d;
 	l->deferred_tail = &d->next;
+}
+
+void loop_yield(struct loop *l, struct deferred *d, void (*fn)(struct deferred *d))
+{
+	d->fn = fn;
+	d->next = NULL;
+	*l->yielded_tail = d;
+	l->yielded_tail = &d->next;
 }
 
 /* --- timers: a heap by `queued`, which is never later than `at` unless the timer is in the middle of timer_set --- */
@@ -253,7 +280,7 @@ static int sleep_ms(const struct loop *l, usec wait)
 {
 	if (l->n_timers)
 		wait = MIN(wait, l->heap[0]->queued - l->now);
-	if (wait <= 0 || l->deferred)
+	if (wait <= 0 || l->deferred || l->yielded)
 		return 0;
 	if (wait >= 3600 * USEC_PER_SEC)
 		return 3600 * 1000;
@@ -267,6 +294,7 @@ void loop_turn(struct loop *l, usec wait)
 	int n = epoll_wait(l->ep, l->events, EVENTS_A_TURN, sleep_ms(l, wait));
 
 	l->now = clock_mono();
+	take_yielded(l);
 	l->n_events = MAX(n, 0);
 	for (l->at_event = 0; l->at_event < l->n_events;) {
 		struct epoll_event ev = l->events[l->at_event++];

@@ -64,3 +64,8 @@ static inline void timer_park(struct timer *t)            /* will not fire; may 
 }
 
 void loop_defer(struct loop *l, struct deferred *d, void (*fn)(struct deferred *d)); /* d must not be queued already */
+/* The same at the end of the next turn, which then comes without a sleep: for work that gives way to others. */
+void loop_yield(struct loop *l, struct deferred *d, void (*fn)(struct deferred *d));
+
+/* Bytes of the buffers in which conns of this loop keep input and output. Written on the loop's thread. */
+size_t *loop_kept(struct loop *l);
