@@ -9,6 +9,8 @@
 
 #define BACKLOG 4096
 #define ACCEPTS_AN_EVENT 64
+#define REST (100 * USEC_PER_MSEC)
+#define TELL_AGAIN (60 * USEC_PER_SEC)
 
 static int bind_socket(const struct addr *a, bool reuseport, struct err *e)
 {
@@ -68,19 +70,68 @@ int net_bind_check(const struct addr *a, struct addr *real, struct err *e)
 	return 0;
 }
 
-/* Out of descriptors: give up the spare one, accept, close at once, so that the peer hears a refusal instead of waiting
- * and the loop does not spin on a readable listener. */
-static void refuse_one(struct listener *ln)
+/* --- out of descriptors --- */
+
+static void tell(struct listener *ln, bool starved)
 {
-	close(ln->spare_fd);
+	usec now = loop_now(ln->loop);
+
+	if (starved == ln->told || (starved && ln->told_at && now - ln->told_at < TELL_AGAIN))
+		return;
+	ln->told = starved;
+	ln->told_at = now;
+	if (ln->on_starved)
+		ln->on_starved(ln, starved);
+}
+
+/* Gives up the spare descriptor, accepts with it, closes at once. false: nobody waits, or not even that could be done. */
+static bool refuse_one(struct listener *ln)
+{
+	if (ln->spare_fd >= 0)
+		close(ln->spare_fd);
 
 	int fd = accept4(ln->io.fd, NULL, NULL, SOCK_CLOEXEC);
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
+		__atomic_store_n(&ln->refused, ln->refused + 1, __ATOMIC_RELAXED);
+	}
 	ln->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	ln->refused++;
+	return fd >= 0 && ln->spare_fd >= 0;
 }
+
+static void rest(struct listener *ln)
+{
+	ln->starved = true;
+	tell(ln, true);
+	loop_mod(ln->loop, &ln->io, 0);
+	timer_set(ln->loop, &ln->rest, loop_now(ln->loop) + REST);
+}
+
+static void on_rested(struct timer *t)
+{
+	struct listener *ln = container_of(t, struct listener, rest);
+
+	if (ln->spare_fd < 0)
+		ln->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	loop_mod(ln->loop, &ln->io, EPOLLIN);
+}
+
+/* The first time those who wait may go on waiting; the next time it is clear that this does not end by itself. */
+static void run_out(struct listener *ln)
+{
+	for (int i = 0; ln->starved && i < ACCEPTS_AN_EVENT && refuse_one(ln); i++)
+		;
+	rest(ln);
+}
+
+static void found_one(struct listener *ln)
+{
+	ln->starved = false;
+	tell(ln, false);
+}
+
+/* --- accepting --- */
 
 static void on_acceptable(struct io *io, uint32_t events)
 {
@@ -88,18 +139,20 @@ static void on_acceptable(struct io *io, uint32_t events)
 	int one = 1;
 
 	(void)events;
-	for (int i = 0; i < ACCEPTS_AN_EVENT && !ln->paused; i++) {
+	for (int i = 0; i < ACCEPTS_AN_EVENT; i++) {
 		struct addr peer = { 0 };
 		socklen_t n = sizeof(peer);
 		int fd = accept4(io->fd, &peer.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE)
-				refuse_one(ln);
 			if (errno == EINTR || errno == ECONNABORTED)
 				continue;
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+				run_out(ln);
 			return;
 		}
+		if (unlikely(ln->starved))
+			found_one(ln);
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		ln->accepted++;
 		ln->on_accept(ln, fd, &peer);
@@ -115,6 +168,7 @@ int listener_open(struct listener *ln, struct loop *loop, const struct addr *a, 
 	ln->io = (struct io){ .fd = fd, .fn = on_acceptable };
 	ln->loop = loop;
 	ln->local = *a;
+	timer_init(&ln->rest, on_rested);
 	ln->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	read_local(fd, &ln->local);
 	return loop_add(loop, &ln->io, EPOLLIN);
@@ -130,17 +184,12 @@ void listener_accept_waiting(struct listener *ln)
 	} while (ln->accepted - before == ACCEPTS_AN_EVENT);
 }
 
-void listener_pause(struct listener *ln, bool paused)
-{
-	ln->paused = paused;
-	loop_mod(ln->loop, &ln->io, paused ? 0 : EPOLLIN);
-}
-
 void listener_close(struct listener *ln)
 {
 	if (!ln->loop)
 		return;
 	loop_del(ln->loop, &ln->io);
+	timer_cancel(ln->loop, &ln->rest);
 	close(ln->io.fd);
 	if (ln->spare_fd >= 0)
 		close(ln->spare_fd);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -90,6 +91,37 @@ static void test_run_until_stop(void **state)
 	timer_set(k.loop, &k.t, loop_now(k.loop) + 1000);
 	loop_run(k.loop);
 	loop_free(k.loop);
+}
+
+struct step {
+	struct deferred d;
+	struct loop *loop;
+	int left, ran;
+};
+
+static void yield_again(struct deferred *d)
+{
+	struct step *s = container_of(d, struct step, d);
+
+	s->ran++;
+	if (--s->left)
+		loop_yield(s->loop, d, yield_again);
+}
+
+/* Work that gives way goes on in the next turn, not in this one, and the loop does not sleep before it. */
+static void test_yielding_lets_the_turn_end(void **state)
+{
+	struct step s = { .loop = loop_new(), .left = 5 };
+
+	(void)state;
+	loop_yield(s.loop, &s.d, yield_again);
+	for (int i = 1; i <= 5; i++) {
+		loop_turn(s.loop, USEC_NEVER);
+		assert_int_equal(s.ran, i);
+	}
+	loop_turn(s.loop, 0);
+	assert_int_equal(s.ran, 5);
+	loop_free(s.loop);
 }
 
 /* --- mailboxes --- */
@@ -266,6 +298,75 @@ static void test_a_port_in_use_is_an_error(void **state)
 	loop_free(l);
 }
 
+static int n_told[2];
+
+static void note_starved(struct listener *ln, bool starved)
+{
+	(void)ln;
+	n_told[starved]++;
+}
+
+static void keep_fd(struct listener *ln, int fd, const struct addr *peer)
+{
+	(void)peer;
+	*(int *)ln->user = fd;
+}
+
+static int dial(const struct addr *a)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, &a->sa, addr_len(a)), 0);
+	return fd;
+}
+
+/* Somebody waits, and there is no descriptor: no spinning, one word about it, and in the end either a place or a refusal. */
+static void test_a_listener_without_descriptors_rests(void **state)
+{
+	struct loop *l = loop_new();
+	struct listener ln = { 0 };
+	struct rlimit old, tight;
+	int accepted = -1;
+	struct addr a;
+	struct err e;
+	char byte;
+
+	(void)state;
+	memset(n_told, 0, sizeof(n_told));
+	addr_parse_ip(&a, STR("127.0.0.1"), 0);
+	assert_int_equal(listener_open(&ln, l, &a, false, &e), 0);
+	ln.on_accept = keep_fd;
+	ln.on_starved = note_starved;
+	ln.user = &accepted;
+
+	int first = dial(&ln.local), second = dial(&ln.local);
+
+	getrlimit(RLIMIT_NOFILE, &old);
+	tight = (struct rlimit){ (rlim_t)second + 1, old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &tight);
+
+	int turns = 0;
+
+	for (usec end = loop_now(l) + 350 * USEC_PER_MSEC; loop_now(l) < end; turns++)
+		loop_turn(l, 20 * USEC_PER_MSEC);
+	assert_true(turns < 30);
+	assert_int_equal(accepted, -1);
+	assert_int_equal(n_told[true], 1);
+	assert_int_equal(ln.refused, 2); /* at the second look */
+	assert_int_equal(recv(first, &byte, 1, 0), 0);
+	setrlimit(RLIMIT_NOFILE, &old);
+	close(first);
+	first = dial(&ln.local);
+	while (accepted < 0)
+		loop_turn(l, USEC_PER_SEC);
+	assert_int_equal(n_told[false], 1);
+	close(accepted);
+	close(first);
+	close(second);
+	listener_close(&ln);
+	loop_free(l);
+}
+
 /* --- connections --- */
 
 struct side {
@@ -398,8 +499,10 @@ static void test_a_reader_that_takes_nothing_is_bounded(void **state)
 	for (int i = 0; i < 100; i++)
 		loop_turn(l, 0);
 	assert_true(b.c.in->len <= 1000 + LOOP_RBUF);
+	assert_true(*loop_kept(l) >= b.c.in->len + conn_pending(&a.c)); /* the account of it, */
 	assert_true(conn_pending(&a.c) > 0);
 	close_pair(l, &a, &b);
+	assert_int_equal(*loop_kept(l), 0); /* also when all is gone */
 	loop_free(l);
 }
 
@@ -506,11 +609,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_timers_fire_once_and_not_early),
 		cmocka_unit_test(test_run_until_stop),
+		cmocka_unit_test(test_yielding_lets_the_turn_end),
 		cmocka_unit_test(test_mailbox_keeps_order_and_loses_nothing),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_address_text_and_loopback),
 		cmocka_unit_test(test_cidr),
 		cmocka_unit_test(test_a_port_in_use_is_an_error),
+		cmocka_unit_test(test_a_listener_without_descriptors_rests),
 		cmocka_unit_test(test_output_waits_for_a_paused_reader),
 		cmocka_unit_test(test_leftovers_are_kept_and_shown_again),
 		cmocka_unit_test(test_a_reader_that_takes_nothing_is_bounded),
