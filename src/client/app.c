@@ -16,6 +16,7 @@
 #include "client/impl.h"
 #include "client/membership.h"
 #include "client/remotes.h"
+#include "http/limits.h"
 #include "props/props.h"
 
 #define LEAVE_TIME (3 * USEC_PER_SEC) /* for the registry's answer to the goodbye */
@@ -142,6 +143,7 @@ static void take_down(struct vine_app *app)
 	membership_free(TAKE(app->membership));
 	loop_turn(app->loop, 0);
 	http_server_free(TAKE(app->server));
+	addr_tally_free(TAKE(app->tally));
 	remotes_free(TAKE(app->remotes));
 	http_client_free(TAKE(app->client));
 	dns_free(TAKE(app->dns));
@@ -167,16 +169,12 @@ static int make_parts(struct vine_app *app, struct err *e)
 	app->handlers = jobs_lane_new("handler", app->set.threads, app->set.queue);
 	app->dns = dns_new(app->loop, &app->mailbox, app->dns_lane, 30 * USEC_PER_SEC);
 	app->client = http_client_new(app->loop, &(struct http_client_opts){ .dns = app->dns });
-	app->server = http_server_new(app->loop, &(struct http_server_opts){
-		.limits = app->set.limits,
-		.max_connections = app->set.max_connections,
-		.head_timeout = app->set.head_timeout,
-		.idle_timeout = app->set.idle_timeout,
-		.body_idle_timeout = app->set.body_idle_timeout,
-		.log = &app->log,
-		.handler = router_handler,
-		.ctx = app->router,
-	});
+	app->tally = http_limits_tally(app->props, rng_next(&app->rng));
+
+	struct http_server_opts so = { .tally = app->tally, .log = &app->log, .handler = router_handler, .ctx = app->router };
+
+	http_limits_read(&so, app->props, 1);
+	app->server = http_server_new(app->loop, &so);
 
 	int r = http_server_listen(app->server, &app->set.address, false, e);
 

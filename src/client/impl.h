@@ -87,6 +87,7 @@ struct vine_app {
 	struct dns *dns;
 	struct http_client *client;
 	struct http_server *server;
+	struct addr_tally *tally; /* connections a client address; NULL: no limit */
 	struct rng rng;
 	struct stream stream;
 	struct membership *membership; /* NULL: no registry */

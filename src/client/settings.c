@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "http/limits.h"
 #include "props/props.h"
 
 #define NAME_DEFAULT "unknown" /* as Spring Cloud has it */
@@ -51,12 +50,7 @@ int app_settings_read(struct app_settings *s, const struct props *p, const char 
 		r = read_address(s, p, e);
 	s->threads = (unsigned)props_int(p, "server.tomcat.threads.max");
 	s->queue = (unsigned)props_int(p, "server.tomcat.accept-count");
-	s->max_connections = (uint32_t)props_int(p, "vine.http.max-connections");
 	s->body_max = (size_t)props_bytes(p, "vine.http.max-body-bytes");
-	s->head_timeout = props_ms(p, "vine.http.head-timeout-ms") * USEC_PER_MSEC;
-	s->idle_timeout = props_ms(p, "vine.http.idle-timeout-ms") * USEC_PER_MSEC;
-	s->body_idle_timeout = props_ms(p, "vine.http.body-idle-timeout-ms") * USEC_PER_MSEC;
-	s->limits = http_limits_of(p);
 	s->drain_time = props_ms(p, "spring.lifecycle.timeout-per-shutdown-phase") * USEC_PER_MSEC;
 	s->sample_rate = props_double(p, "vine.trace.sample-rate");
 	s->unregister = props_bool(p, "eureka.client.should-unregister-on-shutdown");

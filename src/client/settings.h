@@ -2,7 +2,6 @@
 #pragma once
 #include "base/clock.h"
 #include "base/err.h"
-#include "http/h1.h"
 #include "net/addr.h"
 
 struct props;
@@ -12,9 +11,6 @@ struct app_settings {
 	struct addr address;  /* server.address, server.port */
 	unsigned threads;     /* server.tomcat.threads.max: handlers that run at once */
 	unsigned queue;       /* server.tomcat.accept-count: requests that wait for one */
-	uint32_t max_connections;
-	struct h1_limits limits;
-	usec head_timeout, idle_timeout, body_idle_timeout;
 	size_t body_max;      /* vine.http.max-body-bytes: of a request */
 	usec drain_time;      /* spring.lifecycle.timeout-per-shutdown-phase */
 	double sample_rate;   /* vine.trace.sample-rate */

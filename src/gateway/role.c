@@ -164,6 +164,7 @@ static enum health_status check_discovery(struct host *h, struct jsonw *details,
 static void circuit_meters(struct meter_snapshot *s, void *arg)
 {
 	static const struct meter_desc open = { "vine.circuit.open", "1 where a service's circuit is not closed", NULL, 0 };
+	static const struct meter_desc active = { "vine.command.active", "Permits of a service that are held now", NULL, 5000 };
 	static const struct meter_desc calls = { "vine.command.events", "Hystrix events of a service since the start", NULL, 5000 };
 	struct gateway *gw = arg;
 	size_t n;
@@ -180,6 +181,7 @@ static void circuit_meters(struct meter_snapshot *s, void *arg)
 		struct meter_tag tags[2] = { { "key", snap.key } };
 
 		snapshot_add(s, METER_GAUGE, &open, snap.is_open, tags, 1);
+		snapshot_add(s, METER_GAUGE, &active, snap.active, tags, 1);
 		for (unsigned ev = 0; ev < EVENT_COUNT; ev++) {
 			if (snap.stats.lifetime[ev] == 0)
 				continue;

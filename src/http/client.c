@@ -9,6 +9,7 @@
 #include "net/dns.h"
 
 #define WAITING_MAX 10000 /* calls a peer; more are refused at once */
+#define TURN_PIECES 256 /* of a body on one event; what is left waits for the next turn, so that many tiny chunks hold nobody up */
 #define INTERIM_MAX 100 /* 1xx heads of one response; whoever forwards them holds no more than that for a slow client */
 
 struct client_conn {
@@ -39,6 +40,7 @@ struct http_client {
 	struct list refused; /* calls whose failure is to be told at the end of the turn */
 	struct deferred tell;
 	bool tell_queued;
+	uint32_t open; /* connections of all peers */
 	struct http_peer **peers; /* sorted by key */
 	size_t n_peers, cap_peers;
 	struct hfield fields[HTTP_FIELDS_MAX];
@@ -150,6 +152,11 @@ static void peer_try_free(struct http_peer *p)
 	free(p);
 }
 
+static void count_open(struct http_client *cl, int by)
+{
+	__atomic_store_n(&cl->open, cl->open + (unsigned)by, __ATOMIC_RELAXED); /* one writer; metrics read it from elsewhere */
+}
+
 /* Closes the connection; its call, if any, must have been detached or be failed by the caller. */
 static void close_conn(struct client_conn *cc)
 {
@@ -163,6 +170,7 @@ static void close_conn(struct client_conn *cc)
 	timer_cancel(p->client->loop, &cc->idle_timer);
 	conn_close(&cc->c, release_conn);
 	p->open--;
+	count_open(p->client, -1);
 }
 
 static void fail_conn(struct client_conn *cc, enum call_cause cause, const char *why)
@@ -322,6 +330,7 @@ static size_t on_data(struct conn *conn, const char *p, size_t n)
 	struct client_conn *cc = container_of(conn, struct client_conn, c);
 	struct call *c = cc->call;
 	struct str in = str_of(p, n);
+	unsigned pieces = 0;
 
 	if (!c) { /* bytes that nobody asked for: the connection is out of step */
 		fail_conn(cc, CALL_BAD_RESPONSE, NULL);
@@ -336,6 +345,9 @@ static size_t on_data(struct conn *conn, const char *p, size_t n)
 				break;
 			in = str_slice(in, len, in.len);
 		} else if (!body_may_go_on(c) || !take_body(cc, &in)) {
+			break;
+		} else if (++pieces >= TURN_PIECES && in.len) {
+			conn_yield(conn);
 			break;
 		}
 	}
@@ -353,6 +365,8 @@ static void on_eof(struct conn *conn)
 
 	if (c && c->paused)
 		return; /* seen again when the kept bytes were taken, or at call_resume */
+	if (conn->flags & CONN_KICKED && conn_has_kept(conn))
+		return; /* they come first */
 	if (c && c->head_seen && c->body.kind == BODY_UNTIL_CLOSE)
 		complete(cc, false);
 	else
@@ -439,6 +453,7 @@ static void connect_to(struct call *c, const struct addr *to)
 	}
 	cc->peer = c->peer;
 	cc->peer->open++;
+	count_open(cl, 1);
 	timer_init(&cc->idle_timer, on_idle_timeout);
 	list_push_back(&c->peer->busy, &cc->link);
 	attach(c, cc);
@@ -806,6 +821,11 @@ void http_client_free(struct http_client *cl)
 	loop_turn(cl->loop, 0); /* a queued tell points here */
 	free(cl->peers);
 	free(cl);
+}
+
+uint32_t http_client_open(const struct http_client *cl)
+{
+	return __atomic_load_n(&cl->open, __ATOMIC_RELAXED);
 }
 
 struct loop *http_client_loop(const struct http_client *cl)

@@ -88,6 +88,7 @@ struct call {
 struct http_client *http_client_new(struct loop *loop, const struct http_client_opts *opts);
 void http_client_free(struct http_client *c); /* cancels calls without a callback; run one more turn before loop_free */
 struct loop *http_client_loop(const struct http_client *c);
+uint32_t http_client_open(const struct http_client *c); /* connections that stand or are being made; any thread */
 
 /* host: name or address, port. Unref it; peers without users and connections are forgotten after a while. */
 struct http_peer *http_client_peer(struct http_client *c, struct str host, uint16_t port);

@@ -318,6 +318,8 @@ void ex_resume_body(struct exchange *ex)
 	if (!ex->body_paused)
 		return;
 	ex->body_paused = false;
+	if (!ex->body_done)
+		server_conn_watch_body(ex->conn);
 	conn_resume(&ex->conn->c);
 }
 

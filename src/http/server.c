@@ -1,12 +1,13 @@
 /* server.c - connections: reading requests, time-outs, closing. Answering is in exchange.c.
  *
  * A connection is idle, or reads a head, or has one exchange. Its single timer means, in turn: the idle limit, the limit
- * for the whole head, the limit between two bytes of a body or of an answer that a slow client takes.
+ * for the whole head, the limit between two bytes of a body or of an answer that a slow client takes (watch.c).
  *
  * Closing is gentle where an answer was just given (our end is shut, input is read over for a moment, so that the client
  * sees the answer and not a reset: RFC 9112 section 9.6) and hard where the peer broke the rules half-way. */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,10 @@
 #define LINGER_BYTES (1024u * 1024) /* read over after our end was shut; more is a reset */
 #define DRAIN_HEAD USEC_PER_SEC /* what a head that has begun may still take once the server drains */
 #define SPARE_EXCHANGES 256
+/* Work on one event, in pieces of a body; a request counts as several. What is left waits for the next turn, so that who
+ * fills a buffer with tiny requests or chunks holds nobody up. */
+#define TURN_BUDGET 256
+#define REQUEST_COST 8
 #define EXCHANGE_ARENA 4096
 
 static const struct conn_ops server_conn_ops;
@@ -99,9 +104,12 @@ static void drop_conn(struct server_conn *sc, bool reset)
 	if (sc->c.flags & CONN_CLOSED)
 		return;
 	conn_flush(&sc->c);
+	server_conn_whole(sc);
 	list_del(&sc->link);
 	timer_cancel(s->loop, &sc->timer);
 	STAT_ADD(s->stats.open, -1);
+	if (s->opts.tally)
+		addr_tally_leave(s->opts.tally, &sc->peer);
 	if (reset)
 		conn_reset(&sc->c, release_conn);
 	else
@@ -117,15 +125,9 @@ void server_conn_abort(struct server_conn *sc)
 	drop_conn(sc, true);
 }
 
-static void watch_body(struct server_conn *sc)
-{
-	struct http_server *s = sc->server;
-
-	timer_set(s->loop, &sc->timer, loop_now(s->loop) + s->opts.body_idle_timeout);
-}
-
 static void linger(struct server_conn *sc)
 {
+	server_conn_whole(sc);
 	sc->lingering = true;
 	sc->lingered = 0;
 	conn_shutdown(&sc->c);
@@ -134,12 +136,10 @@ static void linger(struct server_conn *sc)
 		return;
 	}
 	conn_resume(&sc->c);
-	if (conn_pending(&sc->c)) { /* the moment begins when the client has taken all: on_drain */
-		sc->pending_before = conn_pending(&sc->c);
-		watch_body(sc);
-	} else {
+	if (conn_pending(&sc->c)) /* the moment begins when the client has taken all: on_drain */
+		server_conn_watch_reader(sc);
+	else
 		timer_set(sc->server->loop, &sc->timer, loop_now(sc->server->loop) + LINGER);
-	}
 }
 
 static void await_request(struct server_conn *sc)
@@ -153,7 +153,7 @@ static void await_request(struct server_conn *sc)
 		return;
 	}
 	timer_set(s->loop, &sc->timer, loop_now(s->loop) + s->opts.idle_timeout);
-	if (conn_has_kept(&sc->c))
+	if (conn_has_kept(&sc->c) && s->showing != sc) /* else take_data goes on by itself, within its budget */
 		conn_kick(&sc->c);
 }
 
@@ -245,18 +245,22 @@ static size_t take_head(struct server_conn *sc, const char *p, size_t n)
 		refuse(sc, (unsigned)r.status, r.why);
 		return 0;
 	}
-	if (r.len == 0)
+	if (r.len == 0) {
+		server_conn_half_open(sc);
 		return 0;
+	}
 	if (h.mid == HTTP_CONNECT) {
 		STAT_ADD(s->stats.bad_requests, 1);
 		refuse(sc, 501, "CONNECT is not served here");
 		return 0;
 	}
+	server_conn_whole(sc);
 	sc->ex = begin_exchange(sc, &h, p, r.len);
 	sc->reading_head = false;
 	sc->looked = 0;
 	timer_park(&sc->timer);
 	STAT_ADD(s->stats.requests, 1);
+	s->budget -= REQUEST_COST;
 	return r.len;
 }
 
@@ -269,15 +273,18 @@ static struct str feed_body(struct server_conn *sc, struct str in)
 
 	/* A body of known length that is all there says so even to a handler that has paused: no further byte would. */
 	while (!ex->body_paused || (ex->body.kind == BODY_LENGTH && h1_body_is_done(&ex->body))) {
+		if (sc->server->budget <= 0 && in.len)
+			return in;
 		switch (h1_body_next(&ex->body, &in, &piece, &why)) {
 		case H1_PIECE:
+			sc->server->budget--;
 			ex->in_bytes += piece.len;
 			if (ex->ops && ex->ops->on_body)
 				ex->ops->on_body(ex, piece);
 			break;
 		case H1_END:
 			ex->body_done = true;
-			timer_park(&sc->timer);
+			server_conn_unwatch_body(sc);
 			if (ex->ops && ex->ops->on_body_end)
 				ex->ops->on_body_end(ex);
 			return in;
@@ -285,7 +292,7 @@ static struct str feed_body(struct server_conn *sc, struct str in)
 			if (sc->c.flags & CONN_EOF)
 				drop_conn(sc, true);
 			else
-				watch_body(sc);
+				server_conn_watch_body(sc);
 			return in;
 		case H1_BAD:
 			STAT_ADD(sc->server->stats.bad_requests, 1);
@@ -295,7 +302,7 @@ static struct str feed_body(struct server_conn *sc, struct str in)
 		if (sc->ex != ex || sc->c.flags & CONN_CLOSED)
 			return in;
 	}
-	timer_park(&sc->timer); /* paused: the handler's matter */
+	server_conn_unwatch_body(sc); /* paused: the handler's matter */
 	return in;
 }
 
@@ -319,11 +326,11 @@ static void settle_eof(struct server_conn *sc)
 	conn_flush(&sc->c);
 	if (sc->ex && !sc->ex->body_done && !sc->ex->body_paused)
 		drop_conn(sc, true);
-	else if (!sc->ex && !sc->lingering && conn_pending(&sc->c) == 0)
+	else if (!sc->ex && !sc->lingering && conn_pending(&sc->c) == 0 && !(sc->c.flags & CONN_KICKED))
 		drop_conn(sc, false); /* half a head, or nothing */
 }
 
-static size_t on_data(struct conn *c, const char *p, size_t n)
+static size_t take_data(struct conn *c, const char *p, size_t n)
 {
 	struct server_conn *sc = container_of(c, struct server_conn, c);
 	struct str in = str_of(p, n);
@@ -334,6 +341,10 @@ static size_t on_data(struct conn *c, const char *p, size_t n)
 			if (sc->lingered > LINGER_BYTES)
 				drop_conn(sc, true);
 			return n;
+		}
+		if (unlikely(sc->server->budget <= 0)) {
+			conn_yield(c);
+			return n - in.len;
 		}
 		if (!sc->ex) {
 			size_t len = conn_pending(c) ? 0 : take_head(sc, in.ptr, in.len);
@@ -350,8 +361,8 @@ static size_t on_data(struct conn *c, const char *p, size_t n)
 			sc->server->opts.handler(ex, sc->server->opts.ctx);
 			if (c->flags & CONN_CLOSED)
 				return n;
-			if (sc->ex == ex && !ex->body_done)
-				watch_body(sc);
+			if (sc->ex == ex && !ex->body_done && !ex->body_paused)
+				server_conn_watch_body(sc);
 			continue;
 		}
 		if (sc->ex->body_done || sc->ex->body_paused)
@@ -368,6 +379,20 @@ static size_t on_data(struct conn *c, const char *p, size_t n)
 	if (c->flags & CONN_EOF)
 		settle_eof(sc);
 	return n - in.len;
+}
+
+static size_t on_data(struct conn *c, const char *p, size_t n)
+{
+	struct server_conn *sc = container_of(c, struct server_conn, c);
+	struct http_server *s = sc->server;
+
+	s->budget = TURN_BUDGET;
+	s->showing = sc;
+
+	size_t took = take_data(c, p, n);
+
+	s->showing = NULL;
+	return took;
 }
 
 static void on_eof(struct conn *c)
@@ -388,12 +413,12 @@ static void on_drain(struct conn *c)
 {
 	struct server_conn *sc = container_of(c, struct server_conn, c);
 
-	sc->pending_before = 0;
+	sc->reader_watched = false;
 	if (sc->ex) {
 		if (sc->ex->body_done || sc->ex->body_paused)
 			timer_park(&sc->timer);
 		else
-			watch_body(sc);
+			server_conn_watch_body(sc);
 		if (sc->ex->ops && sc->ex->ops->on_drain)
 			sc->ex->ops->on_drain(sc->ex);
 		return;
@@ -433,35 +458,16 @@ static void on_ending(struct conn *c)
 
 static const struct conn_ops server_conn_ops = { on_data, on_eof, on_drain, on_error, NULL, on_ending };
 
-/* A client that has not taken a byte of its answer since the timer was set last. */
-static void on_slow_reader(struct server_conn *sc)
-{
-	size_t pending = conn_pending(&sc->c);
-
-	if (pending < sc->pending_before) {
-		sc->pending_before = pending;
-		watch_body(sc);
-		return;
-	}
-	STAT_ADD(sc->server->stats.timeouts, 1);
-	drop_conn(sc, true);
-}
-
-void server_conn_watch_reader(struct server_conn *sc)
-{
-	if (sc->timer.at == USEC_NEVER || sc->pending_before == 0) {
-		sc->pending_before = conn_pending(&sc->c);
-		watch_body(sc);
-	}
-}
-
 static void on_timer(struct timer *t)
 {
 	struct server_conn *sc = container_of(t, struct server_conn, timer);
 	struct http_server *s = sc->server;
 
 	if (conn_pending(&sc->c)) {
-		on_slow_reader(sc);
+		if (server_conn_reader_is_slow(sc)) {
+			STAT_ADD(s->stats.timeouts, 1);
+			drop_conn(sc, true);
+		}
 	} else if (sc->lingering || (!sc->ex && !sc->reading_head)) {
 		drop_conn(sc, false);
 	} else if (!sc->ex) {
@@ -483,16 +489,33 @@ static void on_timer(struct timer *t)
 
 /* --- the server --- */
 
+#define TURNED_AWAY "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+#define TOO_MANY "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+
+void server_conn_turn_away(struct server_conn *sc)
+{
+	conn_write(&sc->c, TURNED_AWAY, sizeof(TURNED_AWAY) - 1);
+	drop_conn(sc, false);
+}
+
+static void turn_away(int fd, struct str answer)
+{
+	ssize_t w = write(fd, answer.ptr, answer.len);
+
+	(void)w;
+	close(fd);
+}
+
 void http_server_accept(struct http_server *s, int fd, const struct addr *peer)
 {
-	static const char full[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
-
 	if (s->stats.open >= s->opts.max_connections || s->draining) {
-		ssize_t w = write(fd, full, sizeof(full) - 1);
-
-		(void)w;
 		STAT_ADD(s->stats.refused, 1);
-		close(fd);
+		turn_away(fd, STR(TURNED_AWAY));
+		return;
+	}
+	if (s->opts.tally && !addr_tally_enter(s->opts.tally, peer)) {
+		STAT_ADD(s->stats.refused_address, 1);
+		turn_away(fd, STR(TOO_MANY));
 		return;
 	}
 
@@ -502,6 +525,8 @@ void http_server_accept(struct http_server *s, int fd, const struct addr *peer)
 	sc->peer = *peer;
 	if (conn_open(&sc->c, s->loop, fd, &server_conn_ops, s->opts.limits.head_bytes) < 0) {
 		free(sc);
+		if (s->opts.tally)
+			addr_tally_leave(s->opts.tally, peer);
 		return;
 	}
 	timer_init(&sc->timer, on_timer);
@@ -514,6 +539,19 @@ void http_server_accept(struct http_server *s, int fd, const struct addr *peer)
 static void on_accept(struct listener *ln, int fd, const struct addr *peer)
 {
 	http_server_accept(ln->user, fd, peer);
+}
+
+static void on_starved(struct listener *ln, bool starved)
+{
+	struct http_server *s = ln->user;
+	struct rlimit rl = { 0 };
+
+	getrlimit(RLIMIT_NOFILE, &rl);
+	if (starved)
+		LOG(s->opts.log, LOG_WARN, "out of file descriptors: new connections wait or are refused",
+		    F_INT("limit", rl.rlim_cur), F_INT("connections", s->stats.open));
+	else
+		LOG(s->opts.log, LOG_INFO, "file descriptors are to be had again", F_INT("refused", ln->refused));
 }
 
 struct http_server *http_server_new(struct loop *loop, const struct http_server_opts *opts)
@@ -532,7 +570,10 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
 		s->opts.idle_timeout = 60 * USEC_PER_SEC;
 	if (s->opts.body_idle_timeout == 0)
 		s->opts.body_idle_timeout = 60 * USEC_PER_SEC;
+	if (s->opts.max_half_open == 0)
+		s->opts.max_half_open = s->opts.max_connections;
 	list_init(&s->conns);
+	list_init(&s->half_open);
 	buf_init(&s->head, 256 * 1024);
 	return s;
 }
@@ -548,6 +589,7 @@ int http_server_listen(struct http_server *s, const struct addr *a, bool reusepo
 	if (r < 0)
 		return r;
 	ln->on_accept = on_accept;
+	ln->on_starved = on_starved;
 	ln->user = s;
 	s->n_listeners++;
 	return 0;
@@ -568,14 +610,17 @@ void http_server_drain(struct http_server *s)
 			continue;
 		if (!conn_has_kept(&sc->c) && !conn_has_unread(&sc->c))
 			drop_conn(sc, false);
-		else if (sc->reading_head)
-			timer_set(s->loop, &sc->timer, MIN(sc->timer.at, loop_now(s->loop) + DRAIN_HEAD));
+	}
+	list_foreach(l, &s->half_open) {
+		struct server_conn *sc = list_entry(l, struct server_conn, link);
+
+		timer_set(s->loop, &sc->timer, MIN(sc->timer.at, loop_now(s->loop) + DRAIN_HEAD));
 	}
 }
 
 bool http_server_idle(const struct http_server *s)
 {
-	return list_is_empty(&s->conns);
+	return list_is_empty(&s->conns) && list_is_empty(&s->half_open);
 }
 
 void http_server_free(struct http_server *s)
@@ -586,6 +631,8 @@ void http_server_free(struct http_server *s)
 	for (unsigned i = 0; i < s->n_listeners; i++)
 		listener_close(&s->listeners[i]);
 	list_foreach(l, &s->conns)
+		drop_conn(list_entry(l, struct server_conn, link), false);
+	list_foreach(l, &s->half_open)
 		drop_conn(list_entry(l, struct server_conn, link), false);
 	loop_turn(s->loop, 0); /* connections and a queued flush point here */
 	while (s->spare) {
@@ -604,11 +651,17 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *re
 		.connections = STAT_GET(s->stats.connections),
 		.requests = STAT_GET(s->stats.requests),
 		.refused = STAT_GET(s->stats.refused),
+		.refused_address = STAT_GET(s->stats.refused_address),
+		.shed = STAT_GET(s->stats.shed),
+		.half_open = STAT_GET(s->stats.half_open),
+		.kept = STAT_GET(*loop_kept(s->loop)),
 		.bad_requests = STAT_GET(s->stats.bad_requests),
 		.timeouts = STAT_GET(s->stats.timeouts),
 		.open = STAT_GET(s->stats.open),
 		.active = STAT_GET(s->stats.active),
 	};
+	for (unsigned i = 0; i < s->n_listeners; i++)
+		ret->refused_files += STAT_GET(s->listeners[i].refused);
 }
 
 struct loop *http_server_loop(const struct http_server *s)

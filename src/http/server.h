@@ -18,6 +18,7 @@
 #include "net/addr.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "net/tally.h"
 
 struct exchange;
 struct http_server;
@@ -31,6 +32,9 @@ struct http_server_opts {
 	usec head_timeout;            /* first byte of a head to its end; 0: 10 s; then 408 */
 	usec idle_timeout;            /* kept alive without a request; 0: 60 s */
 	usec body_idle_timeout;       /* between bytes of a body, either way; 0: 60 s */
+	uint32_t min_rate;            /* bytes a second of a body, either way, over each body_idle_timeout; 0: any */
+	uint32_t max_half_open;       /* connections with part of a head; over it the oldest is dropped; 0: max_connections */
+	struct addr_tally *tally;     /* connections an address, over all servers that share it; NULL: no limit */
 	struct str server_name;       /* Server field of own answers; empty: none */
 	const struct logger *log;
 	http_handler handler;
@@ -40,8 +44,11 @@ struct http_server_opts {
 };
 
 struct http_server_stats {
-	uint64_t connections, requests, refused, bad_requests, timeouts;
-	uint32_t open, active; /* now: connections, exchanges */
+	uint64_t connections, requests, bad_requests, timeouts;
+	uint64_t refused, refused_address, refused_files; /* connections: too many, too many of the address, no descriptors */
+	uint64_t shed;                    /* half-sent heads that were dropped for newer ones */
+	uint32_t open, active, half_open; /* now: connections, exchanges, half-sent heads */
+	size_t kept;                      /* now: bytes of buffers of all connections on the loop */
 };
 
 struct exchange_ops {
@@ -73,6 +80,8 @@ struct exchange {
 	struct server_conn *conn;
 	struct h1_body body;
 	uint64_t out_left; /* of a declared length */
+	usec rate_from;      /* when the body's rate began to be measured; 0: it is not */
+	uint64_t rate_bytes; /* in_bytes then */
 	bool head_sent, ended, out_chunked, out_close, no_body, continued, body_paused;
 	struct exchange *next_free;
 	struct buf *gathered; /* by ex_collect */

@@ -17,7 +17,9 @@ struct server_conn {
 	uint8_t peer_ip_len, peer_len; /* of the address alone, of all; 0: not made */
 	uint32_t looked; /* bytes of an incomplete head that were already looked at */
 	bool reading_head, lingering;
-	size_t pending_before; /* output that waited when the timer was set */
+	bool half_open;      /* part of a head is here: in server->half_open instead of conns */
+	bool reader_watched; /* the timer means the client's taking of what waits for it */
+	uint64_t reader_mark; /* what waited for it, acknowledged by nobody, when its window began */
 	union {
 		usec head_began;
 		size_t lingered;
@@ -32,6 +34,10 @@ struct http_server {
 	unsigned n_listeners;
 	bool draining, flush_queued;
 	struct list conns;
+	struct list half_open; /* oldest first */
+	usec shed_told;        /* when the log last said that heads are dropped; 0: never */
+	int budget;            /* left of this event: see TURN_BUDGET in server.c */
+	struct server_conn *showing; /* whose bytes are being taken */
 	struct exchange *spare;
 	unsigned n_spare;
 	/* The answer's head that is being written, and whose it is until it has left. */
@@ -47,5 +53,14 @@ struct http_server {
 void server_conn_answered(struct server_conn *sc); /* finishes the exchange; decides about the connection */
 void server_conn_abort(struct server_conn *sc);
 void server_conn_bad_body(struct server_conn *sc, const char *why);
-void server_conn_watch_reader(struct server_conn *sc);
+void server_conn_turn_away(struct server_conn *sc); /* 503 if the socket takes it, and closed */
 struct str http_server_date(struct http_server *s); /* the whole line; until the next call */
+
+/* --- watch.c: slow peers --- */
+
+void server_conn_watch_body(struct server_conn *sc);   /* a piece of the body came, or the first is waited for */
+void server_conn_unwatch_body(struct server_conn *sc); /* nothing is due from the client now */
+void server_conn_watch_reader(struct server_conn *sc); /* output waits for the client */
+bool server_conn_reader_is_slow(struct server_conn *sc); /* the window is over; false: the next one has begun */
+void server_conn_half_open(struct server_conn *sc);    /* part of a head came; may drop the oldest other connection */
+void server_conn_whole(struct server_conn *sc);        /* the head is complete, or refused */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "http/limits.h"
 #include "manage/actuator.h"
 #include "manage/control.h"
 #include "manage/datadir.h"
@@ -22,6 +23,7 @@
 #include "props/props.h"
 
 #define DNS_TTL (30 * USEC_PER_SEC)
+#define MANAGEMENT_CONNECTIONS 256
 #define IDLE_POLL (10 * USEC_PER_MSEC) /* how often a draining worker looks whether it is done */
 
 /* --- between threads --- */
@@ -147,19 +149,15 @@ static void on_finish(const struct exchange *ex, void *ctx)
 
 static struct http_server_opts server_opts_of(struct worker *w)
 {
-	const struct settings *s = w->host->settings;
 	struct http_server_opts o = {
-		.limits = s->limits,
-		.max_connections = MAX(s->max_connections / w->host->n_workers, 1u),
-		.head_timeout = s->head_timeout,
-		.idle_timeout = s->idle_timeout,
-		.body_idle_timeout = s->body_idle_timeout,
+		.tally = w->host->tally,
 		.log = &w->log,
 		.handler = on_exchange,
 		.ctx = w,
 		.on_finish = on_finish,
 	};
 
+	http_limits_read(&o, w->props, w->host->n_workers);
 	if (w->host->ops->server_opts)
 		w->host->ops->server_opts(w, &o);
 	return o;
@@ -263,13 +261,13 @@ void host_init(struct host *h, struct control *c, const struct role_ops *ops)
 static int start_management(struct host *h, struct err *e)
 {
 	struct http_server_opts o = {
-		.limits = h->settings->limits,
-		.max_connections = 256,
 		.log = &h->log,
 		.handler = actuator_handle,
 		.ctx = h->actuator,
 	};
 
+	http_limits_read(&o, h->props, 1);
+	o.max_connections = MANAGEMENT_CONNECTIONS;
 	if (!h->settings->has_management) {
 		h->management_address = h->address;
 		return 0;
@@ -305,12 +303,23 @@ static int start_workers(struct host *h, struct err *e)
 	return r;
 }
 
+static void say_if_descriptors_limit(const struct host *h)
+{
+	int64_t set = props_int(h->props, "vine.http.max-connections");
+	uint32_t here = http_limits_connections(h->props);
+
+	if (here < set)
+		LOG(&h->log, LOG_INFO, "vine.http.max-connections is more than file descriptors allow (ulimit -n)",
+		    F_INT("set", set), F_INT("in_force", here));
+}
+
 int host_start(struct host *h, struct err *e)
 {
 	int r = settings_read(h->settings, h->props, h->ops, h->control->opts, e);
 
 	if (r < 0)
 		return r;
+	say_if_descriptors_limit(h);
 	h->address = h->settings->address;
 	h->n_workers = h->settings->workers;
 	snprintf(h->app_name, sizeof(h->app_name), "%s", h->settings->app_name);
@@ -322,6 +331,7 @@ int host_start(struct host *h, struct err *e)
 		abort();
 	memset(h->workers, 0, h->n_workers * sizeof(*h->workers));
 	h->meters = meters_new(h->n_workers + 1, h->seed); /* the last stripe is the control thread's */
+	h->tally = http_limits_tally(h->props, h->seed);
 	h->actuator = actuator_new(h);
 	documents_health(h);
 	procmeters_add(h);
@@ -427,6 +437,7 @@ void host_stop(struct host *h)
 
 void host_fini(struct host *h)
 {
+	addr_tally_free(h->tally);
 	actuator_free(h->actuator);
 	health_free(h->health);
 	meters_free(h->meters);

@@ -130,6 +130,7 @@ struct host {
 	struct settings *settings;
 	struct health *health;
 	struct procmeters *procmeters;
+	struct addr_tally *tally;       /* connections a client address; NULL: no limit */
 	struct http_server *management; /* on the control loop, if it has a port of its own */
 	struct timer deadline;          /* of the drain */
 	int lock_fd;

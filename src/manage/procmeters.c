@@ -39,9 +39,13 @@ static const struct meter_desc d_bad = { "vine.config.invalid", "1 while the con
 static const struct meter_desc d_conns = { "vine.server.connections", "Connections to the server now", "connections", 0 };
 static const struct meter_desc d_active = { "vine.server.exchanges", "Requests in progress now", NULL, 0 };
 static const struct meter_desc d_accepted = { "vine.server.accepted", "Connections accepted", "connections", 0 };
-static const struct meter_desc d_refused = { "vine.server.refused", "Connections refused: limit or descriptors", "connections", 0 };
+static const struct meter_desc d_refused = { "vine.server.refused", "Connections refused, by the limit that they met", "connections", 0 };
 static const struct meter_desc d_bad_req = { "vine.server.malformed", "Requests that were not HTTP as it should be", NULL, 0 };
 static const struct meter_desc d_timeouts = { "vine.server.timeouts", "Connections closed because the peer was too slow", "connections", 0 };
+static const struct meter_desc d_half_open = { "vine.server.half.open", "Connections that have sent part of a head", "connections", 0 };
+static const struct meter_desc d_shed = { "vine.server.shed", "Half-sent heads dropped because there were too many", "connections", 0 };
+static const struct meter_desc d_kept = { "vine.server.buffered", "Buffers that hold input or output of connections", "bytes", 0 };
+static const struct meter_desc d_upstream = { "vine.client.connections", "Connections to other servers now", "connections", 0 };
 static const struct meter_desc d_jobs = { "vine.jobs.active", "Jobs running in the lane", NULL, 0 };
 static const struct meter_desc d_jobs_queued = { "vine.jobs.queued", "Jobs waiting in the lane", NULL, 0 };
 
@@ -189,18 +193,33 @@ static void add_jobs(struct meter_snapshot *s, struct jobs_lane *lane, const cha
 	snapshot_add(s, METER_GAUGE, &d_jobs_queued, st.queued, &tag, 1);
 }
 
+static void add_refused(struct meter_snapshot *s, const char *limit, uint64_t n)
+{
+	const struct meter_tag tag = { "limit", str_from(limit) };
+
+	snapshot_add(s, METER_COUNTER, &d_refused, (double)n, &tag, 1);
+}
+
 static void add_servers(struct meter_snapshot *s, struct host *h)
 {
 	struct http_server_stats sum = { 0 };
+	unsigned upstream = 0;
 
 	for (unsigned i = 0; i < h->n_workers; i++) {
 		struct http_server_stats one;
+		const struct worker *w = &h->workers[i];
 
-		if (!h->workers[i].started)
+		if (!w->started)
 			continue;
-		http_server_stats(h->workers[i].server, &one);
+		http_server_stats(w->server, &one);
+		upstream += http_client_open(w->client);
 		sum.connections += one.connections;
 		sum.refused += one.refused;
+		sum.refused_address += one.refused_address;
+		sum.refused_files += one.refused_files;
+		sum.shed += one.shed;
+		sum.half_open += one.half_open;
+		sum.kept += one.kept;
 		sum.bad_requests += one.bad_requests;
 		sum.timeouts += one.timeouts;
 		sum.open += one.open;
@@ -208,8 +227,14 @@ static void add_servers(struct meter_snapshot *s, struct host *h)
 	}
 	gauge(s, &d_conns, sum.open);
 	gauge(s, &d_active, sum.active);
+	gauge(s, &d_half_open, sum.half_open);
+	gauge(s, &d_kept, (double)sum.kept);
+	gauge(s, &d_upstream, upstream);
 	snapshot_add(s, METER_COUNTER, &d_accepted, (double)sum.connections, NULL, 0);
-	snapshot_add(s, METER_COUNTER, &d_refused, (double)sum.refused, NULL, 0);
+	add_refused(s, "connections", sum.refused);
+	add_refused(s, "address", sum.refused_address);
+	add_refused(s, "descriptors", sum.refused_files);
+	snapshot_add(s, METER_COUNTER, &d_shed, (double)sum.shed, NULL, 0);
 	snapshot_add(s, METER_COUNTER, &d_bad_req, (double)sum.bad_requests, NULL, 0);
 	snapshot_add(s, METER_COUNTER, &d_timeouts, (double)sum.timeouts, NULL, 0);
 }

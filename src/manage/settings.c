@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http/limits.h"
 #include "manage/config.h"
 #include "manage/host.h"
 #include "props/props.h"
@@ -79,15 +78,6 @@ static int read_addresses(struct settings *s, const struct props *p, const struc
 	return address_of(&s->management, management.len ? management : address, "management.server.address", port, e);
 }
 
-static void read_limits(struct settings *s, const struct props *p)
-{
-	s->limits = http_limits_of(p);
-	s->max_connections = (uint32_t)props_int(p, "vine.http.max-connections");
-	s->head_timeout = props_ms(p, "vine.http.head-timeout-ms") * USEC_PER_MSEC;
-	s->idle_timeout = props_ms(p, "vine.http.idle-timeout-ms") * USEC_PER_MSEC;
-	s->body_idle_timeout = props_ms(p, "vine.http.body-idle-timeout-ms") * USEC_PER_MSEC;
-}
-
 int settings_read(struct settings *s, const struct props *p, const struct role_ops *ops, const struct host_opts *opts,
 		  struct err *e)
 {
@@ -97,7 +87,6 @@ int settings_read(struct settings *s, const struct props *p, const struct role_o
 
 	if (r < 0)
 		return r;
-	read_limits(s, p);
 	s->workers = (unsigned)MIN(workers, (int64_t)WORKERS_MAX);
 	s->drain_time = config_drain_time(p);
 	if (dir.len >= sizeof(s->data_dir))

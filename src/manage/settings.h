@@ -3,7 +3,6 @@
 #pragma once
 #include "base/clock.h"
 #include "base/err.h"
-#include "http/h1.h"
 #include "net/addr.h"
 
 struct host_opts;
@@ -16,9 +15,6 @@ struct settings {
 	struct addr management;
 	unsigned workers;
 	usec drain_time;
-	struct h1_limits limits;
-	uint32_t max_connections; /* of all workers together */
-	usec head_timeout, idle_timeout, body_idle_timeout;
 	bool has_data_dir; /* vine.data-dir is set */
 	char data_dir[200];
 	char app_name[64];

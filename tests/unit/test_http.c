@@ -335,6 +335,110 @@ static void test_http_1_0(void **state)
 	buf_fini(&out);
 }
 
+/* --- by turns --- */
+
+static int dial_server(struct world *w)
+{
+	const struct addr *a = http_server_local(w->server);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, &a->sa, addr_len(a)), 0);
+	return fd;
+}
+
+/* A buffer full of requests that are answered at once is served by turns, and to its end. */
+static void test_pipelined_requests_are_served_by_turns(void **state)
+{
+	enum { N = 500, MOST = 70 }; /* two helpings may fall into one turn: what was left, and what came */
+	static const char one[] = "GET /hello/a HTTP/1.1\r\nHost: a\r\n\r\n";
+	struct world *w = *state;
+	struct buf b = BUF_INIT(1 << 20);
+	int fd = dial_server(w), turns = 0;
+
+	for (int i = 0; i < N; i++)
+		buf_addz(&b, one);
+	assert_int_equal(send(fd, b.ptr, b.len, 0), (ssize_t)b.len);
+	for (int before = 0; w->closed < N; before = w->closed, turns++) {
+		loop_turn(w->loop, USEC_PER_SEC);
+		assert_true(w->closed - before <= MOST);
+	}
+	assert_true(turns >= N / MOST);
+	close(fd);
+	buf_fini(&b);
+	loop_turn(w->loop, USEC_PER_SEC);
+}
+
+struct counted_call {
+	struct call call;
+	int pieces;
+	bool ended;
+};
+
+static void ignore_head(struct call *c, const struct http_head *h)
+{
+	(void)c;
+	assert_int_equal(h->status, 200);
+}
+
+static void count_piece(struct call *c, struct str piece)
+{
+	assert_int_equal(piece.len, 1);
+	container_of(c, struct counted_call, call)->pieces++;
+}
+
+static void note_end(struct call *c)
+{
+	container_of(c, struct counted_call, call)->ended = true;
+}
+
+static void no_failure(struct call *c, const struct call_failure *f)
+{
+	(void)c;
+	fail_msg("%s", call_cause_name(f->cause));
+}
+
+/* So is an answer in tiny chunks; the end of the stream right behind it must not overtake what is left. */
+static void test_tiny_chunks_are_read_by_turns(void **state)
+{
+	enum { N = 5000, MOST = 520 };
+	static const struct call_ops ops = { .on_head = ignore_head, .on_body = count_piece, .on_end = note_end, .on_fail = no_failure };
+	struct world *w = *state;
+	struct counted_call cc = { .call = { .ops = &ops, .method = HTTP_GET } };
+	struct buf b = BUF_INIT(1 << 20);
+	struct addr a;
+	int listener, fd, turns = 0;
+
+	addr_parse_ip(&a, STR("127.0.0.1"), 0);
+	listener = net_listen(&a, false, NULL);
+
+	socklen_t n = sizeof(a);
+
+	getsockname(listener, &a.sa, &n);
+
+	struct http_peer *peer = http_client_peer(w->client, STR("127.0.0.1"), addr_port(&a));
+
+	call_start(w->client, &cc.call, peer, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), STR_EMPTY, 0);
+	loop_turn(w->loop, USEC_PER_SEC);
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	buf_addz(&b, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+	for (int i = 0; i < N; i++)
+		buf_addz(&b, "1\r\nx\r\n");
+	buf_addz(&b, "0\r\n\r\n");
+	assert_int_equal(send(fd, b.ptr, b.len, 0), (ssize_t)b.len);
+	shutdown(fd, SHUT_WR);
+	for (int before = 0; !cc.ended; before = cc.pieces, turns++) {
+		loop_turn(w->loop, USEC_PER_SEC);
+		assert_true(cc.pieces - before <= MOST);
+	}
+	assert_int_equal(cc.pieces, N);
+	assert_true(turns >= N / MOST);
+	close(fd);
+	close(listener);
+	http_peer_unref(peer);
+	buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +453,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_early_answer_to_a_large_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expect_continue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http_1_0, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pipelined_requests_are_served_by_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tiny_chunks_are_read_by_turns, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
