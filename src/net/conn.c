@@ -357,7 +357,8 @@ static void finish_connect(struct conn *c)
 		flush(c);
 }
 
-/* A hang-up or error on a side that is paused is reported by epoll all the same: it must end the conn, or spin. */
+/* A hang-up or error on a side that is paused is reported by epoll all the same: it must end the conn, or spin. What came
+ * before a reset is read first: an answer may be whole, although its sender could not wait to be rid of us. */
 static void on_event(struct io *io, uint32_t events)
 {
 	struct conn *c = container_of(io, struct conn, io);
@@ -366,7 +367,8 @@ static void on_event(struct io *io, uint32_t events)
 		finish_connect(c);
 		return;
 	}
-	if ((events & EPOLLERR) || ((events & EPOLLHUP) && !(events & EPOLLIN) && !(io->events & EPOLLIN))) {
+	if (((events & EPOLLERR) && !(events & io->events & EPOLLIN)) ||
+	    ((events & EPOLLHUP) && !(events & EPOLLIN) && !(io->events & EPOLLIN))) {
 		int err = 0;
 		socklen_t n = sizeof(err);
 

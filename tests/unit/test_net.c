@@ -1,6 +1,7 @@
 /* test_net.c - the loop and its timers, mailboxes, addresses, connections with back-pressure. */
 #include "test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -604,6 +605,53 @@ static void test_a_full_outbox_keeps_the_order(void **state)
 	loop_free(l);
 }
 
+static void side_reset(struct conn *c, int errnum)
+{
+	assert_int_equal(errnum, ECONNRESET);
+	container_of(c, struct side, c)->eof = true;
+}
+
+static void accept_side(struct listener *ln, int fd, const struct addr *peer)
+{
+	static const struct conn_ops ops = { side_data, side_eof, side_drain, side_reset, NULL };
+	struct side *s = ln->user;
+
+	(void)peer;
+	assert_int_equal(conn_open(&s->c, ln->loop, fd, &ops, 1000), 0);
+}
+
+/* An answer may be whole although its sender could not wait to be rid of us. */
+static void test_what_came_before_a_reset_is_read(void **state)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+	struct loop *l = loop_new();
+	struct side s = { .got = BUF_INIT(100) };
+	struct listener ln = { 0 };
+	struct addr a;
+	struct err e;
+
+	(void)state;
+	addr_parse_ip(&a, STR("127.0.0.1"), 0);
+	assert_int_equal(listener_open(&ln, l, &a, false, &e), 0);
+	ln.on_accept = accept_side;
+	ln.user = &s;
+
+	int fd = dial(&ln.local);
+
+	loop_turn(l, USEC_PER_SEC);
+	assert_int_equal(send(fd, "whole", 5, 0), 5);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close(fd);
+	while (!s.eof)
+		loop_turn(l, USEC_PER_SEC);
+	assert_str(buf_str(&s.got), STR("whole"));
+	conn_close(&s.c, side_released);
+	loop_turn(l, 0);
+	buf_fini(&s.got);
+	listener_close(&ln);
+	loop_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -623,6 +671,7 @@ int main(void)
 		cmocka_unit_test(test_a_large_write_takes_small_ones_along),
 		cmocka_unit_test(test_flush_and_shutdown_send_now_and_close_forgets),
 		cmocka_unit_test(test_a_full_outbox_keeps_the_order),
+		cmocka_unit_test(test_what_came_before_a_reset_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
