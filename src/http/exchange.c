@@ -261,6 +261,8 @@ void ex_respond(struct exchange *ex, unsigned status, struct str type, struct st
 		head_add(b, STR("Content-Type"), type);
 	for (size_t i = 0; i < n; i++)
 		head_add(b, fields[i].name, fields[i].value);
+	if (!ex->body_done) /* the connection will not outlive this answer: see server_conn_answered */
+		ex_close_after(ex);
 	ex_head_done(ex, body.len);
 	ex_write_end(ex, ex->no_body ? STR_EMPTY : body);
 }
