@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 import peers  # noqa: E402
+from hostile import beside, calm  # noqa: E402,F401 (fixtures)
 from vine import BINARY, SANITIZER, Vine  # noqa: E402
 
 

@@ -10,51 +10,20 @@ import time
 import pytest
 
 import peers
-from gateway import ONE_WORKER, config, simple
-from leaks import Ledger, holdings
+from gateway import ONE_WORKER, simple
+from hostile import TIMING, answers, threads_of
+from leaks import holdings
 from manage import value
-from ordinary import Ordinary, be_nice
+from ordinary import be_nice
 from peers import ok, reply, request_bytes, serve
-from vine import SANITIZER, SLOWNESS, wait_for
-
-TIMING = not SANITIZER  # under sanitizers ordinary clients are asked for no errors only
-
-# Seconds instead of a minute, so that the limits are met while the test looks.
-SHORT = {"vine.http.head-timeout-ms": 1500, "vine.http.body-idle-timeout-ms": 1000, "vine.http.min-body-rate": 2000}
-
-
-@pytest.fixture
-def calm():
-    with Ordinary() as c:
-        yield c
-
-
-@pytest.fixture
-def beside(vine, upstream, calm):
-    """beside(script, properties): a gateway that sends /calm/** to ordinary clients' upstream and the rest to a scripted one.
-    When the test is over its holdings are counted, and ordinary clients must have seen no error."""
-    made = []
-
-    def start(script=serve(ok(b"fine")), properties=None, **upstream_args):
-        routes = {"zuul.routes.up.path": "/**", "zuul.routes.up.stripPrefix": False, "zuul.routes.up.serviceId": "up"}
-        gw = vine("gateway", config=config({**calm.routes(), **routes, **SHORT, **(properties or {})},
-                                           {"up": [upstream(script, **upstream_args)]}))
-        gw.before = calm.measure(gw.port)
-        assert not gw.before["errors"], gw.before["errors"]
-        gw.ledger = Ledger(gw)
-        made.append(gw)
-        return gw
-
-    yield start
-    for gw in made:
-        calm.judge(gw.before, gw.port, timing=False)
-        gw.ledger.settle()
+from vine import SLOWNESS, wait_for
 
 
 @contextlib.contextmanager
 def slowhttptest(port, *args, seconds=5, connections=400):
     """Debian's attacker, while the block runs; it must not find the gateway out of service."""
-    cmd = ["nice", "-n", "15", "slowhttptest", "-c", connections, "-r", connections, "-l", seconds, "-p", 3, "-u", f"http://127.0.0.1:{port}/big", *args]
+    cmd = ["nice", "-n", "15", "slowhttptest", "-c", connections, "-r", connections, "-l", seconds, "-p", 3,
+           "-u", f"http://127.0.0.1:{port}/big", *args]
     p = subprocess.Popen([str(a) for a in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield p
@@ -78,29 +47,6 @@ def test_slowhttptest(mode, beside, calm):
     with slowhttptest(gw.port, *mode):
         wait_for(lambda: value(gw.port, "vine.server.accepted") >= 300, "the attack")
         calm.judge(gw.before, gw.port, timing=TIMING)
-
-
-@contextlib.contextmanager
-def threads_of(fn, stop, n=2):
-    threads = [threading.Thread(target=fn) for _ in range(n)]
-    for t in threads:
-        t.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for t in threads:
-            t.join()
-
-
-def answers(port):
-    c = peers.Client(port)
-    try:
-        return c.get().status == 200
-    except ConnectionError:
-        return False
-    finally:
-        c.close()
 
 
 # --- a rate, not only a pause ---
