@@ -2,7 +2,7 @@
 PORT_BASE ?=
 SECONDS ?= 300
 
-.PHONY: build setup run demo test asan tsan bench fuzz tidy cppcheck format format-check install clean
+.PHONY: build setup run demo test asan tsan bench fuzz soak tidy cppcheck format format-check install clean
 
 build: ; @scripts/setup build && scripts/build release
 setup: ; @scripts/setup build test
@@ -13,6 +13,7 @@ asan: ; @exec scripts/test asan
 tsan: ; @exec scripts/test tsan
 bench: build ; @scripts/setup bench && exec bench/proxy.py all
 fuzz: ; @exec scripts/fuzz $(SECONDS)
+soak: ; @exec scripts/soak $(if $(filter file,$(origin SECONDS)),600,$(SECONDS))
 tidy: ; @exec scripts/lint tidy
 cppcheck: ; @exec scripts/lint cppcheck
 format: ; @exec scripts/lint format

@@ -405,7 +405,7 @@ class ServerPeer(Peer):
 
 
 class Upstream:
-    def __init__(self, *scripts, host="127.0.0.1", backlog=512, rcvbuf=None):
+    def __init__(self, *scripts, host="127.0.0.1", port=0, backlog=512, rcvbuf=None):
         self.scripts = scripts or (serve(),)
         self.requests = []   # heads, in the order they came; a body is there once it was read
         self.connections = 0
@@ -419,7 +419,7 @@ class Upstream:
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if rcvbuf:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-        self.listener.bind((host, 0))
+        self.listener.bind((host, port))
         self.listener.listen(backlog)
         self.port = self.listener.getsockname()[1]
         self.address = f"{host}:{self.port}"
