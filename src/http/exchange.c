@@ -8,8 +8,10 @@ static void flush_head(struct http_server *s)
 {
 	struct exchange *ex = TAKE(s->head_owner);
 
-	if (ex)
-		conn_write(&ex->conn->c, s->head.ptr, s->head.len);
+	if (!ex)
+		return;
+	conn_write(&ex->conn->c, s->head.ptr, s->head.len);
+	server_conn_look_later(ex->conn);
 }
 
 static void flush_at_end_of_turn(struct deferred *d)
@@ -182,6 +184,8 @@ static void send_piece(struct exchange *ex, struct str piece, bool last)
 		conn_writev(c, iov, n);
 	if (conn_pending(c))
 		server_conn_watch_reader(ex->conn);
+	else if (!last)
+		server_conn_look_later(ex->conn);
 }
 
 void ex_write(struct exchange *ex, struct str piece)

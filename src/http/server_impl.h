@@ -61,6 +61,7 @@ struct str http_server_date(struct http_server *s); /* the whole line; until the
 void server_conn_watch_body(struct server_conn *sc);   /* a piece of the body came, or the first is waited for */
 void server_conn_unwatch_body(struct server_conn *sc); /* nothing is due from the client now */
 void server_conn_watch_reader(struct server_conn *sc); /* output waits for the client */
+void server_conn_look_later(struct server_conn *sc);   /* output may turn out to wait when the turn has ended */
 bool server_conn_reader_is_slow(struct server_conn *sc); /* the window is over; false: the next one has begun */
 void server_conn_half_open(struct server_conn *sc);    /* part of a head came; may drop the oldest other connection */
 void server_conn_whole(struct server_conn *sc);        /* the head is complete, or refused */

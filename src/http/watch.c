@@ -72,6 +72,16 @@ void server_conn_watch_reader(struct server_conn *sc)
 	begin_window(sc, bytes_waiting(sc));
 }
 
+/* Small output leaves when the turn ends, and nobody is called when some of it is left over. If no more is written, the timer
+ * finds it. */
+void server_conn_look_later(struct server_conn *sc)
+{
+	struct http_server *s = sc->server;
+
+	if (sc->timer.at == USEC_NEVER)
+		timer_set(s->loop, &sc->timer, loop_now(s->loop) + s->opts.body_idle_timeout);
+}
+
 bool server_conn_reader_is_slow(struct server_conn *sc)
 {
 	struct http_server *s = sc->server;

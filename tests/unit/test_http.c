@@ -335,6 +335,68 @@ static void test_http_1_0(void **state)
 	buf_fini(&out);
 }
 
+/* --- a reader that stops --- */
+
+struct trickle {
+	struct exchange *ex; /* NULL: over */
+	bool aborted;
+};
+
+static void trickle_closed(struct exchange *ex)
+{
+	struct trickle *t = ex->user;
+
+	t->aborted = ex->aborted;
+	t->ex = NULL;
+}
+
+static void begin_trickle(struct exchange *ex, void *ctx)
+{
+	static const struct exchange_ops ops = { .on_close = trickle_closed };
+
+	((struct trickle *)ctx)->ex = ex;
+	ex->ops = &ops;
+	ex->user = ctx;
+	ex_head(ex, 200);
+	ex_head_done(ex, EX_LENGTH_UNKNOWN);
+}
+
+/* Small pieces leave at the turn's end; the last of them is left over, and then nothing more is written: the client must be
+ * found to be too slow all the same. */
+static void test_a_stopped_reader_behind_a_silent_stream(void **state)
+{
+	struct loop *l = loop_new();
+	struct trickle t = { 0 };
+	struct http_server_opts opts = { .handler = begin_trickle, .ctx = &t, .body_idle_timeout = 50 * USEC_PER_MSEC };
+	struct http_server *s = http_server_new(l, &opts);
+	struct addr any;
+	char piece[4000];
+
+	(void)state;
+	memset(piece, 'x', sizeof(piece));
+	addr_parse_ip(&any, STR("127.0.0.1"), 0);
+	assert_int_equal(http_server_listen(s, &any, false, NULL), 0);
+
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, &http_server_local(s)->sa, sizeof(struct sockaddr_in)), 0);
+	assert_int_equal(send(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27, 0), 27);
+	while (!t.ex)
+		loop_turn(l, USEC_PER_SEC);
+	while (ex_pending(t.ex) == 0) {
+		ex_write(t.ex, str_of(piece, sizeof(piece)));
+		loop_turn(l, 0);
+	}
+	for (usec end = loop_now(l) + 10 * USEC_PER_SEC; t.ex && loop_now(l) < end;)
+		loop_turn(l, 10 * USEC_PER_MSEC);
+	assert_null(t.ex);
+	assert_true(t.aborted);
+	close(fd);
+	http_server_free(s);
+	loop_turn(l, 0);
+	loop_free(l);
+}
+
 /* --- by turns --- */
 
 static int dial_server(struct world *w)
@@ -453,6 +515,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_early_answer_to_a_large_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expect_continue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http_1_0, setup, teardown),
+		cmocka_unit_test(test_a_stopped_reader_behind_a_silent_stream),
 		cmocka_unit_test_setup_teardown(test_pipelined_requests_are_served_by_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tiny_chunks_are_read_by_turns, setup, teardown),
 	};
