@@ -325,6 +325,16 @@ static bool body_may_go_on(const struct call *c)
 	return !c->paused || (c->body.kind == BODY_LENGTH && c->body.left == 0);
 }
 
+static void end_of_response(struct client_conn *cc)
+{
+	struct call *c = cc->call;
+
+	if (c && c->head_seen && c->body.kind == BODY_UNTIL_CLOSE)
+		complete(cc, false);
+	else
+		fail_conn(cc, CALL_CLOSED_EARLY, NULL);
+}
+
 static size_t on_data(struct conn *conn, const char *p, size_t n)
 {
 	struct client_conn *cc = container_of(conn, struct client_conn, c);
@@ -353,24 +363,20 @@ static size_t on_data(struct conn *conn, const char *p, size_t n)
 	}
 	if (conn->flags & CONN_CLOSED)
 		return n;
-	if (cc->call == c && conn->flags & CONN_EOF && in.len == 0 && !c->paused)
-		conn->ops->on_eof(conn);
+	if (cc->call == c && conn->flags & CONN_EOF && !c->paused && (in.len == 0 || !(conn->flags & CONN_KICKED)))
+		end_of_response(cc); /* what is left, if anything, cannot become whole */
 	return conn->flags & CONN_CLOSED ? n : n - in.len;
 }
 
 static void on_eof(struct conn *conn)
 {
 	struct client_conn *cc = container_of(conn, struct client_conn, c);
-	struct call *c = cc->call;
 
-	if (c && c->paused)
+	if (cc->call && cc->call->paused)
 		return; /* seen again when the kept bytes were taken, or at call_resume */
 	if (conn->flags & CONN_KICKED && conn_has_kept(conn))
 		return; /* they come first */
-	if (c && c->head_seen && c->body.kind == BODY_UNTIL_CLOSE)
-		complete(cc, false);
-	else
-		fail_conn(cc, CALL_CLOSED_EARLY, NULL);
+	end_of_response(cc);
 }
 
 static void on_drain(struct conn *conn)

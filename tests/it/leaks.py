@@ -55,11 +55,14 @@ class Ledger:
         """clients: those that the test itself keeps open; upstreams: the most connections to upstreams that may stay pooled."""
         self.v, self.clients, self.upstreams = v, clients, upstreams
         self.rss = v.rss()
-        first = wait_for(lambda: self._quiet(holdings(v)), "a quiet process")
+        first = wait_for(self._quiet, "a quiet process")
         self.fixed = {k: first[k] for k in ("descriptors of nobody", "threads")}
 
-    def _quiet(self, now):
-        return now if not any(now[k] for k in ("requests in progress", "permits", "kept bytes", "half-sent heads")) else None
+    def _quiet(self):
+        """What is held at rest: the metrics and the descriptors are read one after the other, so only what holds twice is true."""
+        one, two = holdings(self.v), holdings(self.v)
+        busy = ("requests in progress", "permits", "kept bytes", "half-sent heads")
+        return one if one == two and one["client connections"] == self.clients and not any(one[k] for k in busy) else None
 
     def wrong(self, clients=None):
         """{what: (now, want)} of all that is not as it should be."""

@@ -230,3 +230,21 @@ def test_an_own_answer_before_the_body_says_that_the_connection_ends(beside, con
     c.half_close()
     c.wait_gone()
     c.close()
+
+
+def test_a_cut_behind_a_pause_is_noticed(beside, connect):
+    """The upstream's end, in the middle of a chunk, behind much that the client had not read when it came."""
+    def script(peer):
+        peer.next_request()
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(100):
+            peer.send(chunked(b"x" * 60_000, last=b""))
+        peer.send(b"ff\r\nhalf")
+
+    gw = beside(script, PATIENT)
+    c = connect(gw, rcvbuf=8192)
+    c.send(request_bytes())
+    gw.up.wait(lambda: gw.up.connections == 1 and gw.up.open == 0, "the end of the upstream's part")
+    with pytest.raises(ConnectionError):
+        c.read_response()
+    c.close()

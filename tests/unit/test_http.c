@@ -433,7 +433,7 @@ static void test_pipelined_requests_are_served_by_turns(void **state)
 struct counted_call {
 	struct call call;
 	int pieces;
-	bool ended;
+	bool ended, cut;
 };
 
 static void ignore_head(struct call *c, const struct http_head *h)
@@ -453,18 +453,19 @@ static void note_end(struct call *c)
 	container_of(c, struct counted_call, call)->ended = true;
 }
 
-static void no_failure(struct call *c, const struct call_failure *f)
+static void note_cut(struct call *c, const struct call_failure *f)
 {
-	(void)c;
-	fail_msg("%s", call_cause_name(f->cause));
+	struct counted_call *cc = container_of(c, struct counted_call, call);
+
+	assert_int_equal(f->cause, CALL_CLOSED_EARLY);
+	cc->ended = cc->cut = true;
 }
 
-/* So is an answer in tiny chunks; the end of the stream right behind it must not overtake what is left. */
-static void test_tiny_chunks_are_read_by_turns(void **state)
+/* N chunks of a byte, then `last` and the end of the stream. */
+static bool read_tiny_chunks(struct world *w, const char *last)
 {
 	enum { N = 5000, MOST = 520 };
-	static const struct call_ops ops = { .on_head = ignore_head, .on_body = count_piece, .on_end = note_end, .on_fail = no_failure };
-	struct world *w = *state;
+	static const struct call_ops ops = { .on_head = ignore_head, .on_body = count_piece, .on_end = note_end, .on_fail = note_cut };
 	struct counted_call cc = { .call = { .ops = &ops, .method = HTTP_GET } };
 	struct buf b = BUF_INIT(1 << 20);
 	struct addr a;
@@ -486,7 +487,7 @@ static void test_tiny_chunks_are_read_by_turns(void **state)
 	buf_addz(&b, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
 	for (int i = 0; i < N; i++)
 		buf_addz(&b, "1\r\nx\r\n");
-	buf_addz(&b, "0\r\n\r\n");
+	buf_addz(&b, last);
 	assert_int_equal(send(fd, b.ptr, b.len, 0), (ssize_t)b.len);
 	shutdown(fd, SHUT_WR);
 	for (int before = 0; !cc.ended; before = cc.pieces, turns++) {
@@ -499,6 +500,15 @@ static void test_tiny_chunks_are_read_by_turns(void **state)
 	close(listener);
 	http_peer_unref(peer);
 	buf_fini(&b);
+	return !cc.cut;
+}
+
+/* So is an answer in tiny chunks; the end of the stream right behind it must neither overtake what is left nor be lost. */
+static void test_tiny_chunks_are_read_by_turns(void **state)
+{
+	assert_true(read_tiny_chunks(*state, "0\r\n\r\n"));
+	assert_false(read_tiny_chunks(*state, ""));
+	assert_false(read_tiny_chunks(*state, "f\r"));
 }
 
 int main(void)
