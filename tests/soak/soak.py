@@ -395,6 +395,9 @@ def main():
                     u.refuse()
             if soak.checks.count(False):
                 print(str(soak.gw.err)[-6000:])
+    if "COUNTS" in os.environ:
+        with open(os.environ["COUNTS"], "a", encoding="utf-8") as out:
+            out.write(f"{soak.checks.count(True)} {soak.checks.count(False)}\n")
     print(f"{soak.checks.count(True)} passed, {soak.checks.count(False)} failed")
     return 1 if soak.checks.count(False) or not soak.checks else 0
 
