@@ -319,7 +319,6 @@ int host_start(struct host *h, struct err *e)
 
 	if (r < 0)
 		return r;
-	say_if_descriptors_limit(h);
 	h->address = h->settings->address;
 	h->n_workers = h->settings->workers;
 	snprintf(h->app_name, sizeof(h->app_name), "%s", h->settings->app_name);
@@ -347,6 +346,7 @@ int host_start(struct host *h, struct err *e)
 	h->port = addr_port(&h->address);
 	if (!h->management)
 		h->management_address = h->address;
+	say_if_descriptors_limit(h);
 	return 0;
 }
 
