@@ -148,6 +148,7 @@ static void await_request(struct server_conn *sc)
 
 	sc->looked = 0;
 	sc->reading_head = false;
+	conn_resume(&sc->c); /* the end of the last body may have come while its handler had paused */
 	if (s->draining) {
 		drop_conn(sc, false);
 		return;

@@ -335,6 +335,41 @@ static void test_http_1_0(void **state)
 	buf_fini(&out);
 }
 
+/* --- a body that is whole while it is paused --- */
+
+static void pause_body(struct exchange *ex, struct str piece)
+{
+	(void)piece;
+	ex_pause_body(ex);
+}
+
+static void answer_paused(struct exchange *ex)
+{
+	ex_respond_text(ex, 200, STR("paused"));
+}
+
+static void on_pause(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	static const struct exchange_ops ops = { .on_body = pause_body, .on_body_end = answer_paused };
+
+	(void)m;
+	(void)ctx;
+	ex->ops = &ops;
+}
+
+/* Its handler answers without having resumed it: the connection must read its next request all the same. */
+static void test_the_next_request_behind_a_paused_body(void **state)
+{
+	struct world *w = *state;
+	struct buf out;
+
+	router_add(w->router, "POST", "/pause", on_pause, w);
+	out = raw(w, "POST /pause HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
+		     "GET /hello/b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 74);
+	assert_int_equal(count(out.ptr, "HTTP/1.1 200 OK"), 2);
+	buf_fini(&out);
+}
+
 /* --- a reader that stops --- */
 
 struct trickle {
@@ -525,6 +560,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_early_answer_to_a_large_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expect_continue, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_http_1_0, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_next_request_behind_a_paused_body, setup, teardown),
 		cmocka_unit_test(test_a_stopped_reader_behind_a_silent_stream),
 		cmocka_unit_test_setup_teardown(test_pipelined_requests_are_served_by_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tiny_chunks_are_read_by_turns, setup, teardown),
