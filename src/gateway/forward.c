@@ -261,7 +261,8 @@ void forward_request_head(struct buf *b, const struct forward *f)
 		put_forwarded(b, f);
 	put_via(b, h);
 	put_framing(b, h);
-	buf_adds(b, f->trace_lines);
+	if (buf_reserve(b, TRACE_INJECT_MAX))
+		b->len += trace_inject(b->ptr + b->len, f->span, TRACE_B3_MULTI);
 	if (f->deadline_ms >= 0) {
 		buf_adds(b, STR(DEADLINE_HEADER ": "));
 		buf_add_u64(b, (uint64_t)f->deadline_ms);

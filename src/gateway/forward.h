@@ -5,6 +5,7 @@
 #pragma once
 #include "gateway/routes.h"
 #include "http/server.h"
+#include "trace/context.h"
 
 /* The path in the one form that routing and forwarding use: percent-encodings of unreserved characters are decoded, others
  * kept. false: it has a dot segment, a NUL or a backslash, also encoded. In arena only where something changed. */
@@ -16,7 +17,7 @@ struct forward {
 	struct str path;        /* canonical, whole; the prefix is stripped here */
 	struct str base_path;   /* of a url: stands before the path */
 	struct str host;        /* "host:port" of the server */
-	struct str trace_lines; /* header lines with CRLF */
+	const struct trace_context *span; /* of this try */
 	bool pass_host;         /* zuul.addHostHeader: the client's Host goes on */
 	bool add_proxy_headers; /* zuul.addProxyHeaders */
 	bool trusted;           /* the peer may say who the client is */

@@ -373,7 +373,6 @@ static void write_head(struct px *px)
 {
 	const struct gw_settings *s = &px->picture->settings;
 	struct trace_context span;
-	char lines[TRACE_INJECT_MAX];
 	msec left = deadline_left_ms(px->deadline, now_of(px));
 
 	trace_child(&span, &px->trace, &px->g->w->rng);
@@ -384,7 +383,7 @@ static void write_head(struct px *px)
 		.path = px->path,
 		.base_path = px->target->base_path,
 		.host = px->server->id,
-		.trace_lines = str_of(lines, trace_inject(lines, &span, TRACE_B3_MULTI)),
+		.span = &span,
 		.pass_host = s->add_host_header,
 		.add_proxy_headers = s->add_proxy_headers,
 		.trusted = s->n_trusted && gw_is_trusted(s, &px->ex->peer),

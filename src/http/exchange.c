@@ -212,7 +212,10 @@ void ex_write_end(struct exchange *ex, struct str piece)
 		}
 	}
 	ex->ended = true;
-	send_piece(ex, piece, true);
+	if (piece.len || ex->out_chunked || ex->server->head_owner == ex)
+		send_piece(ex, piece, true);
+	else if (conn_pending(&ex->conn->c))
+		server_conn_watch_reader(ex->conn);
 	server_conn_answered(ex->conn);
 }
 

@@ -168,7 +168,7 @@ static void forward(struct exchange *ex, struct str path, unsigned options, stru
 		.path = path,
 		.base_path = options & 64 ? STR("/app") : STR_EMPTY,
 		.host = STR("10.0.0.7:8080"),
-		.trace_lines = STR("X-B3-TraceId: 80f198ee56343ba8\r\nX-B3-SpanId: e457b5a2e4d86bd1\r\n"),
+		.span = &(struct trace_context){ .trace_lo = 0x80f198ee56343ba8, .span = 0xe457b5a2e4d86bd1 },
 		.pass_host = options & 2,
 		.add_proxy_headers = options & 4,
 		.trusted = options & 8,
