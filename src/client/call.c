@@ -335,7 +335,7 @@ static void fall_back(struct going *g)
 
 	bool fine = g->o->fallback(g->rs, g->cause, &why, g->o->ctx) == 0;
 
-	command_fallback_end(c, cs, &g->ticket, fine, clock_mono());
+	command_fallback_end(c, cs, &g->ticket, fine ? FALLBACK_OK : FALLBACK_FAILED, clock_mono());
 	if (fine)
 		g->code = 0;
 }

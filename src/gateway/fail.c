@@ -10,6 +10,7 @@ static const struct gw_cause_desc causes[GW_CAUSES] = {
 	[GW_NO_INSTANCE] = { 503, STR_INIT("no_instance"), STR_INIT("destination_unavailable"), STR_INIT("no instance of the service is there"), true },
 	[GW_CIRCUIT_OPEN] = { 503, STR_INIT("circuit_open"), STR_INIT("destination_unavailable"), STR_INIT("the service's circuit is open"), true },
 	[GW_REJECTED] = { 503, STR_INIT("rejected"), STR_INIT("connection_limit_reached"), STR_INIT("too many requests to the service are under way"), true },
+	[GW_POOL_REJECTED] = { 503, STR_INIT("pool_rejected"), STR_INIT("connection_limit_reached"), STR_INIT("the service's thread pool and its queue are full"), true },
 	[GW_DEADLINE] = { 504, STR_INIT("deadline"), STR_INIT("http_response_timeout"), STR_INIT("the service did not answer in time"), false },
 	[GW_READ_TIMEOUT] = { 504, STR_INIT("read_timeout"), STR_INIT("http_response_timeout"), STR_INIT("the service did not answer in time"), false },
 	[GW_CONNECT_TIMEOUT] = { 504, STR_INIT("connect_timeout"), STR_INIT("connection_timeout"), STR_INIT("no connection to the service in time"), false },

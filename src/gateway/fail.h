@@ -10,7 +10,8 @@ enum gw_cause {
 	GW_NO_ROUTE,
 	GW_NO_INSTANCE,
 	GW_CIRCUIT_OPEN,
-	GW_REJECTED,        /* bulkhead full */
+	GW_REJECTED,        /* no permit: SEMAPHORE isolation */
+	GW_POOL_REJECTED,   /* no slot and no place in the queue: THREAD isolation */
 	GW_DEADLINE,        /* the request's own deadline passed */
 	GW_READ_TIMEOUT,    /* a try's, and no try was left */
 	GW_CONNECT_TIMEOUT,

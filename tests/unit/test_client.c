@@ -302,7 +302,7 @@ static void test_settings_of_a_command(void **state)
 	}
 	s.volume_threshold = 99;
 	assert_int_equal(policy_command(&s, p, STR("bad"), &e), VINE_EINVAL);
-	assert_non_null(strstr(e.text, "hystrix.command.bad: metrics.rollingStats"));
+	assert_non_null(strstr(e.text, "hystrix.command.bad.metrics.rollingStats"));
 	assert_int_equal(s.volume_threshold, 99); /* untouched */
 	props_unref(p);
 }
