@@ -6,8 +6,6 @@
  *              newcomer to overtake. */
 #include "flow/pool.h"
 
-#include "base/map.h"
-
 enum { EXECUTED, REJECTED, POOL_EVENTS };
 
 /* --- counting, with the lock held --- */
@@ -26,7 +24,6 @@ static void roll(struct pool *p, const struct pool_settings *ps, usec now)
 	int64_t was = p->events.slot;
 
 	totals_of(p, totals);
-	p->used_at = MAX(p->used_at, now);
 	if (!window_is_shaped(&p->events, length, n)) {
 		window_fini(&p->events);
 		window_init(&p->events, length, n, POOL_EVENTS, now, totals);
@@ -136,6 +133,7 @@ enum pool_answer pool_enter(struct pool *p, const struct pool_settings *ps, stru
 
 	pthread_mutex_lock(&p->lock);
 	roll(p, ps, now);
+	keyed_touch(&p->id, now);
 	a = enter(p, ps, w, granted);
 	pthread_mutex_unlock(&p->lock);
 	return a;
@@ -205,15 +203,11 @@ void pool_snapshot(struct pool *p, const struct pool_settings *ps, usec now, str
 	const uint32_t *base;
 
 	pthread_mutex_lock(&p->lock);
-
-	usec used_at = p->used_at;
-
 	roll(p, ps, now);
-	p->used_at = used_at; /* looking is no use */
 	totals_of(p, totals);
 	base = window_base(&p->events);
 	*ret = (struct pool_snapshot){
-		.key = p->key,
+		.key = p->id.key,
 		.active = p->running,
 		.queued = p->queued,
 		.max_active = p->running,
@@ -233,124 +227,28 @@ void pool_snapshot(struct pool *p, const struct pool_settings *ps, usec now, str
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* --- the table --- */
-
-struct pool_table {
-	pthread_mutex_t lock; /* leaf; guards the map. Callers keep what they took, so it is not on the way of a request */
-	struct map map;
-	size_t max;
-};
-
-struct pool_table *pool_table_new(size_t max, uint64_t seed)
+static void pool_free(struct keyed *k)
 {
-	struct pool_table *t = xzalloc(sizeof(*t));
+	struct pool *p = pool_of(k);
 
-	pthread_mutex_init(&t->lock, NULL);
-	map_init(&t->map, seed);
-	t->max = max;
-	return t;
-}
-
-static struct pool *pool_new(struct str key, usec now)
-{
-	struct pool *p = xzalloc(sizeof(*p));
-
-	p->key = str_of(str_dup(key), key.len);
-	atomic_init(&p->refs, 1);
-	pthread_mutex_init(&p->lock, NULL);
-	list_init(&p->queue);
-	p->used_at = now;
-	return p;
-}
-
-struct pool *pool_ref(struct pool *p)
-{
-	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
-	return p;
-}
-
-void pool_unref(struct pool *p)
-{
-	if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
-		return;
 	assert(p->running == 0 && p->queued == 0);
 	window_fini(&p->events);
 	free(p->peaks);
 	pthread_mutex_destroy(&p->lock);
-	free((char *)(uintptr_t)p->key.ptr);
 	free(p);
 }
 
-void pool_table_free(struct pool_table *t)
+static struct keyed *pool_make(void)
 {
-	size_t pos = 0;
+	struct pool *p = xzalloc(sizeof(*p));
 
-	if (!t)
-		return;
-	for (struct pool *p; (p = map_next(&t->map, &pos));)
-		pool_unref(p);
-	map_fini(&t->map);
-	pthread_mutex_destroy(&t->lock);
-	free(t);
+	p->id.free = pool_free;
+	pthread_mutex_init(&p->lock, NULL);
+	list_init(&p->queue);
+	return &p->id;
 }
 
-struct pool *pool_table_take(struct pool_table *t, struct str key, usec now)
+struct keyed_table *pool_table_new(size_t max, uint64_t seed)
 {
-	pthread_mutex_lock(&t->lock);
-
-	struct pool *p = map_get(&t->map, key);
-
-	if (!p && t->map.len < t->max) {
-		p = pool_new(key, now);
-		map_put(&t->map, p->key, p);
-	}
-	if (p)
-		pool_ref(p);
-	pthread_mutex_unlock(&t->lock);
-	return p;
-}
-
-static int by_key(const void *a, const void *b)
-{
-	return str_cmp((*(struct pool *const *)a)->key, (*(struct pool *const *)b)->key);
-}
-
-struct pool **pool_table_list(struct pool_table *t, size_t *n)
-{
-	size_t pos = 0, len = 0;
-
-	pthread_mutex_lock(&t->lock);
-
-	struct pool **list = xmalloc((t->map.len + 1) * sizeof(struct pool *));
-
-	for (struct pool *p; (p = map_next(&t->map, &pos));)
-		list[len++] = pool_ref(p);
-	pthread_mutex_unlock(&t->lock);
-	qsort(list, len, sizeof(struct pool *), by_key);
-	*n = len;
-	return list;
-}
-
-void pool_list_free(struct pool **list, size_t n)
-{
-	for (size_t i = 0; list && i < n; i++)
-		pool_unref(list[i]);
-	free(list);
-}
-
-size_t pool_table_sweep(struct pool_table *t, usec now, usec idle)
-{
-	size_t pos = 0, dropped = 0;
-
-	pthread_mutex_lock(&t->lock);
-	for (struct pool *p; (p = map_next(&t->map, &pos));) {
-		/* The only reference is the table's, and new ones are made under its lock: so nobody is in there. */
-		if (atomic_load(&p->refs) != 1 || now - p->used_at <= idle)
-			continue;
-		map_del(&t->map, p->key);
-		pool_unref(p);
-		dropped++;
-	}
-	pthread_mutex_unlock(&t->lock);
-	return dropped;
+	return keyed_table_new(max, seed, pool_make);
 }

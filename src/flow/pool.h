@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
-#include "base/str.h"
+#include "flow/keyed.h"
 #include "flow/settings.h"
 #include "flow/window.h"
 
@@ -36,8 +36,7 @@ struct pool_wait {
 };
 
 struct pool {
-	struct str key;
-	_Atomic uint32_t refs;
+	struct keyed id;      /* must be first */
 	pthread_mutex_t lock; /* guards all below */
 	struct list queue;    /* of struct pool_wait, longest waiting first */
 	uint32_t running, queued, largest;
@@ -46,7 +45,6 @@ struct pool {
 	uint64_t submitted, completed, rejected, executed;
 	struct window events; /* of executed and rejected */
 	uint32_t *peaks;      /* running, one a bucket of events */
-	usec used_at;
 };
 
 struct pool_snapshot {
@@ -87,18 +85,29 @@ void pool_set_threads(struct pool *p, uint32_t threads);
 
 void pool_snapshot(struct pool *p, const struct pool_settings *ps, usec now, struct pool_snapshot *ret);
 
-/* --- the table: one pool a key and process --- */
+/* --- one pool a key and process: a table of keyed objects --- */
 
-struct pool_table;
+struct keyed_table *pool_table_new(size_t max, uint64_t seed);
 
-struct pool_table *pool_table_new(size_t max, uint64_t seed);
-void pool_table_free(struct pool_table *t); /* NULL is fine; pools with other references live on */
-/* Made if it is new; a reference is the caller's. NULL: the table is full. */
-struct pool *pool_table_take(struct pool_table *t, struct str key, usec now);
-struct pool *pool_ref(struct pool *p);
-void pool_unref(struct pool *p); /* NULL is fine */
-/* All pools, by key; free with pool_list_free. */
-struct pool **pool_table_list(struct pool_table *t, size_t *n);
-void pool_list_free(struct pool **list, size_t n);
-/* Drops those that nobody else holds a reference to and that were not used for `idle`. Returns how many. */
-size_t pool_table_sweep(struct pool_table *t, usec now, usec idle);
+static inline struct pool *pool_of(struct keyed *k)
+{
+	return container_of(k, struct pool, id);
+}
+
+static inline struct pool *pool_table_take(struct keyed_table *t, struct str key, usec now) /* unref it; NULL: full */
+{
+	struct keyed *k = keyed_table_take(t, key, now);
+
+	return k ? pool_of(k) : NULL;
+}
+
+static inline struct pool *pool_ref(struct pool *p)
+{
+	return pool_of(keyed_ref(&p->id));
+}
+
+static inline void pool_unref(struct pool *p) /* NULL is fine */
+{
+	if (p)
+		keyed_unref(&p->id);
+}

@@ -50,7 +50,7 @@ bool gw_is_trusted(const struct gw_settings *s, const struct addr *peer)
 	return false;
 }
 
-void gw_services_init(struct gw_services *s, struct command_table *commands, struct pool_table *pools, uint64_t seed)
+void gw_services_init(struct gw_services *s, struct command_table *commands, struct keyed_table *pools, uint64_t seed)
 {
 	*s = (struct gw_services){ .commands = commands, .pools = pools, .seed = seed };
 	map_init(&s->by_id, seed);

@@ -88,12 +88,12 @@ bool gw_is_trusted(const struct gw_settings *s, const struct addr *peer);
 struct gw_services {
 	struct map by_id; /* of struct gw_service */
 	struct command_table *commands;
-	struct pool_table *pools;
+	struct keyed_table *pools;
 	uint64_t seed, version;
 	struct str own; /* our own name in the registry: gets no route by itself (zuul.ignoreLocalService) */
 };
 
-void gw_services_init(struct gw_services *s, struct command_table *commands, struct pool_table *pools, uint64_t seed);
+void gw_services_init(struct gw_services *s, struct command_table *commands, struct keyed_table *pools, uint64_t seed);
 void gw_services_fini(struct gw_services *s); /* after the last picture */
 
 /* view may be NULL: no registry, or nothing heard of it yet. Errors name the route or service and the rule. */

@@ -201,7 +201,7 @@ static void pool_meters(struct meter_snapshot *s, void *arg)
 	static const struct meter_desc rejected = { "vine.threadpool.rejected", "requests refused since the start", NULL, 5000 };
 	struct gateway *gw = arg;
 	size_t n;
-	struct pool **list = pool_table_list(gw->pools, &n);
+	struct keyed **list = keyed_table_list(gw->pools, &n);
 
 	for (size_t i = 0; i < n; i++) {
 		struct pool_settings ps;
@@ -209,12 +209,12 @@ static void pool_meters(struct meter_snapshot *s, void *arg)
 		struct meter_tag tags[] = { { "key", list[i]->key } };
 
 		pool_settings_read(&ps, gw->host->props, list[i]->key);
-		pool_snapshot(list[i], &ps, loop_now(gw->host->loop), &snap);
+		pool_snapshot(pool_of(list[i]), &ps, loop_now(gw->host->loop), &snap);
 		snapshot_add(s, METER_GAUGE, &active, snap.active, tags, 1);
 		snapshot_add(s, METER_GAUGE, &queued, snap.queued, tags, 1);
 		snapshot_add(s, METER_COUNTER, &rejected, (double)snap.rejected, tags, 1);
 	}
-	pool_list_free(list, n);
+	keyed_list_free(list, n);
 }
 
 /* --- the role --- */
@@ -239,7 +239,7 @@ static void sweep(struct timer *t)
 	usec now = loop_now(gw->host->loop);
 
 	command_table_sweep(gw->commands, now, COMMAND_IDLE, settings_of, &ctx);
-	pool_table_sweep(gw->pools, now, COMMAND_IDLE);
+	keyed_table_sweep(gw->pools, now, COMMAND_IDLE);
 	timer_set(gw->host->loop, t, now + SWEEP_EVERY);
 }
 
@@ -354,7 +354,7 @@ static void stop(struct host *h)
 	gw_picture_unref(gw->picture);
 	gw_services_fini(&gw->services);
 	command_table_free(gw->commands);
-	pool_table_free(gw->pools);
+	keyed_table_free(gw->pools);
 	free(gw);
 	h->role = NULL;
 }

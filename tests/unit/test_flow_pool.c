@@ -11,7 +11,7 @@
 #define WAITERS 12
 
 struct world {
-	struct pool_table *table;
+	struct keyed_table *table;
 	struct pool *pool;
 	struct pool_settings ps;
 	struct waiter {
@@ -43,7 +43,7 @@ static void world_init(struct world *w, uint32_t core, int32_t queue)
 static void world_fini(struct world *w)
 {
 	pool_unref(w->pool);
-	pool_table_free(w->table);
+	keyed_table_free(w->table);
 }
 
 static enum pool_answer enter(struct world *w, unsigned i)
@@ -249,15 +249,15 @@ static void test_the_table_is_bounded_and_swept(void **state)
 	p[3] = pool_table_take(w.table, STR("c"), w.now);
 	assert_null(pool_table_take(w.table, STR("d"), w.now)); /* full */
 
-	struct pool **list = pool_table_list(w.table, &n);
+	struct keyed **list = keyed_table_list(w.table, &n);
 
 	assert_int_equal(n, 4);
 	assert_str(list[0]->key, STR("a"));
 	assert_str(list[3]->key, STR("shop"));
-	pool_list_free(list, n);
+	keyed_list_free(list, n);
 	pool_unref(p[1]);
-	assert_int_equal(pool_table_sweep(w.table, w.now + 10, 20), 0);
-	assert_int_equal(pool_table_sweep(w.table, w.now + 30, 20), 1);
+	assert_int_equal(keyed_table_sweep(w.table, w.now + 10, 20), 0);
+	assert_int_equal(keyed_table_sweep(w.table, w.now + 30, 20), 1);
 	pool_unref(p[0]);
 	pool_unref(p[2]);
 	pool_unref(p[3]);
