@@ -4,6 +4,7 @@
 #include "flow/properties.h"
 #include "props/props.h"
 
+#define STRATEGY "hystrix.command.{key}.execution.isolation.strategy"
 #define RIBBON "{client}.ribbon."
 
 static uint32_t u32(const struct props *p, const char *name, struct str key)
@@ -19,9 +20,10 @@ int policy_command(struct cmd_settings *ret, const struct props *p, struct str k
 	int r;
 
 	cmd_settings_read(&s, p, key);
-	/* A call runs on its caller's thread, which its deadline frees on time, so what THREAD is asked for is had without the
-	 * hand-off: its default pool of 10 threads without a queue is 10 permits. */
-	s.isolation = FLOW_SEMAPHORE;
+	/* A call runs on its caller's thread, which its deadline frees on time, so what THREAD is there for is had without the
+	 * hand-off: its default pool of 10 threads without a queue is 10 permits. Who says THREAD gets threads. */
+	if (!props_is_set(p, STRATEGY, key, true))
+		s.isolation = FLOW_SEMAPHORE;
 	r = cmd_settings_check(&s, key, e);
 	if (r == 0)
 		*ret = s;
