@@ -398,6 +398,7 @@ static void health_locked(struct stats *s, const struct cmd_settings *cs, uint64
 	if (unlikely(cs->count_window)) {
 		ring_health(s, cs->count_window, forget, ret);
 	} else {
+		free(TAKE(s->ring)); /* asked for again, it begins anew */
 		base = window_base(&s->health);
 		ret->total = totals[0] - base[0];
 		ret->errors = MIN(totals[1] - base[1], ret->total);
