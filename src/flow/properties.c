@@ -1,6 +1,7 @@
 /* properties.c - see properties.h. */
 #include "flow/properties.h"
 
+#include "base/map.h"
 #include "props/props.h"
 
 #define CMD "hystrix.command.{key}."
@@ -129,26 +130,84 @@ static int check_collapser(const struct props *p, struct str key, struct err *e)
 	return collapser_settings_check(&s, key, e);
 }
 
+struct family {
+	struct str prefix;
+	int (*check)(const struct props *p, struct str key, struct err *e);
+};
+
+static const struct family families[] = {
+	{ STR_INIT(CMD), check_command },
+	{ STR_INIT(OURS), check_command },
+	{ STR_INIT(POOL), check_pool },
+	{ STR_INIT(COLLAPSER), check_collapser },
+};
+
+static const struct family *family_of(const struct prop_value *v)
+{
+	for (size_t k = 0; v->desc && k < ARRAY_LEN(families); k++)
+		if (str_has_prefix(str_from(v->desc->name), families[k].prefix))
+			return &families[k];
+	return NULL;
+}
+
+/* Each key of each family once. Tells faults to fn until that says stop. */
+static void check_all(const struct props *p, bool (*fn)(void *ctx, const struct err *e), void *ctx)
+{
+	struct map seen[ARRAY_LEN(families)];
+	bool goes_on = true;
+
+	for (size_t k = 0; k < ARRAY_LEN(families); k++)
+		map_init(&seen[k], (uintptr_t)p);
+	for (size_t i = 0; i < props_count(p) && goes_on; i++) {
+		const struct prop_value *v = props_at(p, i);
+		const struct family *f = family_of(v);
+		struct err e;
+
+		if (!f)
+			continue;
+
+		/* The two families of commands are checked together. */
+		struct map *m = &seen[f->check == check_command ? 0 : f - families];
+
+		if (!map_put(m, v->key, (void *)(uintptr_t)v) && f->check(p, v->key, &e) < 0)
+			goes_on = fn(ctx, &e);
+	}
+	for (size_t k = 0; k < ARRAY_LEN(families); k++)
+		map_fini(&seen[k]);
+}
+
+static bool keep_first(void *ctx, const struct err *e)
+{
+	*(struct err *)ctx = *e;
+	return false;
+}
+
 int flow_properties_check(const struct props *p, struct err *e)
 {
-	static const struct {
-		struct str prefix;
-		int (*check)(const struct props *p, struct str key, struct err *e);
-	} families[] = {
-		{ STR_INIT(CMD), check_command },
-		{ STR_INIT(OURS), check_command },
-		{ STR_INIT(POOL), check_pool },
-		{ STR_INIT(COLLAPSER), check_collapser },
-	};
-	int r = 0;
+	struct err first = { .code = 0 };
 
-	/* A key with several properties is checked as often: it is cheap, and the first fault ends it. */
-	for (size_t i = 0; i < props_count(p) && r == 0; i++) {
-		const struct prop_value *v = props_at(p, i);
+	check_all(p, keep_first, &first);
+	return first.code ? err_set(e, first.code, "%s", first.text) : 0;
+}
 
-		for (size_t k = 0; v->desc && k < ARRAY_LEN(families) && r == 0; k++)
-			if (str_has_prefix(str_from(v->desc->name), families[k].prefix))
-				r = families[k].check(p, v->key, e);
-	}
-	return r;
+struct report {
+	struct buf *out;
+	size_t n;
+};
+
+static bool add_line(void *ctx, const struct err *e)
+{
+	struct report *r = ctx;
+
+	buf_addf(r->out, "  WRONG    %s\n", e->text);
+	r->n++;
+	return true;
+}
+
+size_t flow_properties_report(struct buf *out, const struct props *p)
+{
+	struct report r = { .out = out };
+
+	check_all(p, add_line, &r);
+	return r.n;
 }
