@@ -76,7 +76,7 @@ void run_unref(struct run *r)
 	free(r);
 }
 
-static void run_ref(struct run *r)
+void run_ref(struct run *r)
 {
 	atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
 }
@@ -198,8 +198,8 @@ static void settle(struct run *r, enum outcome o, enum run_cause cause)
 	pthread_mutex_lock(&r->lock);
 	r->cause = cause;
 	r->main.is_settled = true;
-	pthread_cond_broadcast(&r->settled);
 	pthread_mutex_unlock(&r->lock);
+	pthread_cond_broadcast(&r->settled); /* he who settles holds a reference: the run is still there */
 }
 
 /* --- the function --- */

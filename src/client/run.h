@@ -18,7 +18,7 @@
  * thread as well, so that the deadline holds, in SEMAPHORE on the caller. After a timeout it may run while the function
  * still does, with the same argument.
  *
- * Threads  a run is used by the thread that started it, but for run_cancel. The clock is read here. */
+ * Threads  a run is used by the thread that started it, but for run_cancel and references. The clock is read here. */
 #pragma once
 #include "base/err.h"
 #include "base/log.h"
@@ -88,8 +88,9 @@ struct run *run_start(const struct run_spec *spec);
 /* Waits, once. 0 for a result of the function's (BAD_REQUEST too) or the fallback's; else err's code. */
 int run_wait(struct run *r, struct run_result *ret);
 /* Nobody wants it any more: counts CANCELLED, gives a trial back. The function is told by its token if
- * interruptOnFutureCancel. Any thread; also while another one waits. */
+ * interruptOnFutureCancel. Any thread with a reference of its own; also while another one waits. */
 void run_cancel(struct run *r);
+void run_ref(struct run *r);
 void run_unref(struct run *r); /* NULL is fine */
 
 int run_command(const struct run_spec *spec, struct run_result *ret); /* start, wait, unref */

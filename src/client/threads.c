@@ -1,36 +1,33 @@
 /* threads.c - see threads.h.
  *
- * Invariants   Tasks on the list `ready` have a slot. For each of them an idle thread has been woken, or one made, or as many
- *              threads as slots are there already, of which one is just giving its slot back: a thread looks at the list
- *              before it sleeps. So none is left lying.
+ * Invariants   A task that has a slot is with a thread, or on `ready`. It is put there only where no thread is idle and none
+ *              may be made: then as many threads as slots are there, one of which is just giving its slot back, and looks
+ *              at the list before it lies down. So none is left lying.
+ *              The thread that became idle last is the first to be woken: its caches are warm, and the others may end.
  * Threads      `lock` is not held while a task runs; the pool's is taken under it. */
 #include "client/threads.h"
 
 #include <signal.h>
 #include <stdio.h>
 
+struct idler {
+	struct list link;  /* in threads.idle */
+	pthread_cond_t wake;
+	struct task *task; /* given to it */
+};
+
 struct threads {
 	struct pool *pool;
 	pthread_mutex_t lock; /* guards all below */
-	pthread_cond_t more, ended;
+	pthread_cond_t ended;
 	struct pool_settings settings;
+	struct list idle;     /* of struct idler, last come first */
 	struct task *ready, **ready_tail;
-	unsigned n_ready, idle, alive, made;
+	unsigned alive, made;
 	bool is_closing;
 };
 
 /* --- a thread --- */
-
-static struct task *take(struct threads *t)
-{
-	struct task *task = t->ready;
-
-	t->ready = task->next;
-	if (!t->ready)
-		t->ready_tail = &t->ready;
-	t->n_ready--;
-	return task;
-}
 
 static void count_thread(struct threads *t, int by)
 {
@@ -38,42 +35,63 @@ static void count_thread(struct threads *t, int by)
 	pool_set_threads(t->pool, t->alive);
 }
 
-static void deadline_spec(struct timespec *ts, usec at)
+static struct task *take_ready(struct threads *t)
 {
-	ts->tv_sec = (time_t)(at / USEC_PER_SEC);
-	ts->tv_nsec = (long)(at % USEC_PER_SEC) * 1000;
+	struct task *task = t->ready;
+
+	t->ready = task->next;
+	if (!t->ready)
+		t->ready_tail = &t->ready;
+	return task;
 }
 
-/* With the lock held: sleeps until there is work. false: this thread is to end. */
-static bool wait_for_task(struct threads *t)
+/* With the lock held: until there is work, the end, or for as long as a thread beyond the core may lie idle. */
+static bool lie_idle(struct threads *t, struct idler *me)
 {
-	while (!t->ready && !t->is_closing) {
-		bool is_over = false;
+	bool is_extra = t->alive > pool_core(&t->settings);
+	usec at = clock_mono() + (usec)t->settings.keep_alive_min * 60 * USEC_PER_SEC;
+	struct timespec ts = { .tv_sec = (time_t)(at / USEC_PER_SEC), .tv_nsec = (long)(at % USEC_PER_SEC) * 1000 };
+	int e;
 
-		t->idle++;
-		if (t->alive > pool_core(&t->settings)) {
-			struct timespec ts;
+	list_push_front(&t->idle, &me->link);
+	e = is_extra ? pthread_cond_timedwait(&me->wake, &t->lock, &ts) : pthread_cond_wait(&me->wake, &t->lock);
+	if (!me->task)
+		list_del(&me->link);
+	return e == 0 || me->task || t->alive <= pool_core(&t->settings);
+}
 
-			deadline_spec(&ts, clock_mono() + (usec)t->settings.keep_alive_min * 60 * USEC_PER_SEC);
-			is_over = pthread_cond_timedwait(&t->more, &t->lock, &ts) != 0;
-		} else {
-			pthread_cond_wait(&t->more, &t->lock);
-		}
-		t->idle--;
-		if (is_over && !t->ready && t->alive > pool_core(&t->settings))
-			return false;
+/* With the lock held: NULL: this thread is to end. */
+static struct task *next_task(struct threads *t, struct idler *me)
+{
+	me->task = NULL;
+	for (;;) {
+		if (t->ready)
+			return take_ready(t);
+		if (t->is_closing || !lie_idle(t, me))
+			return NULL;
+		if (me->task)
+			return me->task;
 	}
-	return t->ready != NULL;
+}
+
+static void idler_init(struct idler *me)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&me->wake, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 static void *thread_main(void *arg)
 {
 	struct threads *t = arg;
+	struct idler me;
 
+	idler_init(&me);
 	pthread_mutex_lock(&t->lock);
-	while (wait_for_task(t)) {
-		struct task *task = take(t);
-
+	for (struct task *task; (task = next_task(t, &me));) {
 		pthread_mutex_unlock(&t->lock);
 		task->run(task);
 
@@ -88,10 +106,11 @@ static void *thread_main(void *arg)
 	if (t->alive == 0)
 		pthread_cond_broadcast(&t->ended);
 	pthread_mutex_unlock(&t->lock);
+	pthread_cond_destroy(&me.wake);
 	return NULL;
 }
 
-/* With the lock held: makes one more. A failure leaves the task to those that there are, if any. */
+/* With the lock held. A failure leaves the work to those that there are, if any. */
 static bool make_thread(struct threads *t)
 {
 	sigset_t all, old;
@@ -119,6 +138,13 @@ static bool make_thread(struct threads *t)
 
 /* --- tasks --- */
 
+static void push_ready(struct threads *t, struct task *task)
+{
+	task->next = NULL;
+	*t->ready_tail = task;
+	t->ready_tail = &task->next;
+}
+
 static void take_out(struct threads *t, const struct task *task)
 {
 	struct task **at = &t->ready;
@@ -128,25 +154,29 @@ static void take_out(struct threads *t, const struct task *task)
 	*at = task->next;
 	if (!*at)
 		t->ready_tail = at;
-	t->n_ready--;
 }
 
 /* The task has a slot: gives it to a thread. false: there is no thread, and none can be made. */
 static bool start(struct threads *t, struct task *task)
 {
+	struct list *idle;
 	bool ok = true;
 
 	pthread_mutex_lock(&t->lock);
-	task->next = NULL;
-	*t->ready_tail = task;
-	t->ready_tail = &task->next;
-	t->n_ready++;
-	if (t->idle >= t->n_ready)
-		pthread_cond_signal(&t->more);
-	else if (t->alive < pool_maximum(&t->settings))
-		ok = make_thread(t) || t->alive > 0;
-	if (!ok)
-		take_out(t, task); /* the system has not one thread for us */
+	idle = list_first(&t->idle);
+	if (idle) {
+		struct idler *one = list_entry(idle, struct idler, link);
+
+		list_del(idle);
+		one->task = task;
+		pthread_cond_signal(&one->wake); /* its thread may be gone once the lock is */
+	} else {
+		push_ready(t, task);
+		if (t->alive < pool_maximum(&t->settings))
+			ok = make_thread(t) || t->alive > 0;
+		if (!ok)
+			take_out(t, task);
+	}
 	pthread_mutex_unlock(&t->lock);
 	return ok;
 }
@@ -184,19 +214,22 @@ bool threads_withdraw(struct task *task)
 struct threads *threads_new(struct pool *pool, const struct pool_settings *ps)
 {
 	struct threads *t = xzalloc(sizeof(*t));
-	pthread_condattr_t attr;
 
 	t->pool = pool_ref(pool);
 	t->settings = *ps;
 	t->ready_tail = &t->ready;
+	list_init(&t->idle);
 	pthread_mutex_init(&t->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->more, &attr);
-	pthread_condattr_destroy(&attr);
 	pthread_cond_init(&t->ended, NULL);
 	pool_set_threads(pool, 0);
 	return t;
+}
+
+/* With the lock held: each looks around once more. */
+static void wake_idle(struct threads *t)
+{
+	list_foreach(l, &t->idle)
+		pthread_cond_signal(&list_entry(l, struct idler, link)->wake);
 }
 
 void threads_free(struct threads *t)
@@ -205,13 +238,12 @@ void threads_free(struct threads *t)
 		return;
 	pthread_mutex_lock(&t->lock);
 	t->is_closing = true;
-	pthread_cond_broadcast(&t->more);
+	wake_idle(t);
 	while (t->alive)
 		pthread_cond_wait(&t->ended, &t->lock);
 	assert(!t->ready);
 	pthread_mutex_unlock(&t->lock);
 	pthread_cond_destroy(&t->ended);
-	pthread_cond_destroy(&t->more);
 	pthread_mutex_destroy(&t->lock);
 	pool_unref(t->pool);
 	free(t);
@@ -221,7 +253,7 @@ void threads_set(struct threads *t, const struct pool_settings *ps)
 {
 	pthread_mutex_lock(&t->lock);
 	t->settings = *ps;
-	pthread_cond_broadcast(&t->more); /* some may be too many by now */
+	wake_idle(t); /* some may be too many by now */
 	pthread_mutex_unlock(&t->lock);
 }
 
