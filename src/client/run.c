@@ -68,9 +68,9 @@ void run_unref(struct run *r)
 	context_unref(r->fallback.context);
 	if (r->kept)
 		shared_unref(&r->kept->shared);
-	flow_request_unref(r->request);
 	if (r->spec.free_arg)
 		r->spec.free_arg(r->spec.arg);
+	flow_request_unref(r->request); /* last: the argument may be part of it */
 	pthread_cond_destroy(&r->settled);
 	pthread_mutex_destroy(&r->lock);
 	free(r);

@@ -165,13 +165,12 @@ static void batch_free(struct collapse_batch *b)
 }
 
 /* Tells all that wait on a place, outside the lock: each is its owner's again before it is called. */
-static void answer_place(struct collapse_scope *s, struct batch_place *p, struct shared *answer)
+static void answer_place(struct collapse_scope *s, struct batch_place *p, struct shared *answer, const struct err *why)
 {
 	struct list told;
 
 	list_init(&told);
 	pthread_mutex_lock(&s->lock);
-	p->is_answered = true;
 	while (!list_is_empty(&p->items)) {
 		struct list *l = list_first(&p->items);
 
@@ -184,25 +183,32 @@ static void answer_place(struct collapse_scope *s, struct batch_place *p, struct
 		struct collapse_item *it = list_entry(list_first(&told), struct collapse_item, link);
 
 		list_del(&it->link);
-		it->done(it, shared_ref(answer));
+		it->done(it, shared_ref(answer), answer ? NULL : why);
 	}
 }
 
 void batch_answer(struct collapse_batch *b, uint32_t place, struct shared *answer)
 {
-	assert(place < b->n);
-	if (!b->place[place]->is_answered)
-		answer_place(b->scope, b->place[place], answer);
+	assert(place < b->n && answer);
+	answer_place(b->scope, b->place[place], answer, NULL);
+}
+
+void batch_refuse(struct collapse_batch *b, const struct err *why)
+{
+	for (uint32_t i = 0; i < b->n; i++)
+		answer_place(b->scope, b->place[i], NULL, why);
 }
 
 void batch_end(struct collapse_batch *b)
 {
+	struct err why;
+
 	if (!b)
 		return;
-	for (uint32_t i = 0; i < b->n; i++) {
-		batch_answer(b, i, NULL);
+	err_set(&why, VINE_EPROTO, "the batch of %.*s had no answer for it", STRF(b->scope->collapser->id.key));
+	batch_refuse(b, &why);
+	for (uint32_t i = 0; i < b->n; i++)
 		place_free(b->place[i]);
-	}
 	batch_free(b);
 }
 
@@ -229,6 +235,31 @@ void batch_shard(struct collapse_batch *b, uint32_t n, uint32_t (*shard_of)(cons
 }
 
 /* --- scopes --- */
+
+struct making {
+	struct collapser *collapser;
+	usec now;
+};
+
+static void *make_scope(void *ctx)
+{
+	struct making *m = ctx;
+	struct collapse_scope *s = xmalloc(sizeof(*s));
+
+	collapse_scope_init(s, m->collapser, m->now);
+	return s;
+}
+
+static void free_scope(void *part)
+{
+	collapse_scope_fini(part);
+	free(part);
+}
+
+struct collapse_scope *collapse_scope_of(struct flow_request *rq, struct collapser *c, usec now)
+{
+	return request_part(rq, c, make_scope, free_scope, &(struct making){ c, now });
+}
 
 void collapse_scope_init(struct collapse_scope *s, struct collapser *c, usec now)
 {
@@ -258,6 +289,7 @@ static enum collapse_answer add_locked(struct collapse_scope *s, const struct co
 	if (!p)
 		p = place_new(s->open, it);
 	it->state = ITEM_WAITING;
+	it->batch = s->open;
 	list_push_back(&p->items, &it->link);
 	if (!is_new)
 		return COLLAPSE_JOINED;
@@ -282,23 +314,31 @@ enum collapse_answer collapse_add(struct collapse_scope *s, const struct collaps
 	return a;
 }
 
-usec collapse_due(struct collapse_scope *s, const struct collapser_settings *cs, usec now)
+/* With the lock held. */
+static bool is_leaving(const struct collapse_scope *s, const struct collapse_item *it)
+{
+	return s->open && (!it || (it->state == ITEM_WAITING && it->batch == s->open));
+}
+
+usec collapse_due(struct collapse_scope *s, const struct collapser_settings *cs, const struct collapse_item *it, usec now)
 {
 	usec delay = MAX(cs->delay_ms, (msec)1) * USEC_PER_MSEC;
 	bool waits;
 
 	pthread_mutex_lock(&s->lock);
-	waits = s->open != NULL;
+	waits = is_leaving(s, it);
 	pthread_mutex_unlock(&s->lock);
 	return waits ? s->began + (MAX(now - s->began, (usec)0) / delay + 1) * delay : USEC_NEVER;
 }
 
-struct collapse_batch *collapse_tick(struct collapse_scope *s, const struct collapser_settings *cs, usec now)
+struct collapse_batch *collapse_tick(struct collapse_scope *s, const struct collapser_settings *cs,
+				     const struct collapse_item *it, usec now)
 {
-	struct collapse_batch *b;
+	struct collapse_batch *b = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	b = TAKE(s->open);
+	if (is_leaving(s, it))
+		b = TAKE(s->open);
 	pthread_mutex_unlock(&s->lock);
 	if (b)
 		note_batch(s->collapser, cs, b->n, now);

@@ -6,7 +6,7 @@
  *                -> COLLAPSE_REFUSED   an equal argument waits, and requestCache.enabled is false
  *   collapse_due, collapse_tick: the owner's timer fetches a batch that is not empty at each tick of the fixed rate
  *   batch: run it as one command, give each place its answer with batch_answer, then batch_end: whoever has none by then
- *   is told so
+ *   is told so. If the command fails, batch_refuse tells all that still wait why
  *
  * A collapser is one key and process, with the numbers. A scope is where arguments meet: one a request, or one for all.
  * An item is embedded in the waiting call; its argument is counted, for a batch may outlive the call.
@@ -21,6 +21,7 @@
 #include "base/map.h"
 #include "flow/command.h"
 #include "flow/keyed.h"
+#include "flow/request.h"
 #include "flow/settings.h"
 #include "flow/shared.h"
 #include "flow/window.h"
@@ -57,16 +58,16 @@ struct collapse_item {
 	struct list link;
 	struct str key;      /* tells equal arguments; lives until done or withdrawn */
 	struct shared *arg;  /* the batch takes a reference of its own */
-	enum item_state state; /* guarded by the scope's lock */
-	/* answer: a reference of yours; NULL: the batch had none for it. Once; then the item is yours again. */
-	void (*done)(struct collapse_item *it, struct shared *answer);
+	enum item_state state; /* guarded by the scope's lock, with batch */
+	const struct collapse_batch *batch; /* where it waits */
+	/* answer: a reference of yours; NULL: why says it, during the call. Once; then the item is yours again. */
+	void (*done)(struct collapse_item *it, struct shared *answer, const struct err *why);
 };
 
 struct batch_place {
 	struct str key;
 	struct shared *arg;
-	struct list items; /* that wait for this answer */
-	bool is_answered;
+	struct list items; /* that wait for this answer; guarded by the scope's lock */
 };
 
 struct collapse_batch {
@@ -83,14 +84,18 @@ enum collapse_answer {
 	COLLAPSE_REFUSED,
 };
 
+/* That of the request, made if it is new; it lives as long as the request, which a batch under way must keep. NULL: too many. */
+struct collapse_scope *collapse_scope_of(struct flow_request *rq, struct collapser *c, usec now);
 void collapse_scope_init(struct collapse_scope *s, struct collapser *c, usec now);
 /* No batch is under way. Whoever still waits is told that there is no answer. */
 void collapse_scope_fini(struct collapse_scope *s);
 
 enum collapse_answer collapse_add(struct collapse_scope *s, const struct collapser_settings *cs, struct collapse_item *it,
 				  usec now, struct collapse_batch **batch);
-usec collapse_due(struct collapse_scope *s, const struct collapser_settings *cs, usec now); /* USEC_NEVER: nothing waits */
-struct collapse_batch *collapse_tick(struct collapse_scope *s, const struct collapser_settings *cs, usec now); /* NULL: none */
+/* it: only while that one waits to leave; NULL: whoever does. USEC_NEVER: nobody. */
+usec collapse_due(struct collapse_scope *s, const struct collapser_settings *cs, const struct collapse_item *it, usec now);
+struct collapse_batch *collapse_tick(struct collapse_scope *s, const struct collapser_settings *cs,
+				     const struct collapse_item *it, usec now); /* NULL: none */
 bool collapse_withdraw(struct collapse_scope *s, struct collapse_item *it); /* false: done was called, or just is */
 
 /* The batch command ran for so many: counts COLLAPSED. */
@@ -98,7 +103,9 @@ void batch_count(const struct collapse_batch *b, struct command *c, const struct
 /* Parts it: each place goes to the batch that shard_of says, below n. b is used up; *ret: n batches, NULL where empty. */
 void batch_shard(struct collapse_batch *b, uint32_t n, uint32_t (*shard_of)(const struct batch_place *p, void *ctx), void *ctx,
 		 struct collapse_batch **ret);
-void batch_answer(struct collapse_batch *b, uint32_t place, struct shared *answer); /* a second one does nothing */
+/* A second one does nothing. These two may meet on different threads. */
+void batch_answer(struct collapse_batch *b, uint32_t place, struct shared *answer);
+void batch_refuse(struct collapse_batch *b, const struct err *why);
 void batch_end(struct collapse_batch *b); /* NULL is fine */
 
 /* A result came from the request's cache, and no batch was needed. */

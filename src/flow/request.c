@@ -19,6 +19,12 @@ struct noted {
 	usec took;
 };
 
+struct part {
+	const void *key;
+	void *what;
+	void (*free)(void *what);
+};
+
 struct flow_request {
 	_Atomic uint32_t refs;
 	pthread_mutex_t lock; /* leaf; guards all below */
@@ -26,6 +32,8 @@ struct flow_request {
 	struct map entries;
 	struct noted *log;
 	unsigned n_log, cap_log;
+	struct part *parts; /* REQUEST_PARTS_MAX; NULL: none */
+	unsigned n_parts;
 };
 
 struct flow_request *flow_request_new(void)
@@ -60,6 +68,9 @@ void flow_request_unref(struct flow_request *rq)
 		return;
 	for (struct cache_entry *en; (en = map_next(&rq->entries, &pos));)
 		entry_free(en);
+	for (unsigned i = 0; i < rq->n_parts; i++)
+		rq->parts[i].free(rq->parts[i].what);
+	free(rq->parts);
 	map_fini(&rq->entries);
 	arena_fini(&rq->arena);
 	free(rq->log);
@@ -186,6 +197,31 @@ void request_cache_clear(struct flow_request *rq, const struct cache_key *k)
 	pthread_mutex_unlock(&rq->lock);
 	if (en)
 		entry_free(en);
+}
+
+/* --- parts --- */
+
+static void *part_locked(struct flow_request *rq, const void *key, void *(*make)(void *ctx), void (*fn)(void *part), void *ctx)
+{
+	for (unsigned i = 0; i < rq->n_parts; i++)
+		if (rq->parts[i].key == key)
+			return rq->parts[i].what;
+	if (rq->n_parts == REQUEST_PARTS_MAX)
+		return NULL;
+	if (!rq->parts)
+		rq->parts = xmalloc(REQUEST_PARTS_MAX * sizeof(*rq->parts));
+	rq->parts[rq->n_parts] = (struct part){ key, make(ctx), fn };
+	return rq->parts[rq->n_parts++].what;
+}
+
+void *request_part(struct flow_request *rq, const void *key, void *(*make)(void *ctx), void (*fn)(void *part), void *ctx)
+{
+	void *what;
+
+	pthread_mutex_lock(&rq->lock);
+	what = part_locked(rq, key, make, fn, ctx);
+	pthread_mutex_unlock(&rq->lock);
+	return what;
 }
 
 /* --- the log --- */

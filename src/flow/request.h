@@ -67,6 +67,11 @@ bool request_cache_withdraw(struct flow_request *rq, struct cache_wait *w); /* f
 /* The next one with this key runs anew; those that wait get what they wait for. */
 void request_cache_clear(struct flow_request *rq, const struct cache_key *k);
 
+/* Something else that belongs to the request, such as a collapser's scope: made when it is first asked for, freed with the
+ * request. make runs under the lock: it only makes. NULL: too many. */
+#define REQUEST_PARTS_MAX 64
+void *request_part(struct flow_request *rq, const void *key, void *(*make)(void *ctx), void (*free)(void *part), void *ctx);
+
 /* --- the log --- */
 
 /* A command begins; the number for the two below. -1: not noted (switched off, no request, or too many). */

@@ -43,15 +43,17 @@ struct item {
 	char key[8];
 	bool is_done;
 	int got; /* -1: no answer */
+	int code;
 };
 
-static void on_done(struct collapse_item *it, struct shared *answer)
+static void on_done(struct collapse_item *it, struct shared *answer, const struct err *why)
 {
 	struct item *me = container_of(it, struct item, it);
 
 	assert_false(me->is_done);
 	me->is_done = true;
 	me->got = answer ? of(answer) : -1;
+	me->code = why ? why->code : 0;
 	shared_unref(answer);
 }
 
@@ -123,24 +125,24 @@ static void test_a_batch_leaves_at_the_tick(void **state)
 	struct collapse_batch *b = NULL;
 
 	world_init(&w);
-	assert_true(collapse_due(&w.scope, &w.cs, w.now) == USEC_NEVER);
+	assert_true(collapse_due(&w.scope, &w.cs, NULL, w.now) == USEC_NEVER);
 	w.now += 4 * MS;
 	assert_int_equal(add(&w, 0, 1, &b), COLLAPSE_GATHERED);
-	assert_int_equal(collapse_due(&w.scope, &w.cs, w.now), START + 10 * MS); /* the ticks do not wait for the first */
+	assert_int_equal(collapse_due(&w.scope, &w.cs, NULL, w.now), START + 10 * MS); /* the ticks do not wait for the first */
 	w.now += 3 * MS;
 	assert_int_equal(add(&w, 1, 2, &b), COLLAPSE_GATHERED);
-	assert_int_equal(collapse_due(&w.scope, &w.cs, w.now), START + 10 * MS);
+	assert_int_equal(collapse_due(&w.scope, &w.cs, NULL, w.now), START + 10 * MS);
 	w.now = START + 10 * MS;
-	b = collapse_tick(&w.scope, &w.cs, w.now);
+	b = collapse_tick(&w.scope, &w.cs, NULL, w.now);
 	assert_int_equal(b->n, 2);
-	assert_null(collapse_tick(&w.scope, &w.cs, w.now)); /* empty: nothing leaves */
+	assert_null(collapse_tick(&w.scope, &w.cs, NULL, w.now)); /* empty: nothing leaves */
 	add(&w, 2, 3, NULL);
-	assert_int_equal(collapse_due(&w.scope, &w.cs, w.now), START + 20 * MS);
+	assert_int_equal(collapse_due(&w.scope, &w.cs, NULL, w.now), START + 20 * MS);
 	run(b, -1);
 	assert_int_equal(w.at[0].got, 10);
 	assert_int_equal(w.at[1].got, 20);
 	assert_false(w.at[2].is_done);
-	run(collapse_tick(&w.scope, &w.cs, w.now), -1);
+	run(collapse_tick(&w.scope, &w.cs, NULL, w.now), -1);
 	assert_int_equal(w.at[2].got, 30);
 	world_fini(&w);
 }
@@ -157,7 +159,7 @@ static void test_a_full_batch_leaves_at_once(void **state)
 	assert_int_equal(add(&w, 2, 2, &b), COLLAPSE_JOINED); /* shares a place: the batch is not fuller */
 	assert_int_equal(add(&w, 3, 3, &b), COLLAPSE_FULL);
 	assert_int_equal(b->n, 3);
-	assert_null(collapse_tick(&w.scope, &w.cs, w.now));
+	assert_null(collapse_tick(&w.scope, &w.cs, NULL, w.now));
 	run(b, -1);
 	assert_int_equal(w.at[1].got, 20);
 	assert_int_equal(w.at[2].got, 20);
@@ -173,9 +175,9 @@ static void test_equal_arguments_are_refused_without_the_cache(void **state)
 	w.cs.request_cache = false;
 	assert_int_equal(add(&w, 0, 1, NULL), COLLAPSE_GATHERED);
 	assert_int_equal(add(&w, 1, 1, NULL), COLLAPSE_REFUSED);
-	run(collapse_tick(&w.scope, &w.cs, w.now), -1);
+	run(collapse_tick(&w.scope, &w.cs, NULL, w.now), -1);
 	assert_int_equal(add(&w, 1, 1, NULL), COLLAPSE_GATHERED); /* in another batch it may */
-	run(collapse_tick(&w.scope, &w.cs, w.now), -1);
+	run(collapse_tick(&w.scope, &w.cs, NULL, w.now), -1);
 	world_fini(&w);
 }
 
@@ -187,13 +189,60 @@ static void test_who_gets_no_answer_is_told(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		add(&w, i, (int)i + 1, NULL);
 	add(&w, 4, 3, NULL);
-	run(collapse_tick(&w.scope, &w.cs, w.now), 3);
+	run(collapse_tick(&w.scope, &w.cs, NULL, w.now), 3);
 	assert_int_equal(w.at[1].got, 20);
 	assert_int_equal(w.at[2].got, -1);
+	assert_int_equal(w.at[2].code, VINE_EPROTO);
 	assert_int_equal(w.at[4].got, -1);
 	add(&w, 5, 9, NULL); /* nor does one that waits when the scope ends */
 	world_fini(&w);
 	assert_int_equal(w.at[5].got, -1);
+}
+
+static void test_a_batch_that_failed_tells_why(void **state)
+{
+	struct err why = { .code = VINE_ETIMEOUT };
+	struct collapse_batch *b;
+	struct world w;
+
+	world_init(&w);
+	for (unsigned i = 0; i < 3; i++)
+		add(&w, i, (int)i, NULL);
+	b = collapse_tick(&w.scope, &w.cs, NULL, w.now);
+
+	struct shared *v = value(5);
+
+	batch_answer(b, 1, v);
+	shared_unref(v);
+	batch_refuse(b, &why);
+	assert_int_equal(w.at[0].code, VINE_ETIMEOUT);
+	assert_int_equal(w.at[1].got, 5);
+	assert_int_equal(w.at[1].code, 0);
+	batch_end(b);
+	world_fini(&w);
+}
+
+static void test_each_request_has_a_scope_of_its_own(void **state)
+{
+	struct flow_request *a = flow_request_new(), *b = flow_request_new();
+	struct collapse_scope *sa, *sb;
+	struct item it = { .it.done = on_done };
+	struct world w;
+
+	world_init(&w);
+	sa = collapse_scope_of(a, w.c, w.now);
+	sb = collapse_scope_of(b, w.c, w.now);
+	assert_ptr_not_equal(sa, sb);
+	assert_ptr_equal(sa, collapse_scope_of(a, w.c, w.now + 5));
+	it.it.key = STR("1");
+	it.it.arg = value(1);
+	assert_int_equal(collapse_add(sa, &w.cs, &it.it, w.now, NULL), COLLAPSE_GATHERED);
+	shared_unref(it.it.arg);
+	assert_null(collapse_tick(sb, &w.cs, NULL, w.now));
+	flow_request_unref(b);
+	flow_request_unref(a); /* who still waits is told */
+	assert_true(it.is_done && it.got == -1);
+	world_fini(&w);
 }
 
 static void test_a_second_answer_does_nothing(void **state)
@@ -204,7 +253,7 @@ static void test_a_second_answer_does_nothing(void **state)
 
 	world_init(&w);
 	add(&w, 0, 1, NULL);
-	b = collapse_tick(&w.scope, &w.cs, w.now);
+	b = collapse_tick(&w.scope, &w.cs, NULL, w.now);
 	batch_answer(b, 0, v);
 	batch_answer(b, 0, other);
 	batch_end(b);
@@ -224,13 +273,30 @@ static void test_who_waits_may_withdraw_also_from_a_running_batch(void **state)
 	add(&w, 1, 2, NULL);
 	add(&w, 2, 2, NULL);
 	assert_true(collapse_withdraw(&w.scope, &w.at[0].it));
-	b = collapse_tick(&w.scope, &w.cs, w.now);
+	b = collapse_tick(&w.scope, &w.cs, NULL, w.now);
 	assert_true(collapse_withdraw(&w.scope, &w.at[1].it));
 	memset(&w.at[1], 0, sizeof(w.at[1])); /* its memory is its owner's again; the argument is the batch's own */
 	run(b, -1);
 	assert_false(w.at[0].is_done);
 	assert_int_equal(w.at[2].got, 20);
 	assert_false(collapse_withdraw(&w.scope, &w.at[2].it));
+	world_fini(&w);
+}
+
+static void test_an_item_knows_whether_it_is_still_to_leave(void **state)
+{
+	struct collapse_batch *b;
+	struct world w;
+
+	world_init(&w);
+	add(&w, 0, 1, NULL);
+	b = collapse_tick(&w.scope, &w.cs, &w.at[0].it, w.now);
+	assert_non_null(b);
+	add(&w, 1, 2, NULL); /* another batch is being filled */
+	assert_true(collapse_due(&w.scope, &w.cs, &w.at[0].it, w.now) == USEC_NEVER);
+	assert_null(collapse_tick(&w.scope, &w.cs, &w.at[0].it, w.now));
+	run(b, -1);
+	run(collapse_tick(&w.scope, &w.cs, &w.at[1].it, w.now), -1);
 	world_fini(&w);
 }
 
@@ -247,7 +313,7 @@ static void test_a_batch_may_be_parted(void **state)
 	world_init(&w);
 	for (unsigned i = 0; i < 5; i++)
 		add(&w, i, (int)i, NULL);
-	batch_shard(collapse_tick(&w.scope, &w.cs, w.now), 3, odd, NULL, part);
+	batch_shard(collapse_tick(&w.scope, &w.cs, NULL, w.now), 3, odd, NULL, part);
 	assert_int_equal(part[0]->n, 3);
 	assert_int_equal(part[1]->n, 2);
 	assert_null(part[2]);
@@ -271,7 +337,7 @@ static void test_the_batch_command_counts_its_members(void **state)
 	world_init(&w);
 	for (unsigned i = 0; i < 5; i++)
 		add(&w, i, (int)i, NULL);
-	b = collapse_tick(&w.scope, &w.cs, w.now);
+	b = collapse_tick(&w.scope, &w.cs, NULL, w.now);
 	batch_count(b, cmd, &plain, 0, w.now);
 	run(b, -1);
 	command_snapshot(cmd, &plain, w.now, &snap);
@@ -290,7 +356,7 @@ static void test_numbers_roll(void **state)
 	for (unsigned i = 0; i < 10; i++) {
 		for (unsigned k = 0; k <= i; k++)
 			add(&w, k, (int)k, NULL);
-		run(collapse_tick(&w.scope, &w.cs, w.now), -1);
+		run(collapse_tick(&w.scope, &w.cs, NULL, w.now), -1);
 		w.now += 100 * MS;
 	}
 	collapser_note_cached(w.c, &w.cs, w.now);
@@ -324,7 +390,7 @@ struct racer {
 	_Atomic bool *over;
 };
 
-static void racer_done(struct collapse_item *it, struct shared *answer)
+static void racer_done(struct collapse_item *it, struct shared *answer, const struct err *why)
 {
 	struct racer *r = container_of(it, struct racer, it);
 
@@ -370,7 +436,7 @@ static void *keep_ticks(void *arg)
 	struct racer *r = arg;
 
 	while (!atomic_load(r->over)) {
-		struct collapse_batch *b = collapse_tick(&r->w->scope, &r->w->cs, START);
+		struct collapse_batch *b = collapse_tick(&r->w->scope, &r->w->cs, NULL, START);
 
 		if (b)
 			run(b, -1);
@@ -411,8 +477,11 @@ int main(void)
 		cmocka_unit_test(test_a_full_batch_leaves_at_once),
 		cmocka_unit_test(test_equal_arguments_are_refused_without_the_cache),
 		cmocka_unit_test(test_who_gets_no_answer_is_told),
+		cmocka_unit_test(test_a_batch_that_failed_tells_why),
+		cmocka_unit_test(test_each_request_has_a_scope_of_its_own),
 		cmocka_unit_test(test_a_second_answer_does_nothing),
 		cmocka_unit_test(test_who_waits_may_withdraw_also_from_a_running_batch),
+		cmocka_unit_test(test_an_item_knows_whether_it_is_still_to_leave),
 		cmocka_unit_test(test_a_batch_may_be_parted),
 		cmocka_unit_test(test_the_batch_command_counts_its_members),
 		cmocka_unit_test(test_numbers_roll),
