@@ -61,7 +61,8 @@ struct run_spec {
 	void *arg;
 	void (*free_arg)(void *arg);       /* NULL: it outlives the run; only where nothing can outlive the caller */
 
-	/* NULL: none is implemented. Gives a result by work_set_result and returns 0; else negative. why: what it stands in for. */
+	/* NULL: none is implemented. Gives a result by work_set_result and returns 0; else negative. why: what it stands
+	 * in for. */
 	int (*fallback)(struct work *w, void *arg, enum run_cause cause, const struct err *why);
 	void *fallback_arg; /* NULL: arg. Else the fallback runs on the caller, whose it is */
 

@@ -57,7 +57,14 @@ enum pool_answer gw_slot_take(struct gw_slot **ret, struct gw_worker *g, struct 
 	struct pool_wait *others;
 	enum pool_answer a;
 
-	*s = (struct gw_slot){ .wait.wake = wake, .g = g, .pool = pool_ref(pool), .settings = *ps, .granted = granted, .owner = owner };
+	*s = (struct gw_slot){
+		.wait.wake = wake,
+		.g = g,
+		.pool = pool_ref(pool),
+		.settings = *ps,
+		.granted = granted,
+		.owner = owner,
+	};
 	a = pool_enter(pool, ps, &s->wait, loop_now(g->w->loop), &others);
 	pool_wake_all(others);
 	s->is_told = a == POOL_RUN;

@@ -2,38 +2,13 @@
 #include <stdio.h>
 
 #include "client/collapse.h"
+#include "shared_value.h"
 #include "test.h"
 
 #define CALLERS 8
 #define PATIENCE (20 * USEC_PER_SEC)
 
-static _Atomic int alive, batches, members;
-
-struct value {
-	struct shared shared;
-	int n;
-};
-
-static void value_free(struct shared *s)
-{
-	atomic_fetch_sub(&alive, 1);
-	free(container_of(s, struct value, shared));
-}
-
-static struct shared *value(int n)
-{
-	struct value *v = xzalloc(sizeof(*v));
-
-	shared_init(&v->shared, value_free);
-	v->n = n;
-	atomic_fetch_add(&alive, 1);
-	return &v->shared;
-}
-
-static int of(struct shared *s)
-{
-	return container_of(s, struct value, shared)->n;
-}
+static _Atomic int batches, members;
 
 /* The batch: ten times each argument; none for 13; fails as a whole when 666 is in it, and never answers with 777. */
 static enum run_answer times_ten(struct work *w, void *arg)
@@ -43,7 +18,7 @@ static enum run_answer times_ten(struct work *w, void *arg)
 	atomic_fetch_add(&batches, 1);
 	atomic_fetch_add(&members, (int)b->n);
 	for (uint32_t i = 0; i < b->n; i++) {
-		int n = of(b->place[i]->arg);
+		int n = number_of(b->place[i]->arg);
 
 		if (n == 666) {
 			err_set(work_err(w), VINE_EPROTO, "the batch failed");
@@ -110,7 +85,7 @@ static void world_fini(struct world *w)
 	command_unref(w->cmd);
 	command_table_free(w->commands);
 	keyed_table_free(w->pools);
-	assert_int_equal(alive, 0);
+	assert_int_equal(values_alive, 0);
 }
 
 /* The answer, or the error's code. */
@@ -132,7 +107,7 @@ static int call(struct world *w, int arg, struct err *e)
 	shared_unref(v);
 	if (r < 0)
 		return r;
-	r = of(answer);
+	r = number_of(answer);
 	shared_unref(answer);
 	return r;
 }
@@ -262,7 +237,7 @@ static void test_a_scope_for_all(void **state)
 	assert_int_equal(collapse_call(&(struct collapse_spec){ .collapser = w.collapser, .settings = &w.co, .scope = &global,
 								.key = STR("4"), .arg = v, .batch = &w.batch,
 								.deadline = DEADLINE_NONE }, &answer, &e), 0);
-	assert_int_equal(of(answer), 40);
+	assert_int_equal(number_of(answer), 40);
 	shared_unref(answer);
 	shared_unref(v);
 	collapse_scope_fini(&global);

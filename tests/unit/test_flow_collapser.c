@@ -4,39 +4,12 @@
 #include <stdio.h>
 
 #include "flow/collapser.h"
+#include "shared_value.h"
 #include "test.h"
 
 #define START (INT64_C(50) * USEC_PER_SEC + 3)
 #define MS USEC_PER_MSEC
 #define ITEMS 12
-
-static _Atomic int alive;
-
-struct value {
-	struct shared shared;
-	int n;
-};
-
-static void value_free(struct shared *s)
-{
-	atomic_fetch_sub(&alive, 1);
-	free(container_of(s, struct value, shared));
-}
-
-static struct shared *value(int n)
-{
-	struct value *v = xzalloc(sizeof(*v));
-
-	shared_init(&v->shared, value_free);
-	v->n = n;
-	atomic_fetch_add(&alive, 1);
-	return &v->shared;
-}
-
-static int of(struct shared *s)
-{
-	return container_of(s, struct value, shared)->n;
-}
 
 struct item {
 	struct collapse_item it;
@@ -52,7 +25,7 @@ static void on_done(struct collapse_item *it, struct shared *answer, const struc
 
 	assert_false(me->is_done);
 	me->is_done = true;
-	me->got = answer ? of(answer) : -1;
+	me->got = answer ? number_of(answer) : -1;
 	me->code = why ? why->code : 0;
 	shared_unref(answer);
 }
@@ -81,7 +54,7 @@ static void world_fini(struct world *w)
 	collapse_scope_fini(&w->scope);
 	collapser_unref(w->c);
 	keyed_table_free(w->table);
-	assert_int_equal(alive, 0);
+	assert_int_equal(values_alive, 0);
 }
 
 static enum collapse_answer add(struct world *w, unsigned i, int arg, struct collapse_batch **batch)
@@ -102,9 +75,9 @@ static enum collapse_answer add(struct world *w, unsigned i, int arg, struct col
 static void run(struct collapse_batch *b, int but)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
-		struct shared *v = value(of(b->place[i]->arg) * 10);
+		struct shared *v = value(number_of(b->place[i]->arg) * 10);
 
-		if (of(b->place[i]->arg) != but)
+		if (number_of(b->place[i]->arg) != but)
 			batch_answer(b, i, v);
 		shared_unref(v);
 	}
@@ -302,7 +275,7 @@ static void test_an_item_knows_whether_it_is_still_to_leave(void **state)
 
 static uint32_t odd(const struct batch_place *p, void *ctx)
 {
-	return (uint32_t)of(p->arg) % 2;
+	return (uint32_t)number_of(p->arg) % 2;
 }
 
 static void test_a_batch_may_be_parted(void **state)
@@ -396,7 +369,7 @@ static void racer_done(struct collapse_item *it, struct shared *answer, const st
 
 	pthread_mutex_lock(&r->lock);
 	r->is_done = true;
-	r->got = answer ? of(answer) : -1;
+	r->got = answer ? number_of(answer) : -1;
 	pthread_cond_signal(&r->cond);
 	pthread_mutex_unlock(&r->lock);
 	shared_unref(answer);

@@ -3,35 +3,8 @@
 #include <stdio.h>
 
 #include "flow/request.h"
+#include "shared_value.h"
 #include "test.h"
-
-struct result {
-	struct shared shared;
-	int number;
-};
-
-static _Atomic int alive;
-
-static void result_free(struct shared *s)
-{
-	atomic_fetch_sub(&alive, 1);
-	free(container_of(s, struct result, shared));
-}
-
-static struct shared *result(int number)
-{
-	struct result *r = xzalloc(sizeof(*r));
-
-	shared_init(&r->shared, result_free);
-	r->number = number;
-	atomic_fetch_add(&alive, 1);
-	return &r->shared;
-}
-
-static int number_of(struct shared *s)
-{
-	return container_of(s, struct result, shared)->number;
-}
 
 struct waiter {
 	struct cache_wait w;
@@ -65,7 +38,7 @@ static enum cache_answer ask(struct flow_request *rq, const char *command, const
 
 static void finish(struct flow_request *rq, struct cache_entry *en, int number)
 {
-	struct shared *res = result(number);
+	struct shared *res = value(number);
 
 	request_cache_end(rq, en, res);
 	shared_unref(res);
@@ -91,7 +64,7 @@ static void test_a_result_is_shared_before_and_after_it_is_there(void **state)
 	assert_int_equal(ask(rq, "product", "7", &a, &en, &ready), CACHE_READY); /* errors too: it does not look at it */
 	assert_int_equal(ready, 70);
 	flow_request_unref(rq);
-	assert_int_equal(alive, 0);
+	assert_int_equal(values_alive, 0);
 }
 
 static void test_kinds_do_not_meet(void **state)
@@ -138,7 +111,7 @@ static void test_not_cached(void **state)
 	k.key = STR("one more");
 	assert_int_equal(request_cache_begin(rq, true, &k, &w.w, &en, &res), CACHE_NONE);
 	flow_request_unref(rq);
-	assert_int_equal(alive, 0);
+	assert_int_equal(values_alive, 0);
 }
 
 static void test_a_cancelled_run_leaves_nothing(void **state)
@@ -195,7 +168,7 @@ static void test_clear_makes_the_next_one_run(void **state)
 	assert_int_equal(ask(rq, "k", "1", &a, &first, &ready), CACHE_RUN);
 	finish(rq, first, 3);
 	flow_request_unref(rq);
-	assert_int_equal(alive, 0);
+	assert_int_equal(values_alive, 0);
 }
 
 /* --- threads --- */
@@ -276,7 +249,7 @@ static void test_16_threads_run_each_key_once(void **state)
 	}
 	assert_int_equal(ran, 500);
 	flow_request_unref(rq);
-	assert_int_equal(alive, 0);
+	assert_int_equal(values_alive, 0);
 }
 
 /* --- the log --- */

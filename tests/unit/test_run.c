@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/run.h"
+#include "shared_value.h"
 #include "test.h"
 
 #define MS USEC_PER_MSEC
@@ -59,32 +60,11 @@ static void gate_await(struct gate *g, unsigned n)
 
 /* --- what functions work on --- */
 
-static _Atomic int args_alive, results_alive;
-
-struct value {
-	struct shared shared;
-	int n;
-};
-
-static void value_free(struct shared *s)
-{
-	atomic_fetch_sub(&results_alive, 1);
-	free(container_of(s, struct value, shared));
-}
-
-static struct shared *value(int n)
-{
-	struct value *v = xzalloc(sizeof(*v));
-
-	shared_init(&v->shared, value_free);
-	v->n = n;
-	atomic_fetch_add(&results_alive, 1);
-	return &v->shared;
-}
+static _Atomic int args_alive;
 
 static int take_number(struct run_result *res)
 {
-	int n = res->result ? container_of(res->result, struct value, shared)->n : -1;
+	int n = res->result ? number_of(res->result) : -1;
 
 	shared_unref(TAKE(res->result));
 	return n;
@@ -191,7 +171,7 @@ static void world_fini(struct world *w)
 	keyed_table_free(w->pools);
 	gate_fini(&w->gate);
 	assert_int_equal(args_alive, 0);
-	assert_int_equal(results_alive, 0);
+	assert_int_equal(values_alive, 0);
 }
 
 static struct run_spec spec_of(struct world *w, struct arg *a)
@@ -536,18 +516,18 @@ static void test_a_token_asks_those_made_from_it(void **state)
 
 /* --- context --- */
 
-static _Atomic int values_alive;
+static _Atomic int users_alive;
 
 static void *note_ref(void *v)
 {
-	atomic_fetch_add(&values_alive, 1);
+	atomic_fetch_add(&users_alive, 1);
 	return v;
 }
 
 static void note_unref(void *v)
 {
 	(void)v;
-	atomic_fetch_sub(&values_alive, 1);
+	atomic_fetch_sub(&users_alive, 1);
 }
 
 static const struct context_key user_key = { "user", note_ref, note_unref };
@@ -605,7 +585,7 @@ static void test_trace_and_users_values_cross_threads_by_themselves(void **state
 		context_leave(before);
 		assert_null(context_get(&user_key));
 		world_fini(&w);
-		assert_int_equal(values_alive, 0); /* a pool's threads keep nothing */
+		assert_int_equal(users_alive, 0); /* a pool's threads keep nothing */
 	}
 }
 
@@ -626,7 +606,7 @@ static void test_values_are_bounded_and_replaced(void **state)
 	assert_null(context_get(&keys[4]));
 	assert_true(context_set(&keys[CONTEXT_VALUES_MAX], a));
 	context_leave(before);
-	assert_int_equal(values_alive, 0);
+	assert_int_equal(users_alive, 0);
 }
 
 /* --- shared within a request --- */
