@@ -414,6 +414,11 @@ static void set_spec(struct run_spec *spec, const struct going *g, struct vine_r
 	spec->deadline = deadline_min(spec->deadline, (struct deadline){ rq->deadline });
 }
 
+static const char *fallback_refusal(enum fallback f)
+{
+	return f == FALLBACK_REJECTED ? "was rejected" : "is disabled";
+}
+
 /* Between callers_enter and callers_leave. */
 static int call_as_command(struct going *g, struct vine_request *rq, const struct vine_call_opts *opts,
 			   struct vine_response **ret, struct err *e)
@@ -426,7 +431,9 @@ static int call_as_command(struct going *g, struct vine_request *rq, const struc
 
 	set_spec(&spec, g, rq);
 	spec.arg = g;
-	if (spec.settings->isolation == FLOW_THREAD && callers_enter(g->app)) {
+	if (spec.settings->isolation == FLOW_THREAD) {
+		if (!callers_enter(g->app)) /* for the run, which may outlive us */
+			return err_set(e, VINE_EUNAVAIL, "the app does not run");
 		re.g = spec.arg = going_copy(g);
 		spec.free_arg = going_free;
 	}
@@ -439,6 +446,9 @@ static int call_as_command(struct going *g, struct vine_request *rq, const struc
 	run_unref(r);
 	if (code < 0) {
 		*e = res.err;
+		if (opts->fallback && res.wanted_fallback)
+			err_set(e, code, "%.400s; its fallback %s", res.err.text,
+				res.fallback == FALLBACK_RUN ? "failed" : fallback_refusal(res.fallback));
 		return code;
 	}
 	*ret = container_of(res.result, struct vine_response, shared);

@@ -276,14 +276,14 @@ const char *admit_name(enum admit a)
 	return (unsigned)a < ARRAY_LEN(names) ? names[a] : "?";
 }
 
-const char *fallback_text(enum fallback f)
+const char *fallback_name(enum fallback f)
 {
-	static const char *const texts[] = {
-		[FALLBACK_RUN] = "the fallback failed",
-		[FALLBACK_DISABLED] = "fallbacks are disabled",
-		[FALLBACK_MISSING] = "no fallback is there",
-		[FALLBACK_REJECTED] = "too many fallbacks are running",
+	static const char *const names[] = {
+		[FALLBACK_RUN] = "run",
+		[FALLBACK_DISABLED] = "disabled",
+		[FALLBACK_MISSING] = "missing",
+		[FALLBACK_REJECTED] = "rejected",
 	};
 
-	return (unsigned)f < ARRAY_LEN(texts) ? texts[f] : "?";
+	return (unsigned)f < ARRAY_LEN(names) ? names[f] : "?";
 }

@@ -115,7 +115,7 @@ struct command_snapshot {
 void command_snapshot(struct command *c, const struct cmd_settings *cs, usec now, struct command_snapshot *ret);
 
 const char *outcome_name(enum outcome o);
-const char *fallback_text(enum fallback f); /* why there is none, for a message: "no fallback is there" */
+const char *fallback_name(enum fallback f); /* "run", "missing", ... */
 const char *admit_name(enum admit a);
 
 /* --- the table --- */

@@ -113,15 +113,9 @@ static void end_try(struct px *px, enum server_outcome o)
 
 static bool run_fallback(struct px *px, enum fallback f)
 {
-	static const char *const words[] = {
-		[FALLBACK_RUN] = "true",
-		[FALLBACK_DISABLED] = "disabled",
-		[FALLBACK_MISSING] = "missing",
-		[FALLBACK_REJECTED] = "rejected",
-	};
 	const struct gw_target *t = px->target;
 
-	px->fallback = words[f];
+	px->fallback = f == FALLBACK_RUN ? "true" : fallback_name(f);
 	if (f != FALLBACK_RUN)
 		return false;
 	command_fallback_end(t->service->command, &t->command, &px->ticket, FALLBACK_OK, now_of(px));
@@ -142,14 +136,6 @@ static unsigned retry_after(const struct px *px)
 	return (unsigned)((px->target->command.sleep_window_ms + 999) / 1000);
 }
 
-/* Why it failed, as far as that is known, and why no fallback stands in. */
-static struct str details_of(const struct px *px, enum fallback f)
-{
-	if (!px->why)
-		return str_from(fallback_text(f));
-	return str_printf_in(&px->ex->arena, "%s; %s", px->why, fallback_text(f));
-}
-
 /* The last word on this request: the exchange must not be touched afterwards. */
 static void give_up(struct px *px, enum gw_cause cause)
 {
@@ -159,16 +145,23 @@ static void give_up(struct px *px, enum gw_cause cause)
 	timer_park(&px->ex->timer);
 	record(px, cause == GW_POOL_REJECTED ? OUTCOME_POOL_REJECTED : timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
 	px->state = PX_OVER;
-	if (!px->target) {
-		gw_fail(px->ex, cause, STR_EMPTY, str_from(px->why), 1);
+
+	struct gw_failure failure = { .cause = cause, .details = str_from(px->why), .retry_after = 1 };
+	const struct gw_target *t = px->target;
+
+	if (!t) {
+		gw_fail(px->ex, &failure);
 		return;
 	}
 
-	const struct gw_target *t = px->target;
 	enum fallback f = command_fallback_begin(t->service->command, &t->command, &px->ticket, t->fallback.set, now_of(px));
 
-	if (!run_fallback(px, f))
-		gw_fail(px->ex, cause, t->service->id, details_of(px, f), retry_after(px));
+	if (run_fallback(px, f))
+		return;
+	failure.service = t->service->id;
+	failure.fallback = str_from(px->fallback);
+	failure.retry_after = retry_after(px);
+	gw_fail(px->ex, &failure);
 }
 
 /* --- failed attempts --- */

@@ -62,7 +62,7 @@ def test_slots_then_queue_then_rejection(vine, upstream, connect):
     wait_for(lambda: queued(gw) == 1, "a request that waits")
     r = connect(gw).get()
     assert r.status == 503 and "connection_limit_reached" in r.get("proxy-status")
-    assert b'"cause":"pool_rejected"' in r.body and b'"details":"no fallback is there"' in r.body
+    assert b'"cause":"pool_rejected"' in r.body and b'"fallback":"missing"' in r.body
     assert len(up.requests) == 2
     seen = command(gw.port, "up")
     assert seen["propertyValue_executionIsolationStrategy"] == "THREAD"

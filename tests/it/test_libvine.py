@@ -307,6 +307,17 @@ def test_how_a_call_can_end(service, upstream, connect, script, query, want, iso
     assert {k: got.get(k) for k in want} == want, got
 
 
+@pytest.mark.parametrize("properties, query, words", [
+    ({}, {"fallback": "fails"}, "answered 503; its fallback failed"),
+    ({"hystrix.command.up.fallback.enabled": "false"}, {"fallback": "spare"}, "answered 503; its fallback is disabled"),
+    ({"hystrix.command.up.fallback.isolation.semaphore.maxConcurrentRequests": 0}, {"fallback": "spare"}, "503; its fallback was rejected"),
+    ({}, {}, "answered 503"),
+])
+def test_the_error_tells_what_became_of_the_fallback(service, upstream, connect, properties, query, words):
+    s = service(properties, servers={"up": [upstream(serve(reply(503, b"no")))]})
+    assert ask(connect(s), service="up", path="/", **query)["error"].endswith(words)
+
+
 def test_a_refused_connection_is_tried_elsewhere(service, upstream, connect):
     hole, port = peers.free_port()
     up = upstream(serve(ok(b"here")))
