@@ -203,36 +203,26 @@ static int find_remote(struct remotes *r, struct str service, struct remote **re
 }
 
 /* Caller holds the lock. */
-static struct threads *find_threads(struct remotes *r, struct str key, usec now, struct err *e)
+static int find_threads(struct remotes *r, struct str key, usec now, struct threads **ret, struct err *e)
 {
-	struct threads *t = map_get(&r->by_pool, key);
 	struct pool_settings ps;
 	struct pool *p;
+	int code;
 
-	if (t)
-		return t;
+	*ret = map_get(&r->by_pool, key);
+	if (*ret)
+		return 0;
 	pool_settings_read(&ps, r->app->props, key);
-	if (pool_settings_check(&ps, key, e) < 0)
-		return NULL;
+	code = pool_settings_check(&ps, key, e);
+	if (code < 0)
+		return code;
 	p = pool_table_take(r->pools, key, now);
-	if (!p) {
-		err_set(e, VINE_ELIMIT, "more than %d thread pools", POOLS_MAX);
-		return NULL;
-	}
-	t = threads_new(p, &ps);
+	if (!p)
+		return err_set(e, VINE_ELIMIT, "more than %d thread pools", POOLS_MAX);
+	*ret = threads_new(p, &ps);
 	pool_unref(p);
-	map_put(&r->by_pool, threads_pool(t)->id.key, t);
-	return t;
-}
-
-struct threads *remotes_threads(struct remotes *r, struct str key, usec now, struct err *e)
-{
-	struct threads *t;
-
-	pthread_mutex_lock(&r->lock);
-	t = find_threads(r, key, now, e);
-	pthread_mutex_unlock(&r->lock);
-	return t;
+	map_put(&r->by_pool, threads_pool(*ret)->id.key, *ret);
+	return 0;
 }
 
 /* Caller holds the lock. */
@@ -250,8 +240,8 @@ static int make_link(struct remotes *r, struct str service, struct str command, 
 	code = find_remote(r, service, &rm, e);
 	if (code == 0)
 		code = policy_command(&cs, r->app->props, command, e);
-	if (code == 0 && cs.isolation == FLOW_THREAD && !(t = find_threads(r, cs.pool_key.len ? cs.pool_key : group, now, e)))
-		code = VINE_EINVAL;
+	if (code == 0 && cs.isolation == FLOW_THREAD)
+		code = find_threads(r, cs.pool_key.len ? cs.pool_key : group, now, &t, e);
 	if (code < 0)
 		return code;
 	cs.pool = t ? threads_pool(t)->id.key : STR_EMPTY;

@@ -50,8 +50,6 @@ struct servers *remote_take_servers(struct remotes *r, struct remote *rm, usec n
 void servers_unref(struct servers *s);
 
 struct command_table *remotes_commands(struct remotes *r);
-struct keyed_table *remotes_pools(struct remotes *r);
-/* The threads of that pool, made if it is new; they live as long as the app. NULL: e says why. */
-struct threads *remotes_threads(struct remotes *r, struct str key, usec now, struct err *e);
+struct keyed_table *remotes_pools(struct remotes *r); /* of struct pool */
 /* A command_settings_fn over the links; what no link names gets the defaults. */
 const struct cmd_settings *remotes_settings_of(void *remotes, struct str key);

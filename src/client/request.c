@@ -40,7 +40,6 @@ static void tell_commands(struct vine_request *rq)
 static void run(struct job *j)
 {
 	struct vine_request *rq = container_of(j, struct vine_request, job);
-
 	struct context *previous = context_enter(NULL); /* what the handler sets ends with it */
 
 	rq->route->handler(rq, rq->route->ctx);

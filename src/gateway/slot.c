@@ -6,7 +6,7 @@
 struct gw_slot {
 	struct pool_wait wait;
 	struct mail mail;
-	struct gw_worker *g;
+	struct worker *w; /* which outlives the role's part of it */
 	struct pool *pool;
 	struct pool_settings settings; /* a copy: it may outlive the request and its picture */
 	void (*granted)(void *owner);
@@ -37,16 +37,16 @@ static void on_letter(struct mail *m)
 	if (s->owner)
 		s->granted(s->owner);
 	else
-		pass_on(s, loop_now(s->g->w->loop));
+		pass_on(s, clock_mono());
 }
 
-/* On the thread of whoever freed the slot. A worker that has ended has closed its requests before its mailbox: then the
- * slot has no owner any more. */
+/* On the thread of whoever freed the slot. A worker that ends closes its requests before its mailbox: then the slot has no
+ * owner any more. */
 static void wake(struct pool_wait *w)
 {
 	struct gw_slot *s = container_of(w, struct gw_slot, wait);
 
-	if (!mailbox_post(&s->g->w->mailbox, &s->mail, on_letter))
+	if (!mailbox_post(&s->w->mailbox, &s->mail, on_letter))
 		pass_on(s, clock_mono());
 }
 
@@ -59,7 +59,7 @@ enum pool_answer gw_slot_take(struct gw_slot **ret, struct gw_worker *g, struct 
 
 	*s = (struct gw_slot){
 		.wait.wake = wake,
-		.g = g,
+		.w = g->w,
 		.pool = pool_ref(pool),
 		.settings = *ps,
 		.granted = granted,
@@ -77,7 +77,7 @@ enum pool_answer gw_slot_take(struct gw_slot **ret, struct gw_worker *g, struct 
 
 void gw_slot_leave(struct gw_slot *s, bool executed)
 {
-	usec now = loop_now(s->g->w->loop);
+	usec now = loop_now(s->w->loop);
 
 	if (executed)
 		pool_note_executed(s->pool, &s->settings, now);
