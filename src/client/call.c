@@ -1,8 +1,11 @@
-/* call.c - vine_call: the command around, the tries within.
+/* call.c - vine_call: the tries of one call, run as a command.
  *
- * One struct going through steps: admit (breaker, permits), try (pick a server, exchange, judge, decide about another), and
- * settle (tell the command how it went, then the fallback if there was no answer). It lives on the caller's stack, for the
- * caller waits; nothing of it outlives vine_call.
+ * The tries are the command's function: pick a server, exchange, judge, decide about another. What they work on is a `going`.
+ * In SEMAPHORE isolation it lies on the caller's stack, for the caller waits; in THREAD it belongs to the run, copies of the
+ * caller's texts included, because a call that is timed out outlives its caller.
+ *
+ * vine_call itself is bounded by its deadline either way, so a thread is taken only where the configuration says THREAD in
+ * so many words (see policy.c).
  *
  * The same rules as the gateway's: flow/ decides, http/client talks. */
 #include <vine/call.h>
@@ -11,31 +14,32 @@
 
 #include "client/impl.h"
 #include "client/remotes.h"
+#include "client/run.h"
 
 #define HEAD_MAX (64u * 1024)
 #define PATH_MAX_BYTES (16u * 1024)
 
 struct going {
 	struct vine_app *app;
-	struct vine_request *rq;
-	const struct vine_call_opts *o;
-	struct vine_response *rs;
-	struct err *e;
-
-	struct caller *caller;
 	struct link *link;
-	struct servers *servers;
-	struct trace_context trace;
+	struct vine_call_opts o; /* without the fallback, which is the caller's */
 	enum http_method method;
 	struct str method_name;
+	char trace_text[33], span_text[17]; /* of the request, for the log */
+	struct arena texts;      /* of o, in THREAD isolation */
+	_Atomic unsigned tries;
+
+	/* the function's */
+	struct work *work;
+	struct err *e;
+	struct caller *caller;
+	struct vine_response *rs;
+	struct servers *servers;
+	struct trace_context trace;
 	struct deadline deadline;
-	struct ticket ticket;
 	struct retry_state retry;
 	struct tried tried;
-
-	/* how it went */
-	enum outcome outcome;
-	enum vine_cause cause;
+	enum run_answer answer;
 	int code; /* of the failure, e says it in words */
 };
 
@@ -68,20 +72,20 @@ static bool path_is_clean(struct str path)
 	return path.len && path.ptr[0] == '/';
 }
 
-static int check(struct going *g)
+static int check(struct going *g, struct err *e)
 {
-	const struct vine_call_opts *o = g->o;
+	const struct vine_call_opts *o = &g->o;
 
 	g->method_name = str_from(o->method ? o->method : "GET");
 	g->method = http_method_of(g->method_name);
 	if (!o->service || !o->path)
-		return err_set(g->e, VINE_EINVAL, "a call needs a service and a path");
+		return err_set(e, VINE_EINVAL, "a call needs a service and a path");
 	if (!http_is_token(g->method_name) || g->method == HTTP_CONNECT)
-		return err_set(g->e, VINE_EINVAL, "%s is no method", o->method);
+		return err_set(e, VINE_EINVAL, "%s is no method", o->method);
 	if (strnlen(o->path, PATH_MAX_BYTES) == PATH_MAX_BYTES || !path_is_clean(str_from(o->path)))
-		return err_set(g->e, VINE_EINVAL, "a path begins with / and is percent-encoded: %.100s", o->path);
+		return err_set(e, VINE_EINVAL, "a path begins with / and is percent-encoded: %.100s", o->path);
 	if (!fields_are_clean(o->headers) || (o->type && !http_value_is_clean(str_from(o->type))))
-		return err_set(g->e, VINE_EINVAL, "a header of the call is malformed, or one that the library writes itself");
+		return err_set(e, VINE_EINVAL, "a header of the call is malformed, or one that the library writes itself");
 	return 0;
 }
 
@@ -89,7 +93,7 @@ static int check(struct going *g)
 
 static void write_head(struct buf *b, struct going *g, struct str host, usec now)
 {
-	const struct vine_call_opts *o = g->o;
+	const struct vine_call_opts *o = &g->o;
 	char trace[TRACE_INJECT_MAX];
 
 	buf_adds(b, g->method_name);
@@ -125,10 +129,11 @@ static bool exchange_with(struct going *g, const struct fserver *s, struct once_
 		caller_exchange(g->caller, &(struct exchange_once){
 			.method = g->method,
 			.head = buf_str(&head),
-			.body = str_of(g->o->body, g->o->body_len),
+			.body = str_of(g->o.body, g->o.body_len),
 			.connect_timeout = rm->connect_timeout,
 			.read_timeout = rm->read_timeout,
 			.deadline = g->deadline.at,
+			.cancel = context_now()->cancel,
 			.rs = g->rs,
 		}, host, port, res);
 	buf_fini(&head);
@@ -171,14 +176,13 @@ static struct retry_attempt attempt_of(const struct going *g, const struct once_
 /* Remembers in words why the last try failed. */
 static void note_failure(struct going *g, const struct once_result *res, usec now)
 {
-	const char *service = g->o->service, *why = res->failure.why;
+	const char *service = g->o.service, *why = res->failure.why;
 
 	if (res->ok) {
 		g->code = err_set(g->e, VINE_EPROTO, "%s at %s answered %u", service, g->rs->server, g->rs->status);
 	} else if (deadline_is_over(g->deadline, now)) {
 		g->code = err_set(g->e, VINE_ETIMEOUT, "%s at %s did not answer in time", service, g->rs->server);
-		g->outcome = OUTCOME_TIMEOUT;
-		g->cause = VINE_CAUSE_TIMEOUT;
+		g->answer = RUN_TIMED_OUT;
 		return;
 	} else {
 		int code = res->too_large ? VINE_ELIMIT : res->failure.cause == CALL_BAD_RESPONSE ? VINE_EPROTO : VINE_EIO;
@@ -186,16 +190,22 @@ static void note_failure(struct going *g, const struct once_result *res, usec no
 		g->code = err_set(g->e, code, "%s at %s: %s%s%s", service, g->rs->server, call_cause_name(res->failure.cause),
 				  why ? ": " : "", why ? why : "");
 	}
-	g->outcome = OUTCOME_FAILURE;
-	g->cause = VINE_CAUSE_FAILURE;
+	g->answer = RUN_FAILED;
 }
 
 static void log_try(const struct going *g, const struct once_result *res, const struct retry_decision *d)
 {
-	LOG(&g->app->log, LOG_DEBUG, "a try failed", F_Z("service", g->o->service), F_Z("server", g->rs->server),
+	LOG(&g->app->log, LOG_DEBUG, "a try failed", F_Z("service", g->o.service), F_Z("server", g->rs->server),
 	    F_INT("status", g->rs->status), F_Z("cause", res->ok ? "status" : call_cause_name(res->failure.cause)),
 	    F_Z("then", d->verdict == RETRY_GIVE_UP ? retry_why_name(d->why) : "retry"),
-	    F_Z("trace", g->rq ? g->rq->trace_text : ""), F_Z("span", g->rq ? g->rq->span_text : ""));
+	    F_Z("trace", g->trace_text), F_Z("span", g->span_text));
+}
+
+/* Any answer below 500 is handed out; one of 4xx is the caller's own mistake. */
+static void note_answer(struct going *g)
+{
+	g->answer = g->rs->status >= 400 ? RUN_BAD_REQUEST : RUN_OK;
+	g->code = 0;
 }
 
 /* Tries one server; true if another try follows (*again: with the same server). */
@@ -208,14 +218,13 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 	server_begin(s);
 	whole = exchange_with(g, s, &res);
 	g->rs->tries++;
+	atomic_fetch_add(&g->tries, 1);
 
 	usec now = clock_mono();
 
 	server_end(s, &rm->outlier, server_outcome_of(g, &res), res.took, now);
 	if (whole && g->rs->status < 500 && !retry_status_is_listed(&rm->retry, g->rs->status)) {
-		g->outcome = g->rs->status >= 400 ? OUTCOME_BAD_REQUEST : OUTCOME_SUCCESS;
-		g->cause = VINE_CAUSE_NONE;
-		g->code = 0;
+		note_answer(g);
 		return false;
 	}
 	note_failure(g, &res, now);
@@ -225,12 +234,9 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 
 	log_try(g, &res, &d);
 	*again = d.verdict == RETRY_SAME;
-	if (d.verdict == RETRY_GIVE_UP && whole && g->rs->status < 500) { /* listed as retryable, but an answer all the same */
-		g->outcome = g->rs->status >= 400 ? OUTCOME_BAD_REQUEST : OUTCOME_SUCCESS;
-		g->cause = VINE_CAUSE_NONE;
-		g->code = 0;
-	}
-	return d.verdict != RETRY_GIVE_UP;
+	if (d.verdict == RETRY_GIVE_UP && whole && g->rs->status < 500) /* listed as retryable, but an answer all the same */
+		note_answer(g);
+	return d.verdict != RETRY_GIVE_UP && !work_is_cancelled(g->work);
 }
 
 static void try_servers(struct going *g)
@@ -259,115 +265,216 @@ static void try_servers(struct going *g)
 	}
 	if (g->rs->tries)
 		return; /* the last failure stands */
-	g->outcome = OUTCOME_FAILURE;
-	g->cause = VINE_CAUSE_NO_SERVER;
-	g->code = err_set(g->e, VINE_EUNAVAIL, "%s has no server", g->o->service);
+	g->answer = RUN_FAILED;
+	g->code = err_set(g->e, VINE_EUNAVAIL, "%s has no server", g->o.service);
+}
+
+/* The command's function. */
+static enum run_answer call_servers(struct work *w, void *arg)
+{
+	struct going *g = arg;
+
+	g->work = w;
+	g->e = work_err(w);
+	g->deadline = work_deadline(w);
+	g->caller = caller_take(g->app);
+	if (!g->caller) {
+		err_set(g->e, VINE_EUNAVAIL, "the app does not run");
+		return RUN_FAILED;
+	}
+	g->rs = response_new();
+	trace_for_call(&g->trace, g->app, &g->caller->rng);
+	g->servers = remote_take_servers(g->app->remotes, g->link->remote, clock_mono());
+	try_servers(g);
+	servers_unref(g->servers);
+	caller_give(g->app, g->caller);
+	if (g->code == 0)
+		work_set_result(w, &g->rs->shared);
+	else
+		vine_response_free(g->rs);
+	return g->answer;
+}
+
+/* --- the answer in reserve, on the caller's thread --- */
+
+struct reserve {
+	const struct vine_call_opts *o;
+	const struct going *g;
+};
+
+/* A refusal without a server shows by its code: the function has no other way to be unavailable. */
+static enum vine_cause public_cause(enum run_cause cause, const struct err *why)
+{
+	switch (cause) {
+	case RUN_CAUSE_TIMEOUT:
+		return VINE_CAUSE_TIMEOUT;
+	case RUN_CAUSE_SHORT_CIRCUIT:
+		return VINE_CAUSE_SHORT_CIRCUIT;
+	case RUN_CAUSE_SEMAPHORE_REJECTED:
+	case RUN_CAUSE_POOL_REJECTED:
+		return VINE_CAUSE_REJECTED;
+	case RUN_CAUSE_FAILURE:
+		return why->code == VINE_EUNAVAIL ? VINE_CAUSE_NO_SERVER : VINE_CAUSE_FAILURE;
+	case RUN_CAUSE_NONE:
+	case RUN_CAUSE_BAD_REQUEST:
+	case RUN_CAUSE_CANCELLED:
+		break;
+	}
+	return VINE_CAUSE_NONE;
+}
+
+static int call_reserve(struct work *w, void *arg, enum run_cause cause, const struct err *why)
+{
+	struct reserve *re = arg;
+	struct vine_response *rs = response_new();
+	struct vine_err e = { .code = why->code };
+
+	snprintf(e.text, sizeof(e.text), "%s", why->text);
+	vine_response_set(rs, 200, NULL, NULL, 0);
+	rs->cause = public_cause(cause, why);
+	rs->tries = atomic_load(&re->g->tries);
+	if (re->o->fallback(rs, rs->cause, &e, re->o->ctx) != 0) {
+		vine_response_free(rs);
+		return VINE_EUNAVAIL;
+	}
+	work_set_result(w, &rs->shared);
+	return 0;
+}
+
+/* --- what a run of its own needs --- */
+
+static void going_free(void *arg)
+{
+	struct going *g = arg;
+	struct vine_app *app = g->app;
+
+	arena_fini(&g->texts);
+	free(g);
+	callers_leave(app); /* last: what the command stands on lives as long as somebody is in there */
+}
+
+static const char *keep(struct arena *a, const char *text)
+{
+	return text ? str_dup_in(a, str_from(text)).ptr : NULL;
+}
+
+static const char *const *keep_headers(struct arena *a, const char *const *h)
+{
+	const char **out;
+	size_t n = 0;
+
+	while (h && h[n])
+		n += 2;
+	out = arena_alloc(a, (n + 1) * sizeof(*out));
+	for (size_t i = 0; i < n; i++)
+		out[i] = keep(a, h[i]);
+	out[n] = NULL;
+	return out;
+}
+
+static struct going *going_copy(const struct going *g)
+{
+	struct going *own = xzalloc(sizeof(*own));
+	struct vine_call_opts *o = &own->o;
+
+	*own = *g;
+	arena_init(&own->texts, 1024);
+	o->service = keep(&own->texts, o->service);
+	o->method = keep(&own->texts, o->method);
+	o->path = keep(&own->texts, o->path);
+	o->type = keep(&own->texts, o->type);
+	o->headers = keep_headers(&own->texts, o->headers);
+	o->body = str_dup_in(&own->texts, str_of(o->body, o->body_len)).ptr;
+	own->method_name = str_from(o->method ? o->method : "GET");
+	return own;
 }
 
 /* --- the command around --- */
 
-static void set_deadline(struct going *g, usec now)
+static void set_spec(struct run_spec *spec, const struct going *g, struct vine_request *rq)
 {
-	g->deadline = (struct deadline){ command_deadline(&g->link->settings, &g->ticket) };
-	if (g->o->timeout_ms > 0)
-		g->deadline = deadline_min(g->deadline, deadline_in(now, g->o->timeout_ms * USEC_PER_MSEC));
-	if (g->rq)
-		g->deadline = deadline_min(g->deadline, (struct deadline){ g->rq->deadline });
+	const struct vine_call_opts *o = &g->o;
+
+	*spec = (struct run_spec){
+		.command = g->link->command,
+		.settings = &g->link->settings,
+		.threads = g->link->threads,
+		.log = &g->app->log,
+		.fn = call_servers,
+		.deadline = DEADLINE_NONE,
+	};
+	if (o->timeout_ms > 0)
+		spec->deadline = deadline_in(clock_mono(), o->timeout_ms * USEC_PER_MSEC);
+	if (!rq)
+		return;
+	if (!rq->commands)
+		rq->commands = flow_request_new();
+	spec->request = rq->commands;
+	spec->trace = &rq->trace;
+	spec->deadline = deadline_min(spec->deadline, (struct deadline){ rq->deadline });
 }
 
-/* A circuit that opens or closes is worth a line, once; who sees the change writes it. */
-static void finish_command(struct going *g)
+static const char *fallback_refusal(enum fallback f)
 {
-	struct command *c = g->link->command;
-	enum breaker_state before = breaker_word_state(atomic_load(&c->breaker.word)), after;
-
-	command_done(c, &g->link->settings, &g->ticket, g->outcome, clock_mono());
-	after = breaker_word_state(atomic_load(&c->breaker.word));
-	if (before == BREAKER_CLOSED && after == BREAKER_OPEN)
-		LOG(&g->app->log, LOG_WARN, "circuit opened", F_STR("command", c->key), F_Z("why", g->e->text));
-	else if (before == BREAKER_HALF_OPEN && after == BREAKER_CLOSED)
-		LOG(&g->app->log, LOG_INFO, "circuit closed", F_STR("command", c->key));
+	return f == FALLBACK_REJECTED ? "was rejected" : "is disabled";
 }
 
-static void execute(struct going *g, usec now)
+/* Between callers_enter and callers_leave. */
+static int call_as_command(struct going *g, struct vine_request *rq, const struct vine_call_opts *opts,
+			   struct vine_response **ret, struct err *e)
 {
-	struct command *c = g->link->command;
+	struct reserve re = { .o = opts, .g = g };
+	struct run_result res;
+	struct run_spec spec;
+	struct run *r;
+	int code;
 
-	switch (command_admit(c, &g->link->settings, now, g->caller->stripe, &g->ticket)) {
-	case ADMIT_SHORT_CIRCUITED:
-		g->cause = VINE_CAUSE_SHORT_CIRCUIT;
-		g->code = err_set(g->e, VINE_EUNAVAIL, "the circuit %.*s is open", STRF(c->key));
-		return;
-	case ADMIT_SEMAPHORE_REJECTED:
-		g->cause = VINE_CAUSE_REJECTED;
-		g->code = err_set(g->e, VINE_EUNAVAIL, "too many calls of %.*s are running", STRF(c->key));
-		return;
-	case ADMIT_OK:
-		break;
+	set_spec(&spec, g, rq);
+	spec.arg = g;
+	if (spec.settings->isolation == FLOW_THREAD) {
+		if (!callers_enter(g->app)) /* for the run, which may outlive us */
+			return err_set(e, VINE_EUNAVAIL, "the app does not run");
+		re.g = spec.arg = going_copy(g);
+		spec.free_arg = going_free;
 	}
-	set_deadline(g, now);
-	if (deadline_is_over(g->deadline, now)) { /* the request came with no time left: that is nobody's failure here */
-		g->outcome = OUTCOME_CANCELLED;
-		g->cause = VINE_CAUSE_TIMEOUT;
-		g->code = err_set(g->e, VINE_ETIMEOUT, "no time was left to call %s", g->o->service);
-		finish_command(g);
-		return;
+	if (opts->fallback) {
+		spec.fallback = call_reserve;
+		spec.fallback_arg = &re;
 	}
-	trace_for_call(&g->trace, g->rq, g->app, &g->caller->rng);
-	g->servers = remote_take_servers(g->app->remotes, g->link->remote, now);
-	try_servers(g);
-	servers_unref(g->servers);
-	finish_command(g);
-}
-
-/* The answer in reserve. Leaves g->code as it is if there is none. */
-static void fall_back(struct going *g)
-{
-	struct command *c = g->link->command;
-	const struct cmd_settings *cs = &g->link->settings;
-	struct vine_err why = { .code = g->code };
-
-	if (command_fallback_begin(c, cs, &g->ticket, g->o->fallback != NULL, clock_mono()) != FALLBACK_RUN)
-		return;
-	snprintf(why.text, sizeof(why.text), "%s", g->e->text);
-	vine_response_set(g->rs, 200, NULL, NULL, 0);
-	g->rs->cause = g->cause;
-
-	bool fine = g->o->fallback(g->rs, g->cause, &why, g->o->ctx) == 0;
-
-	command_fallback_end(c, cs, &g->ticket, fine, clock_mono());
-	if (fine)
-		g->code = 0;
+	r = run_start(&spec);
+	code = run_wait(r, &res);
+	run_unref(r);
+	if (code < 0) {
+		*e = res.err;
+		if (opts->fallback && res.wanted_fallback)
+			err_set(e, code, "%.400s; its fallback %s", res.err.text,
+				res.fallback == FALLBACK_RUN ? "failed" : fallback_refusal(res.fallback));
+		return code;
+	}
+	*ret = container_of(res.result, struct vine_response, shared);
+	return 0;
 }
 
 int vine_call(struct vine_app *app, struct vine_request *rq, const struct vine_call_opts *opts, struct vine_response **ret,
 	      struct vine_err *e)
 {
-	struct err spare = { .code = 0 };
-	struct going g = { .app = app, .rq = rq, .o = opts, .e = e ? inner_err(e) : &spare };
+	struct err spare = { .code = 0 }, *why = e ? inner_err(e) : &spare;
+	struct going g = { .app = app, .o = *opts };
 	struct str service = str_from(opts->service);
-	usec now = clock_mono();
-	int r = check(&g);
+	int r = check(&g, why);
 
 	if (r < 0)
 		return r;
-	g.caller = caller_take(app);
-	if (!g.caller)
-		return err_set(g.e, VINE_EUNAVAIL, "the app does not run");
+	if (rq) {
+		memcpy(g.trace_text, rq->trace_text, sizeof(g.trace_text));
+		memcpy(g.span_text, rq->span_text, sizeof(g.span_text));
+	}
+	if (!callers_enter(app))
+		return err_set(why, VINE_EUNAVAIL, "the app does not run");
 	r = remotes_link(app->remotes, service, opts->command ? str_from(opts->command) : service,
-			 opts->group ? str_from(opts->group) : service, now, &g.link, g.e);
-	if (r == 0) {
-		g.rs = response_new();
-		execute(&g, now);
-		if (g.code < 0)
-			fall_back(&g);
-		r = g.code;
-	}
-	caller_give(app, g.caller); /* last: what the command stands on lives as long as somebody has a caller */
-	if (r < 0) {
-		vine_response_free(g.rs);
-		return r;
-	}
-	*ret = g.rs;
-	return 0;
+			 opts->group ? str_from(opts->group) : service, clock_mono(), &g.link, why);
+	if (r == 0)
+		r = call_as_command(&g, rq, opts, ret, why);
+	callers_leave(app);
+	return r;
 }

@@ -17,7 +17,7 @@ static void caller_free(struct caller *c)
 	free(c);
 }
 
-static struct caller *caller_new(struct vine_app *app, unsigned stripe)
+static struct caller *caller_new(struct vine_app *app)
 {
 	struct caller *c = xzalloc(sizeof(*c));
 
@@ -25,34 +25,48 @@ static struct caller *caller_new(struct vine_app *app, unsigned stripe)
 	mailbox_init(&c->mailbox, c->loop);
 	c->dns = dns_new(c->loop, &c->mailbox, app->dns_lane, 30 * USEC_PER_SEC);
 	c->client = http_client_new(c->loop, &(struct http_client_opts){ .dns = c->dns, .max_idle = 8 });
-	c->stripe = stripe;
 	rng_seed_os(&c->rng);
 	return c;
+}
+
+bool callers_enter(struct vine_app *app)
+{
+	struct callers *cs = &app->callers;
+	bool is_open;
+
+	pthread_mutex_lock(&cs->lock);
+	is_open = cs->open;
+	cs->out += is_open;
+	pthread_mutex_unlock(&cs->lock);
+	return is_open;
+}
+
+void callers_leave(struct vine_app *app)
+{
+	struct callers *cs = &app->callers;
+
+	pthread_mutex_lock(&cs->lock);
+	cs->out--;
+	pthread_cond_broadcast(&cs->returned);
+	pthread_mutex_unlock(&cs->lock);
 }
 
 struct caller *caller_take(struct vine_app *app)
 {
 	struct callers *cs = &app->callers;
 	struct caller *c;
-	unsigned stripe;
 
-	pthread_mutex_lock(&cs->lock);
-	if (!cs->open) {
-		pthread_mutex_unlock(&cs->lock);
+	if (!callers_enter(app))
 		return NULL;
-	}
+	pthread_mutex_lock(&cs->lock);
 	c = cs->idle;
-	stripe = cs->made;
-	cs->out++;
 	if (c) {
 		cs->idle = c->next;
 		cs->n_idle--;
-	} else {
-		cs->made++;
 	}
 	pthread_mutex_unlock(&cs->lock);
 	if (!c)
-		return caller_new(app, stripe);
+		return caller_new(app);
 	loop_turn(c->loop, 0);
 	return c;
 }
@@ -73,10 +87,7 @@ void caller_give(struct vine_app *app, struct caller *c)
 	pthread_mutex_unlock(&cs->lock);
 	if (!keep)
 		caller_free(c); /* still counted as out: what it stands on must not go meanwhile */
-	pthread_mutex_lock(&cs->lock);
-	cs->out--;
-	pthread_cond_broadcast(&cs->returned);
-	pthread_mutex_unlock(&cs->lock);
+	callers_leave(app);
 }
 
 void callers_open(struct vine_app *app)
@@ -113,6 +124,7 @@ struct waiting {
 	const struct exchange_once *x;
 	struct http_peer *peer;
 	struct once_result *ret;
+	struct cancel_watch watch;
 	bool over, replaced;
 };
 
@@ -190,6 +202,21 @@ static const struct call_ops ops = {
 	.on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail, .on_sent = on_sent,
 };
 
+/* On whatever thread asks. */
+static void on_cancel(struct cancel_watch *cw)
+{
+	loop_wake(container_of(cw, struct waiting, watch)->loop);
+}
+
+static void give_up(struct waiting *w)
+{
+	enum call_class class = w->call.sent ? CALL_SENT_NO_REPLY : CALL_NOT_SENT;
+
+	call_cancel(&w->call);
+	w->ret->failure = (struct call_failure){ .class = class, .cause = CALL_TIMEOUT, .why = "nobody waits for it any more" };
+	w->over = true;
+}
+
 void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct once_result *ret)
 {
 	struct waiting w = { .call.ops = &ops, .loop = c->loop, .x = x, .ret = ret };
@@ -198,9 +225,15 @@ void caller_exchange(struct caller *c, const struct exchange_once *x, struct str
 	*ret = (struct once_result){ 0 };
 	w.peer = http_client_peer(c->client, host, port);
 	w.client = c->client;
+	cancel_watch(x->cancel, &w.watch, on_cancel);
 	start(&w, 0);
-	while (!w.over)
-		loop_turn(c->loop, USEC_PER_SEC);
+	while (!w.over) {
+		if (cancel_is_asked(x->cancel))
+			give_up(&w);
+		else
+			loop_turn(c->loop, USEC_PER_SEC);
+	}
+	cancel_unwatch(x->cancel, &w.watch);
 	http_peer_unref(w.peer);
 	ret->took = loop_refresh_now(c->loop) - began;
 }

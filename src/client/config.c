@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "client/impl.h"
+#include "flow/properties.h"
 #include "manage/config.h"
 #include "props/load.h"
 
@@ -54,6 +55,8 @@ static int load(struct vine_app *app, const struct vine_app_opts *o, struct err 
 		r = props_load(&app->props, &(struct load_opts){ .config = a.config, .args = a.set, .n_args = a.n, .env = environ }, NULL, e);
 	if (r == 0)
 		r = judge(app->props, e);
+	if (r == 0)
+		r = flow_properties_check(app->props, e);
 	if (r == 0)
 		r = app_settings_read(&app->set, app->props, o->name, e);
 	return r;

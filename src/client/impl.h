@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "client/context.h"
 #include "client/settings.h"
 #include "http/client.h"
 #include "http/router.h"
@@ -35,7 +36,7 @@ struct callers {
 	pthread_mutex_t lock; /* leaf; guards the rest */
 	pthread_cond_t returned;
 	struct caller *idle; /* last used first */
-	unsigned n_idle, made, out;
+	unsigned n_idle, out;
 	bool open; /* the app runs */
 };
 
@@ -117,6 +118,7 @@ struct vine_request {
 	struct trace_context trace;
 	char trace_text[33], span_text[17];
 	usec deadline; /* USEC_NEVER: not said */
+	struct flow_request *commands; /* what its calls share; made at the first one */
 	struct str method, path, query, body;
 	char peer[ADDR_TEXT_MAX];
 	struct str var[ROUTE_VARS_MAX];
@@ -133,8 +135,8 @@ struct vine_request {
 /* --- trace.c --- */
 
 void request_trace(struct vine_request *rq, const struct http_head *h);
-/* The span of a call on behalf of rq (NULL: of a new trace). */
-void trace_for_call(struct trace_context *ret, const struct vine_request *rq, const struct vine_app *app, struct rng *rng);
+/* The span of a call of this thread: below the trace of its context, else of a new one. */
+void trace_for_call(struct trace_context *ret, const struct vine_app *app, struct rng *rng);
 
 /* --- stream.c: /actuator/hystrix.stream --- */
 
@@ -155,9 +157,11 @@ struct caller {
 	struct dns *dns;
 	struct http_client *client;
 	struct rng rng;
-	unsigned stripe;
 };
 
+/* Somebody works for the app: what calls stand on stays until callers_leave. false: it does not run. */
+bool callers_enter(struct vine_app *app);
+void callers_leave(struct vine_app *app);
 struct caller *caller_take(struct vine_app *app); /* give it back; NULL: the app does not run */
 void caller_give(struct vine_app *app, struct caller *c);
 void callers_open(struct vine_app *app);
@@ -170,6 +174,7 @@ struct exchange_once {
 	struct str body;
 	usec connect_timeout, read_timeout; /* spans */
 	usec deadline;    /* absolute */
+	struct cancel *cancel; /* ends it when asked; NULL: none */
 	struct vine_response *rs; /* filled in */
 };
 
@@ -188,6 +193,7 @@ void caller_exchange(struct caller *c, const struct exchange_once *x, struct str
 #define RESPONSE_BODY_MAX (8u << 20)
 
 struct vine_response {
+	struct shared shared;
 	unsigned status, tries;
 	enum vine_cause cause;
 	struct arena arena; /* of the fields */

@@ -1,9 +1,10 @@
 /* policy.c - see policy.h. */
 #include "client/policy.h"
 
+#include "flow/properties.h"
 #include "props/props.h"
 
-#define CMD "hystrix.command.{key}."
+#define STRATEGY "hystrix.command.{key}.execution.isolation.strategy"
 #define RIBBON "{client}.ribbon."
 
 static uint32_t u32(const struct props *p, const char *name, struct str key)
@@ -15,32 +16,18 @@ static uint32_t u32(const struct props *p, const char *name, struct str key)
 
 int policy_command(struct cmd_settings *ret, const struct props *p, struct str key, struct err *e)
 {
-	struct cmd_settings s = CMD_SETTINGS_DEFAULT;
+	struct cmd_settings s;
+	int r;
 
-	/* A call runs on its caller's thread, which its deadline frees on time, so what THREAD is asked for is had without the
-	 * hand-off: its default pool of 10 threads without a queue is 10 permits. */
-	s.isolation = FLOW_SEMAPHORE;
-	s.timeout_enabled = props_bool_of(p, CMD "execution.timeout.enabled", key);
-	s.timeout_ms = props_ms_of(p, CMD "execution.isolation.thread.timeoutInMilliseconds", key);
-	s.semaphore_max = u32(p, CMD "execution.isolation.semaphore.maxConcurrentRequests", key);
-	s.fallback_max = u32(p, CMD "fallback.isolation.semaphore.maxConcurrentRequests", key);
-	s.fallback_enabled = props_bool_of(p, CMD "fallback.enabled", key);
-	s.breaker_enabled = props_bool_of(p, CMD "circuitBreaker.enabled", key);
-	s.volume_threshold = u32(p, CMD "circuitBreaker.requestVolumeThreshold", key);
-	s.error_threshold_pct = u32(p, CMD "circuitBreaker.errorThresholdPercentage", key);
-	s.sleep_window_ms = props_ms_of(p, CMD "circuitBreaker.sleepWindowInMilliseconds", key);
-	s.force_open = props_bool_of(p, CMD "circuitBreaker.forceOpen", key);
-	s.force_closed = props_bool_of(p, CMD "circuitBreaker.forceClosed", key);
-	s.window_ms = props_ms_of(p, CMD "metrics.rollingStats.timeInMilliseconds", key);
-	s.window_buckets = u32(p, CMD "metrics.rollingStats.numBuckets", key);
-	s.percentile_enabled = props_bool_of(p, CMD "metrics.rollingPercentile.enabled", key);
-	s.percentile_ms = props_ms_of(p, CMD "metrics.rollingPercentile.timeInMilliseconds", key);
-	s.percentile_buckets = u32(p, CMD "metrics.rollingPercentile.numBuckets", key);
-	s.health_interval_ms = props_ms_of(p, CMD "metrics.healthSnapshot.intervalInMilliseconds", key);
-	if (cmd_settings_check(&s, e) < 0)
-		return err_prefix(e, "hystrix.command.%.*s", STRF(key));
-	*ret = s;
-	return 0;
+	cmd_settings_read(&s, p, key);
+	/* A call runs on its caller's thread, which its deadline frees on time, so what THREAD is there for is had without the
+	 * hand-off: its default pool of 10 threads without a queue is 10 permits. Who says THREAD gets threads. */
+	if (!props_is_set(p, STRATEGY, key, true))
+		s.isolation = FLOW_SEMAPHORE;
+	r = cmd_settings_check(&s, key, e);
+	if (r == 0)
+		*ret = s;
+	return r;
 }
 
 static void retry_statuses(struct retry_settings *rs, const struct props *p, struct str client)

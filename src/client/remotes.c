@@ -8,17 +8,21 @@
 #include "client/membership.h"
 #include "client/policy.h"
 #include "eureka/view.h"
+#include "flow/properties.h"
 #include "props/props.h"
 
 #define LINKS_MAX 4096
 #define SERVERS_MAX 4096
+#define POOLS_MAX 256
 
 struct remotes {
 	struct vine_app *app;
 	struct command_table *commands;
+	struct keyed_table *pools;
 	pthread_mutex_t lock; /* guards the maps */
 	struct map by_service; /* of struct remote */
 	struct map links;      /* of struct link, by key */
+	struct map by_pool;    /* of struct threads */
 	struct map by_command; /* of struct link, by command key: the first link's settings hold for the stream */
 };
 
@@ -129,6 +133,8 @@ struct remotes *remotes_new(struct vine_app *app)
 	rng_os(&seed, sizeof(seed));
 	r->app = app;
 	r->commands = command_table_new(&(struct command_table_opts){ .stripes = 8, .max = LINKS_MAX, .seed = seed });
+	r->pools = pool_table_new(POOLS_MAX, seed);
+	map_init(&r->by_pool, seed);
 	map_init(&r->by_service, seed);
 	map_init(&r->links, seed);
 	map_init(&r->by_command, seed);
@@ -157,6 +163,11 @@ void remotes_free(struct remotes *r)
 
 	if (!r)
 		return;
+	for (struct threads *t; (t = map_next(&r->by_pool, &pos));)
+		threads_free(t);
+	map_fini(&r->by_pool);
+	keyed_table_free(r->pools);
+	pos = 0;
 	for (struct link *l; (l = map_next(&r->links, &pos));)
 		link_free(l);
 	pos = 0;
@@ -192,9 +203,33 @@ static int find_remote(struct remotes *r, struct str service, struct remote **re
 }
 
 /* Caller holds the lock. */
+static int find_threads(struct remotes *r, struct str key, usec now, struct threads **ret, struct err *e)
+{
+	struct pool_settings ps;
+	struct pool *p;
+	int code;
+
+	*ret = map_get(&r->by_pool, key);
+	if (*ret)
+		return 0;
+	pool_settings_read(&ps, r->app->props, key);
+	code = pool_settings_check(&ps, key, e);
+	if (code < 0)
+		return code;
+	p = pool_table_take(r->pools, key, now);
+	if (!p)
+		return err_set(e, VINE_ELIMIT, "more than %d thread pools", POOLS_MAX);
+	*ret = threads_new(p, &ps);
+	pool_unref(p);
+	map_put(&r->by_pool, threads_pool(*ret)->id.key, *ret);
+	return 0;
+}
+
+/* Caller holds the lock. */
 static int make_link(struct remotes *r, struct str service, struct str command, struct str group, usec now, struct link **ret,
 		     struct err *e)
 {
+	struct threads *t = NULL;
 	struct cmd_settings cs;
 	struct remote *rm;
 	int code;
@@ -205,8 +240,11 @@ static int make_link(struct remotes *r, struct str service, struct str command, 
 	code = find_remote(r, service, &rm, e);
 	if (code == 0)
 		code = policy_command(&cs, r->app->props, command, e);
+	if (code == 0 && cs.isolation == FLOW_THREAD)
+		code = find_threads(r, cs.pool_key.len ? cs.pool_key : group, now, &t, e);
 	if (code < 0)
 		return code;
+	cs.pool = t ? threads_pool(t)->id.key : STR_EMPTY;
 
 	struct command *c = command_table_take(r->commands, command, group, now);
 
@@ -215,7 +253,7 @@ static int make_link(struct remotes *r, struct str service, struct str command, 
 
 	struct link *l = xzalloc(sizeof(*l));
 
-	*l = (struct link){ .remote = rm, .command = c, .settings = cs };
+	*l = (struct link){ .remote = rm, .command = c, .settings = cs, .threads = t };
 	l->key = xmalloc(service.len + command.len + 2);
 	snprintf(l->key, service.len + command.len + 2, "%.*s\t%.*s", STRF(service), STRF(command));
 	map_put(&r->links, str_from(l->key), l);
@@ -253,6 +291,11 @@ int remotes_link(struct remotes *r, struct str service, struct str command, stru
 struct command_table *remotes_commands(struct remotes *r)
 {
 	return r->commands;
+}
+
+struct keyed_table *remotes_pools(struct remotes *r)
+{
+	return r->pools;
 }
 
 const struct cmd_settings *remotes_settings_of(void *remotes, struct str key)

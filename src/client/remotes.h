@@ -7,6 +7,7 @@
  * Threads   Any; one mutex guards the two tables, one a remote its list. Both are leaves. */
 #pragma once
 #include "flow/balance.h"
+#include "client/threads.h"
 #include "flow/command.h"
 #include "flow/retry.h"
 
@@ -35,6 +36,7 @@ struct link {
 	struct remote *remote;
 	struct command *command;
 	struct cmd_settings settings;
+	struct threads *threads; /* THREAD isolation; else NULL */
 	char *key; /* in the table: "service\tcommand" */
 };
 
@@ -48,5 +50,6 @@ struct servers *remote_take_servers(struct remotes *r, struct remote *rm, usec n
 void servers_unref(struct servers *s);
 
 struct command_table *remotes_commands(struct remotes *r);
+struct keyed_table *remotes_pools(struct remotes *r); /* of struct pool */
 /* A command_settings_fn over the links; what no link names gets the defaults. */
 const struct cmd_settings *remotes_settings_of(void *remotes, struct str key);

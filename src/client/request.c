@@ -16,6 +16,7 @@
 
 static void request_free(struct vine_request *rq)
 {
+	flow_request_unref(rq->commands);
 	buf_fini(&rq->out);
 	arena_fini(&rq->arena);
 	free(rq);
@@ -23,11 +24,27 @@ static void request_free(struct vine_request *rq)
 
 /* --- on the handler's thread --- */
 
+/* Hystrix' request log: what the request's calls came to. */
+static void tell_commands(struct vine_request *rq)
+{
+	struct buf ran = BUF_INIT(4096);
+
+	if (!rq->commands || !logger_enabled(&rq->app->log, LOG_DEBUG))
+		return;
+	request_log_text(rq->commands, &ran);
+	LOG(&rq->app->log, LOG_DEBUG, "commands of a request", F_STR("ran", buf_str(&ran)), F_Z("trace", rq->trace_text),
+	    F_Z("span", rq->span_text));
+	buf_fini(&ran);
+}
+
 static void run(struct job *j)
 {
 	struct vine_request *rq = container_of(j, struct vine_request, job);
+	struct context *previous = context_enter(NULL); /* what the handler sets ends with it */
 
 	rq->route->handler(rq, rq->route->ctx);
+	context_leave(previous);
+	tell_commands(rq);
 }
 
 /* --- on the loop thread --- */

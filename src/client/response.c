@@ -1,10 +1,20 @@
 /* response.c - an answer in memory, with its fields. */
 #include "client/impl.h"
 
+static void response_free(struct shared *s)
+{
+	struct vine_response *rs = container_of(s, struct vine_response, shared);
+
+	arena_fini(&rs->arena);
+	buf_fini(&rs->body);
+	free(rs);
+}
+
 struct vine_response *response_new(void)
 {
 	struct vine_response *rs = xzalloc(sizeof(*rs));
 
+	shared_init(&rs->shared, response_free);
 	arena_init(&rs->arena, 1024);
 	buf_init(&rs->body, RESPONSE_BODY_MAX + 1); /* + 1: its NUL */
 	return rs;
@@ -31,11 +41,8 @@ void response_set_head(struct vine_response *rs, const struct http_head *h)
 
 void vine_response_free(struct vine_response *rs)
 {
-	if (!rs)
-		return;
-	arena_fini(&rs->arena);
-	buf_fini(&rs->body);
-	free(rs);
+	if (rs)
+		shared_unref(&rs->shared);
 }
 
 unsigned vine_response_status(const struct vine_response *rs)

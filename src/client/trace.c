@@ -40,14 +40,12 @@ void request_trace(struct vine_request *rq, const struct http_head *h)
 	spell(rq);
 }
 
-void trace_for_call(struct trace_context *ret, const struct vine_request *rq, const struct vine_app *app, struct rng *rng)
+void trace_for_call(struct trace_context *ret, const struct vine_app *app, struct rng *rng)
 {
-	struct trace_context root;
+	const struct context *c = context_now();
 
-	if (rq) {
-		trace_child(ret, &rq->trace, rng);
-		return;
-	}
-	trace_new(&root, &app->trace_make, rng);
-	*ret = root;
+	if (c && c->has_trace)
+		trace_child(ret, &c->trace, rng);
+	else
+		trace_new(ret, &app->trace_make, rng);
 }

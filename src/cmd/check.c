@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "flow/properties.h"
 #include "props/check.h"
 #include "props/load.h"
 
@@ -25,7 +26,7 @@ int cmd_check(const struct command *cmd, const struct cmdline *cl)
 		fprintf(stderr, "vine check: %s\n", e.text);
 		return EXIT_FAILED;
 	}
-	wrong = check_report(&out, p);
+	wrong = check_report(&out, p, flow_properties_report);
 	props_unref(p);
 	if (fwrite(out.ptr, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
 		return EXIT_FAILED;

@@ -43,7 +43,7 @@ static void go(struct breaker *b, enum breaker_state to, enum breaker_why why, u
 	b->why = why;
 	b->since = now;
 	b->trials = permits;
-	b->ok = b->failed = 0;
+	b->ok = b->slow = b->failed = 0;
 	/* A permit may be taken between load and swap: then the word is read again. */
 	while (!atomic_compare_exchange_weak(&b->word, &word, word_of(to, breaker_word_generation(word) + 1, permits)))
 		;
@@ -145,7 +145,11 @@ bool breaker_admit_slow(struct breaker *b, const struct cmd_settings *cs, usec n
 /* With the lock held: all trials of the round are in. */
 static bool finish_trials(struct breaker *b, const struct cmd_settings *cs, usec now)
 {
-	if (b->failed && (uint64_t)b->failed * 100 >= (uint64_t)cs->error_threshold_pct * (b->ok + b->failed)) {
+	uint64_t all = b->ok + b->slow + b->failed;
+	bool is_bad = b->failed && (uint64_t)b->failed * 100 >= cs->error_threshold_pct * all;
+	bool is_slow = b->slow && (uint64_t)b->slow * 100 >= cs->slow_threshold_pct * all;
+
+	if (is_bad || is_slow) {
 		b->reopened = MIN(b->reopened + 1, 62u);
 		open_now(b, cs, BREAKER_TRIAL_FAILED, now);
 		return false;
@@ -169,8 +173,9 @@ bool breaker_trial_end(struct breaker *b, const struct cmd_settings *cs, uint64_
 			atomic_fetch_add(&b->word, 1u << 2);
 		} else {
 			b->ok += how == TRIAL_OK;
+			b->slow += how == TRIAL_SLOW;
 			b->failed += how == TRIAL_FAILED;
-			if (b->ok + b->failed >= b->trials)
+			if (b->ok + b->slow + b->failed >= b->trials)
 				closed = finish_trials(b, cs, now);
 		}
 	}

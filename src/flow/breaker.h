@@ -27,6 +27,7 @@ enum breaker_why {
 
 enum breaker_trial { /* how a trial ended */
 	TRIAL_OK,
+	TRIAL_SLOW,     /* succeeded, but took too long */
 	TRIAL_FAILED,
 	TRIAL_RETURNED, /* nothing was learned: cancelled, bad request, refused further on */
 };
@@ -35,7 +36,7 @@ struct breaker {
 	_Atomic uint64_t word; /* state 2 bits, permits 14 bits, generation 48 bits */
 	_Atomic usec until;    /* OPEN: the sleep window's end; HALF_OPEN: the last permit's lease ends */
 	pthread_mutex_t lock;  /* transitions, and all below */
-	uint32_t trials, ok, failed;
+	uint32_t trials, ok, slow, failed;
 	uint32_t reopened;     /* failed trials in a row */
 	usec since;            /* of this state */
 	usec opened_at;        /* when it last left CLOSED */

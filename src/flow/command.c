@@ -43,16 +43,23 @@ static void note_bad(struct command *c, const struct cmd_settings *cs, usec now)
 		atomic_store(&c->judge_due, next);
 }
 
-static void count_health(struct command *c, struct stats_stripe *st, uint64_t generation, bool is_error)
+/* A result that is health: not for the circuit if that has closed since the call was admitted, for then it says nothing
+ * about now. */
+static void count_health(struct command *c, const struct cmd_settings *cs, struct stats_stripe *st, uint64_t generation,
+			 bool is_error, bool is_slow)
 {
 	uint64_t word = atomic_load_explicit(&c->breaker.word, memory_order_relaxed);
 
-	if (likely(breaker_word_state(word) != BREAKER_CLOSED || breaker_word_generation(word) == generation))
+	if (unlikely(breaker_word_state(word) == BREAKER_CLOSED && breaker_word_generation(word) != generation)) {
+		stats_count(st, STAT_STALE);
+		if (is_error)
+			stats_count(st, STAT_STALE_ERRORS);
 		return;
-	/* The circuit has closed since this call was admitted: it says nothing about now. */
-	stats_count(st, STAT_STALE);
-	if (is_error)
-		stats_count(st, STAT_STALE_ERRORS);
+	}
+	if (unlikely(is_slow))
+		stats_count(st, STAT_SLOW);
+	if (unlikely(cs->count_window))
+		stats_ring_add(&c->stats, cs, is_error, is_slow);
 }
 
 /* Counts what happens without a permit of `running`, so under a pin. */
@@ -62,6 +69,25 @@ static void count_pinned(struct command *c, const struct cmd_settings *cs, unsig
 	stats_tick(&c->stats, cs, now);
 	stats_count(stats_at(&c->stats, stripe), ev);
 	stats_unpin(&c->stats);
+}
+
+static enum admit reject(struct command *c, const struct cmd_settings *cs, const struct ticket *t, bool is_trial, usec now)
+{
+	count_pinned(c, cs, t->stripe, EVENT_SEMAPHORE_REJECTED, now);
+	if (unlikely(cs->count_window))
+		stats_ring_add(&c->stats, cs, true, false);
+	if (is_trial)
+		breaker_trial_end(&c->breaker, cs, t->generation, TRIAL_RETURNED, now);
+	else
+		note_bad(c, cs, now);
+	return ADMIT_SEMAPHORE_REJECTED;
+}
+
+static uint32_t limit_of(const struct command *c, const struct cmd_settings *cs)
+{
+	if (cs->isolation != FLOW_SEMAPHORE)
+		return UINT32_MAX;
+	return likely(cs->limit == FLOW_LIMIT_FIXED) ? cs->semaphore_max : limiter_limit(&c->limiter, cs);
 }
 
 enum admit command_admit(struct command *c, const struct cmd_settings *cs, usec now, unsigned stripe, struct ticket *t)
@@ -76,21 +102,37 @@ enum admit command_admit(struct command *c, const struct cmd_settings *cs, usec 
 		return ADMIT_SHORT_CIRCUITED;
 	}
 
-	uint32_t limit = cs->isolation == FLOW_SEMAPHORE ? cs->semaphore_max : UINT32_MAX;
-	uint32_t active = semaphore_acquire(&c->running, limit);
+	uint32_t active = semaphore_acquire(&c->running, limit_of(c, cs));
 
-	if (unlikely(!active)) {
-		count_pinned(c, cs, stripe, EVENT_SEMAPHORE_REJECTED, now);
-		if (is_trial)
-			breaker_trial_end(&c->breaker, cs, t->generation, TRIAL_RETURNED, now);
-		else
-			note_bad(c, cs, now);
-		return ADMIT_SEMAPHORE_REJECTED;
-	}
+	if (unlikely(!active))
+		return reject(c, cs, t, is_trial, now);
 	t->flags = TICKET_HELD | (is_trial ? TICKET_TRIAL : 0);
 	stats_tick(&c->stats, cs, now);
-	stats_note_active(&c->stats, active);
+	if (likely(cs->isolation == FLOW_SEMAPHORE)) /* THREAD: see command_started */
+		stats_note_active(&c->stats, active);
 	return ADMIT_OK;
+}
+
+static uint32_t active_of(const struct command *c)
+{
+	uint32_t queued = atomic_load_explicit(&c->queued, memory_order_relaxed), used = semaphore_used(&c->running);
+
+	return used > queued ? used - queued : 0;
+}
+
+void command_queued(struct command *c)
+{
+	atomic_fetch_add_explicit(&c->queued, 1, memory_order_relaxed);
+}
+
+void command_dequeued(struct command *c)
+{
+	atomic_fetch_sub_explicit(&c->queued, 1, memory_order_relaxed);
+}
+
+void command_started(struct command *c)
+{
+	stats_note_active(&c->stats, active_of(c));
 }
 
 static enum flow_event event_of(enum outcome o)
@@ -114,13 +156,21 @@ static void end_trial(struct command *c, const struct cmd_settings *cs, uint64_t
 	enum breaker_trial how = TRIAL_RETURNED;
 
 	if (outcome == OUTCOME_SUCCESS)
-		how = is_slow ? TRIAL_FAILED : TRIAL_OK;
+		how = is_slow ? TRIAL_SLOW : TRIAL_OK;
 	else if (outcome == OUTCOME_FAILURE || outcome == OUTCOME_TIMEOUT)
 		how = TRIAL_FAILED;
 	if (!breaker_trial_end(&c->breaker, cs, generation, how, now))
 		return;
 	/* What went wrong before is not held against the closed circuit; the rolling counts keep their window. */
 	stats_health(&c->stats, cs, breaker_word_generation(atomic_load(&c->breaker.word)), now, &h);
+}
+
+/* What a call's end tells an adaptive limit: a refused connection is quick and tells nothing. */
+static void sample_limit(struct command *c, const struct cmd_settings *cs, enum outcome o, usec took, usec now)
+{
+	if (cs->isolation != FLOW_SEMAPHORE || (o != OUTCOME_SUCCESS && o != OUTCOME_BAD_REQUEST && o != OUTCOME_TIMEOUT))
+		return;
+	limiter_sample(&c->limiter, cs, took, semaphore_used(&c->running), o == OUTCOME_TIMEOUT, now);
 }
 
 void command_done(struct command *c, const struct cmd_settings *cs, struct ticket *t, enum outcome outcome, usec now)
@@ -137,11 +187,10 @@ void command_done(struct command *c, const struct cmd_settings *cs, struct ticke
 
 	stats_tick(&c->stats, cs, now);
 	stats_count(st, ev);
-	if (event_is_health(ev)) {
-		count_health(c, st, t->generation, event_is_error(ev));
-		if (unlikely(is_slow))
-			stats_count(st, STAT_SLOW);
-	}
+	if (event_is_health(ev))
+		count_health(c, cs, st, t->generation, event_is_error(ev), is_slow);
+	if (unlikely(cs->limit != FLOW_LIMIT_FIXED))
+		sample_limit(c, cs, outcome, now - t->start, now);
 	t->flags = 0;
 	if (likely(outcome <= OUTCOME_BAD_REQUEST)) {
 		t->execute = now - t->start;
@@ -178,7 +227,8 @@ enum fallback command_fallback_begin(struct command *c, const struct cmd_setting
 	return FALLBACK_RUN;
 }
 
-void command_fallback_end(struct command *c, const struct cmd_settings *cs, struct ticket *t, bool ok, usec now)
+void command_fallback_end(struct command *c, const struct cmd_settings *cs, struct ticket *t, enum fallback_end how,
+			  usec now)
 {
 	if (!(t->flags & TICKET_FALLBACK))
 		return;
@@ -186,7 +236,7 @@ void command_fallback_end(struct command *c, const struct cmd_settings *cs, stru
 	struct stats_stripe *st = stats_at(&c->stats, t->stripe);
 
 	stats_tick(&c->stats, cs, now);
-	stats_count(st, ok ? EVENT_FALLBACK_SUCCESS : EVENT_FALLBACK_FAILURE);
+	stats_count(st, how == FALLBACK_OK ? EVENT_FALLBACK_SUCCESS : EVENT_FALLBACK_FAILURE);
 	if (cs->percentile_enabled && (t->flags & TICKET_EXECUTED) && now - t->start > t->execute)
 		stats_latency_total(&c->stats, st, t->execute, now - t->start);
 	t->flags &= (uint8_t)~TICKET_FALLBACK;
@@ -207,8 +257,9 @@ void command_snapshot(struct command *c, const struct cmd_settings *cs, usec now
 	ret->group = c->group;
 	breaker_view(&c->breaker, &ret->breaker);
 	ret->is_open = breaker_is_open(&c->breaker, cs);
-	ret->active = semaphore_used(&c->running);
+	ret->active = active_of(c);
 	ret->fallback_active = semaphore_used(&c->fallback);
+	ret->limit = limit_of(c, cs);
 	stats_read(&c->stats, cs, ret->breaker.state == BREAKER_CLOSED ? ret->breaker.generation : 0, ret->active, now,
 		   &ret->stats);
 }
@@ -223,4 +274,16 @@ const char *admit_name(enum admit a)
 	static const char *const names[] = { "ADMITTED", "SHORT_CIRCUITED", "SEMAPHORE_REJECTED" };
 
 	return (unsigned)a < ARRAY_LEN(names) ? names[a] : "?";
+}
+
+const char *fallback_name(enum fallback f)
+{
+	static const char *const names[] = {
+		[FALLBACK_RUN] = "run",
+		[FALLBACK_DISABLED] = "disabled",
+		[FALLBACK_MISSING] = "missing",
+		[FALLBACK_REJECTED] = "rejected",
+	};
+
+	return (unsigned)f < ARRAY_LEN(names) ? names[f] : "?";
 }

@@ -11,7 +11,9 @@
 #include "base/hist.h"
 #include "flow/breaker.h"
 #include "flow/bulkhead.h"
+#include "flow/deadline.h"
 #include "flow/events.h"
+#include "flow/limiter.h"
 #include "flow/settings.h"
 #include "flow/stats.h"
 
@@ -37,6 +39,12 @@ enum fallback {
 	FALLBACK_REJECTED, /* its semaphore is full */
 };
 
+enum fallback_end {
+	FALLBACK_FAILED,
+	FALLBACK_OK,
+	FALLBACK_LATE, /* its timeout passed first: counted as failed, in Hystrix the caller would wait on */
+};
+
 enum {
 	TICKET_HELD = 1u << 0,     /* holds a permit */
 	TICKET_TRIAL = 1u << 1,    /* is a half-open trial */
@@ -55,7 +63,9 @@ struct command {
 	struct str key, group;
 	_Atomic uint32_t refs;
 	struct semaphore fallback;
+	_Atomic uint32_t queued; /* of `running`, those that wait for a slot of their pool */
 	struct breaker breaker;
+	struct limiter limiter;
 	_Atomic usec judge_next; /* health may be looked at again from then on */
 	_Atomic usec judge_due;  /* an error waits to be judged then; USEC_NEVER: none */
 	_Alignas(64) struct semaphore running;
@@ -66,10 +76,23 @@ enum admit command_admit(struct command *c, const struct cmd_settings *cs, usec 
 			 struct ticket *ret);
 void command_done(struct command *c, const struct cmd_settings *cs, struct ticket *t, enum outcome outcome, usec now);
 
+/* THREAD isolation: an admitted call that has to wait for a slot of its pool is not shown as running meanwhile.
+ * command_started: it has its slot, after a wait or at once. */
+void command_queued(struct command *c);
+void command_dequeued(struct command *c);
+void command_started(struct command *c);
+
 /* After a refusal or an error. Counts MISSING, REJECTED and DISABLED by itself. */
 enum fallback command_fallback_begin(struct command *c, const struct cmd_settings *cs, struct ticket *t,
 				     bool is_implemented, usec now);
-void command_fallback_end(struct command *c, const struct cmd_settings *cs, struct ticket *t, bool ok, usec now);
+void command_fallback_end(struct command *c, const struct cmd_settings *cs, struct ticket *t, enum fallback_end how, usec now);
+
+/* By when a fallback that begins now must have its answer. Not bounded by the command's own deadline: that one is often
+ * just over. */
+static inline struct deadline command_fallback_deadline(const struct cmd_settings *cs, usec now)
+{
+	return cs->fallback_ms ? deadline_in(now, cs->fallback_ms * USEC_PER_MSEC) : DEADLINE_NONE;
+}
 
 /* RESPONSE_FROM_CACHE, EMIT, COLLAPSED and the like: counted, never health. */
 void command_count(struct command *c, const struct cmd_settings *cs, unsigned stripe, enum flow_event ev, usec now);
@@ -84,6 +107,7 @@ struct command_snapshot {
 	struct breaker_view breaker;
 	bool is_open;
 	uint32_t active, fallback_active;
+	uint32_t limit; /* permits that there are now; UINT32_MAX: the pool bounds, not they */
 	struct stats_reading stats;
 };
 
@@ -91,6 +115,7 @@ struct command_snapshot {
 void command_snapshot(struct command *c, const struct cmd_settings *cs, usec now, struct command_snapshot *ret);
 
 const char *outcome_name(enum outcome o);
+const char *fallback_name(enum fallback f); /* "run", "missing", ... */
 const char *admit_name(enum admit a);
 
 /* --- the table --- */

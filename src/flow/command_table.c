@@ -39,6 +39,7 @@ static struct command *command_new(struct str key, struct str group, unsigned st
 	c->group = str_of(str_dup(group), group.len);
 	atomic_init(&c->refs, 1);
 	breaker_init(&c->breaker, now);
+	limiter_init(&c->limiter);
 	atomic_init(&c->judge_due, USEC_NEVER);
 	stats_init(&c->stats, stripes, now);
 	return c;
@@ -56,6 +57,7 @@ void command_unref(struct command *c)
 		return;
 	stats_fini(&c->stats);
 	breaker_fini(&c->breaker);
+	limiter_fini(&c->limiter);
 	free((char *)(uintptr_t)c->key.ptr);
 	free((char *)(uintptr_t)c->group.ptr);
 	free(c);

@@ -6,19 +6,13 @@
 #pragma once
 #include "base/buf.h"
 #include "flow/command.h"
+#include "flow/pool.h"
 
 #define HYSTREAM_PING "ping: \n\n"
 #define HYSTREAM_CONTENT_TYPE "text/event-stream;charset=UTF-8"
 
 /* wall: epoch ms, for currentTime. */
 void hystream_command(struct buf *b, const struct command_snapshot *snap, const struct cmd_settings *cs, msec wall);
-
-struct pool_snapshot {
-	struct str key;
-	uint32_t active, queued, max_active, pool_size, largest, core, maximum;
-	uint64_t completed, submitted;
-	uint32_t rolling_executed, rolling_rejected;
-};
 
 void hystream_pool(struct buf *b, const struct pool_snapshot *snap, const struct pool_settings *ps, msec wall);
 

@@ -66,6 +66,7 @@ void stats_fini(struct stats *s)
 		stripe_free(st);
 	}
 	free_windows(s);
+	free(s->ring);
 	pthread_mutex_destroy(&s->lock);
 }
 
@@ -335,6 +336,49 @@ void stats_roll(struct stats *s, const struct cmd_settings *cs, usec now)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* --- the last so many calls: with the lock held --- */
+
+enum { RING_ERROR = 1u << 0, RING_SLOW = 1u << 1 };
+
+static struct stats_ring *ring_of(struct stats *s, uint32_t size)
+{
+	if (s->ring && s->ring->size == size)
+		return s->ring;
+	free(s->ring);
+	s->ring = xzalloc(sizeof(*s->ring) + size);
+	s->ring->size = size;
+	return s->ring;
+}
+
+void stats_ring_add(struct stats *s, const struct cmd_settings *cs, bool is_error, bool is_slow)
+{
+	pthread_mutex_lock(&s->lock);
+
+	struct stats_ring *r = ring_of(s, cs->count_window);
+	uint8_t *what = &r->what[r->at];
+
+	if (r->n == r->size) { /* it takes the oldest one's place */
+		r->errors -= *what & RING_ERROR;
+		r->slow -= (*what & RING_SLOW) != 0;
+	} else {
+		r->n++;
+	}
+	*what = (uint8_t)((is_error ? RING_ERROR : 0) | (is_slow ? RING_SLOW : 0));
+	r->errors += is_error;
+	r->slow += is_slow;
+	r->at = (r->at + 1) % r->size;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void ring_health(struct stats *s, uint32_t size, bool forget, struct stats_health *ret)
+{
+	struct stats_ring *r = ring_of(s, size);
+
+	if (forget)
+		r->n = r->at = r->errors = r->slow = 0;
+	*ret = (struct stats_health){ .total = r->n, .errors = r->errors, .slow = r->slow };
+}
+
 /* --- reading --- */
 
 static void health_locked(struct stats *s, const struct cmd_settings *cs, uint64_t generation, usec now,
@@ -342,19 +386,24 @@ static void health_locked(struct stats *s, const struct cmd_settings *cs, uint64
 {
 	uint32_t totals[HEALTH_WIDTH];
 	const uint32_t *base;
+	/* The very first generation has nothing before it to forget. */
+	bool forget = generation && s->health_generation && generation != s->health_generation;
 
 	roll_locked(s, cs, counts, now);
 	health_totals(counts, totals);
-	if (generation && generation != s->health_generation) {
-		/* The very first generation has nothing before it to forget. */
-		if (s->health_generation)
-			window_reset(&s->health, totals);
+	if (generation)
 		s->health_generation = generation;
+	if (forget)
+		window_reset(&s->health, totals);
+	if (unlikely(cs->count_window)) {
+		ring_health(s, cs->count_window, forget, ret);
+	} else {
+		free(TAKE(s->ring)); /* asked for again, it begins anew */
+		base = window_base(&s->health);
+		ret->total = totals[0] - base[0];
+		ret->errors = MIN(totals[1] - base[1], ret->total);
+		ret->slow = MIN(totals[2] - base[2], ret->total);
 	}
-	base = window_base(&s->health);
-	ret->total = totals[0] - base[0];
-	ret->errors = MIN(totals[1] - base[1], ret->total);
-	ret->slow = MIN(totals[2] - base[2], ret->total);
 	ret->error_pct = ret->total ? (uint32_t)((uint64_t)ret->errors * 100 / ret->total) : 0;
 }
 
@@ -530,6 +579,7 @@ size_t stats_bytes(struct stats *s)
 		n += sizeof(*st);
 	n += window_bytes(&s->events) + window_bytes(&s->health) + window_bytes(&s->latency) +
 	     window_bytes(&s->correction);
+	n += s->ring ? sizeof(*s->ring) + s->ring->size : 0;
 	n += (s->peaks ? s->events.n : 0) * sizeof(*s->peaks) + (s->slowests ? s->latency.n : 0) * sizeof(*s->slowests);
 	pthread_mutex_unlock(&s->lock);
 	return n;

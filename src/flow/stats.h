@@ -39,6 +39,13 @@ struct stats_stripe {
 	struct stats_stripe *limbo_next;
 };
 
+/* The last so many calls, for health that counts calls in place of time. */
+struct stats_ring {
+	uint32_t size, at, n;
+	uint32_t errors, slow;
+	uint8_t what[]; /* RING_ERROR | RING_SLOW */
+};
+
 struct stats {
 	_Atomic usec roll_at;       /* a bucket ends then */
 	_Atomic uint32_t pins;
@@ -48,6 +55,7 @@ struct stats {
 	pthread_mutex_t lock;       /* guards all below */
 	struct window events, health, latency, correction;
 	uint32_t *peaks, *slowests; /* one a bucket of events, of latency */
+	struct stats_ring *ring;    /* NULL: no count-window */
 	uint64_t health_generation;
 	usec used_at;               /* when a count was last seen to have changed */
 	uint64_t seen;              /* sum of all counts then */
@@ -125,6 +133,9 @@ static inline void stats_latency(struct stats *s, struct stats_stripe *st, usec 
 
 /* The caller of a call that ran for `execute` got its answer only after `total`. */
 void stats_latency_total(struct stats *s, struct stats_stripe *st, usec execute, usec total);
+
+/* One call more for the count-window. Takes the lock: only where one is configured. */
+void stats_ring_add(struct stats *s, const struct cmd_settings *cs, bool is_error, bool is_slow);
 
 /* Health of the closed state's generation; sums of an older one are forgotten. generation 0: as it is. */
 void stats_health(struct stats *s, const struct cmd_settings *cs, uint64_t generation, usec now,

@@ -180,8 +180,10 @@ void access_log_write(struct access_log *a, const struct access_line *l)
 		buf_adds(b, STR(" cause="));
 		put_text(b, l->cause);
 	}
-	if (l->fallback)
-		buf_adds(b, STR(" fallback=true"));
+	if (l->fallback) {
+		buf_adds(b, STR(" fallback="));
+		buf_addz(b, l->fallback);
+	}
 	if (ex->aborted)
 		buf_adds(b, STR(" aborted=true"));
 	buf_addc(b, '\n');

@@ -33,7 +33,7 @@ struct access_line {
 	struct str service, upstream;
 	struct str cause;       /* of an answer that the gateway made; empty: none */
 	unsigned tries;
-	bool fallback;
+	const char *fallback;   /* "true": its answer; "missing", "rejected", "disabled": why there was none; NULL: not asked */
 	const char *trace;      /* hex */
 	unsigned trace_len;
 	usec now;

@@ -10,6 +10,7 @@ static const struct gw_cause_desc causes[GW_CAUSES] = {
 	[GW_NO_INSTANCE] = { 503, STR_INIT("no_instance"), STR_INIT("destination_unavailable"), STR_INIT("no instance of the service is there"), true },
 	[GW_CIRCUIT_OPEN] = { 503, STR_INIT("circuit_open"), STR_INIT("destination_unavailable"), STR_INIT("the service's circuit is open"), true },
 	[GW_REJECTED] = { 503, STR_INIT("rejected"), STR_INIT("connection_limit_reached"), STR_INIT("too many requests to the service are under way"), true },
+	[GW_POOL_REJECTED] = { 503, STR_INIT("pool_rejected"), STR_INIT("connection_limit_reached"), STR_INIT("the service's thread pool and its queue are full"), true },
 	[GW_DEADLINE] = { 504, STR_INIT("deadline"), STR_INIT("http_response_timeout"), STR_INIT("the service did not answer in time"), false },
 	[GW_READ_TIMEOUT] = { 504, STR_INIT("read_timeout"), STR_INIT("http_response_timeout"), STR_INIT("the service did not answer in time"), false },
 	[GW_CONNECT_TIMEOUT] = { 504, STR_INIT("connect_timeout"), STR_INIT("connection_timeout"), STR_INIT("no connection to the service in time"), false },
@@ -35,7 +36,7 @@ static struct str proxy_status(struct exchange *ex, const struct gw_cause_desc *
 	return str_printf_in(&ex->arena, "vine; error=%.*s", STRF(d->proxy_error));
 }
 
-static void put_json(struct buf *b, const struct exchange *ex, const struct gw_cause_desc *d, struct str service, struct str details)
+static void put_json(struct buf *b, const struct exchange *ex, const struct gw_cause_desc *d, const struct gw_failure *f)
 {
 	char at[WALL_TEXT_MAX];
 	struct jsonw w;
@@ -47,10 +48,12 @@ static void put_json(struct buf *b, const struct exchange *ex, const struct gw_c
 	jsonw_key_str(&w, STR("error"), http_reason(d->status));
 	jsonw_key_str(&w, STR("message"), d->text);
 	jsonw_key_str(&w, STR("cause"), d->name);
-	if (details.len)
-		jsonw_key_str(&w, STR("details"), details);
-	if (service.len)
-		jsonw_key_str(&w, STR("service"), service);
+	if (f->details.len)
+		jsonw_key_str(&w, STR("details"), f->details);
+	if (f->fallback.len)
+		jsonw_key_str(&w, STR("fallback"), f->fallback);
+	if (f->service.len)
+		jsonw_key_str(&w, STR("service"), f->service);
 	jsonw_key_str(&w, STR("path"), str_slice(ex->req.path, 0, 1024));
 	jsonw_object_end(&w);
 	buf_addc(b, '\n');
@@ -65,23 +68,23 @@ static bool wants_html(const struct exchange *ex)
 	return html >= 0 && (json < 0 || html < json);
 }
 
-void gw_fail(struct exchange *ex, enum gw_cause c, struct str service, struct str details, unsigned retry_after)
+void gw_fail(struct exchange *ex, const struct gw_failure *f)
 {
-	const struct gw_cause_desc *d = &causes[c];
+	const struct gw_cause_desc *d = &causes[f->cause];
 	struct buf b = BUF_INIT(16 * 1024);
 	struct field fields[2];
 	char seconds[20];
 	size_t n = 0;
 	bool html = wants_html(ex);
 
-	fields[n++] = (struct field){ STR("Proxy-Status"), proxy_status(ex, d, details) };
+	fields[n++] = (struct field){ STR("Proxy-Status"), proxy_status(ex, d, f->details) };
 	if (d->retry_after)
-		fields[n++] = (struct field){ STR("Retry-After"), str_of(seconds, fmt_u64(seconds, MAX(retry_after, 1u))) };
+		fields[n++] = (struct field){ STR("Retry-After"), str_of(seconds, fmt_u64(seconds, MAX(f->retry_after, 1u))) };
 	if (html)
 		buf_addf(&b, "<!DOCTYPE html><title>%u %.*s</title><h1>%u %.*s</h1><p>%.*s</p>\n", d->status,
 			 STRF(http_reason(d->status)), d->status, STRF(http_reason(d->status)), STRF(d->text));
 	else
-		put_json(&b, ex, d, service, details);
+		put_json(&b, ex, d, f);
 	ex_respond(ex, d->status, html ? STR("text/html;charset=UTF-8") : STR("application/json"), buf_str(&b), fields, n);
 	buf_fini(&b);
 }

@@ -10,7 +10,8 @@ enum gw_cause {
 	GW_NO_ROUTE,
 	GW_NO_INSTANCE,
 	GW_CIRCUIT_OPEN,
-	GW_REJECTED,        /* bulkhead full */
+	GW_REJECTED,        /* no permit: SEMAPHORE isolation */
+	GW_POOL_REJECTED,   /* no slot and no place in the queue: THREAD isolation */
 	GW_DEADLINE,        /* the request's own deadline passed */
 	GW_READ_TIMEOUT,    /* a try's, and no try was left */
 	GW_CONNECT_TIMEOUT,
@@ -34,5 +35,12 @@ struct gw_cause_desc {
 
 const struct gw_cause_desc *gw_cause_desc(enum gw_cause c);
 
-/* Answers. details: more words about this one, or empty. retry_after: seconds, if the cause has one. */
-void gw_fail(struct exchange *ex, enum gw_cause c, struct str service, struct str details, unsigned retry_after);
+struct gw_failure {
+	enum gw_cause cause;
+	struct str service;   /* empty: none */
+	struct str details;   /* more words about this one, or empty */
+	struct str fallback;  /* why none stands in: "missing"; empty: none was asked for */
+	unsigned retry_after; /* seconds, if the cause has one */
+};
+
+void gw_fail(struct exchange *ex, const struct gw_failure *f); /* answers */

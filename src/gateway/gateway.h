@@ -11,6 +11,7 @@ struct eureka_client;
 struct gateway {
 	struct host *host;
 	struct command_table *commands; /* any thread */
+	struct keyed_table *pools;       /* any thread */
 	struct gw_services services;
 	struct gw_picture *picture;     /* the control thread's reference */
 	struct eureka_client *eureka;   /* NULL: not enabled */

@@ -4,6 +4,9 @@
 #include <stdio.h>
 
 #include "eureka/view.h"
+#include "flow/properties.h"
+
+#define GROUP STR("RibbonCommand") /* the command group of Zuul's Ribbon commands, and their shared pool's key */
 
 struct build {
 	struct gw_picture *pic;
@@ -30,6 +33,7 @@ void gw_picture_unref(struct gw_picture *p)
 	for (unsigned i = 0; i < p->n_targets; i++) {
 		for (uint32_t k = 0; k < p->targets[i]->servers.n; k++)
 			server_unref(p->targets[i]->servers.at[k]);
+		pool_unref(p->targets[i]->pool);
 	}
 	gw_routes_fini(&p->routes);
 	props_unref(p->props);
@@ -46,9 +50,9 @@ bool gw_is_trusted(const struct gw_settings *s, const struct addr *peer)
 	return false;
 }
 
-void gw_services_init(struct gw_services *s, struct command_table *commands, uint64_t seed)
+void gw_services_init(struct gw_services *s, struct command_table *commands, struct keyed_table *pools, uint64_t seed)
 {
-	*s = (struct gw_services){ .commands = commands, .seed = seed };
+	*s = (struct gw_services){ .commands = commands, .pools = pools, .seed = seed };
 	map_init(&s->by_id, seed);
 }
 
@@ -133,29 +137,21 @@ static uint32_t semaphore_limit(const struct props *p, struct str service)
 	return u32_of(p, "zuul.semaphore.max-semaphores", STR_EMPTY);
 }
 
+/* Zuul codes its own strategy into the command, which beats hystrix.command.default and is beaten by the command's own. */
+static enum flow_isolation isolation_of(const struct props *p, struct str key)
+{
+	static const char own[] = CMD "execution.isolation.strategy";
+	struct str word = is_set(p, own, key) ? props_str_of(p, own, key) : props_str(p, "zuul.ribbon-isolation-strategy");
+
+	return str_eq_nocase(word, STR("THREAD")) ? FLOW_THREAD : FLOW_SEMAPHORE;
+}
+
 void gw_command_settings(struct cmd_settings *ret, const struct props *p, struct str key)
 {
-	*ret = (struct cmd_settings)CMD_SETTINGS_DEFAULT;
-	ret->isolation = FLOW_SEMAPHORE; /* nothing blocks here: THREAD is told apart by its numbers alone */
-	ret->timeout_enabled = props_bool_of(p, CMD "execution.timeout.enabled", key);
+	cmd_settings_read(ret, p, key);
+	ret->isolation = isolation_of(p, key);
 	ret->timeout_ms = command_timeout(p, key);
 	ret->semaphore_max = semaphore_limit(p, key);
-	ret->fallback_max = u32_of(p, CMD "fallback.isolation.semaphore.maxConcurrentRequests", key);
-	ret->fallback_enabled = props_bool_of(p, CMD "fallback.enabled", key);
-	ret->breaker_enabled = props_bool_of(p, CMD "circuitBreaker.enabled", key);
-	ret->volume_threshold = u32_of(p, CMD "circuitBreaker.requestVolumeThreshold", key);
-	ret->error_threshold_pct = u32_of(p, CMD "circuitBreaker.errorThresholdPercentage", key);
-	ret->sleep_window_ms = props_ms_of(p, CMD "circuitBreaker.sleepWindowInMilliseconds", key);
-	ret->force_open = props_bool_of(p, CMD "circuitBreaker.forceOpen", key);
-	ret->force_closed = props_bool_of(p, CMD "circuitBreaker.forceClosed", key);
-	ret->window_ms = props_ms_of(p, CMD "metrics.rollingStats.timeInMilliseconds", key);
-	ret->window_buckets = u32_of(p, CMD "metrics.rollingStats.numBuckets", key);
-	ret->percentile_enabled = props_bool_of(p, CMD "metrics.rollingPercentile.enabled", key);
-	ret->percentile_ms = props_ms_of(p, CMD "metrics.rollingPercentile.timeInMilliseconds", key);
-	ret->percentile_buckets = u32_of(p, CMD "metrics.rollingPercentile.numBuckets", key);
-	ret->health_interval_ms = props_ms_of(p, CMD "metrics.healthSnapshot.intervalInMilliseconds", key);
-	ret->request_cache = props_bool_of(p, CMD "requestCache.enabled", key);
-	ret->request_log = props_bool_of(p, CMD "requestLog.enabled", key);
 }
 
 /* "502" or "500-599" */
@@ -205,7 +201,7 @@ static struct gw_service *service_of(struct build *b, struct str id)
 	if (svc)
 		return svc;
 
-	struct command *cmd = command_table_take(b->services->commands, id, STR("RibbonCommand"), b->now);
+	struct command *cmd = command_table_take(b->services->commands, id, GROUP, b->now);
 
 	if (!cmd)
 		return NULL;
@@ -370,6 +366,33 @@ static void add_target(struct gw_picture *pic, struct gw_target *t)
 	pic->targets[pic->n_targets++] = t;
 }
 
+static struct str pool_key_of(struct build *b, const struct gw_target *t)
+{
+	struct str id = t->service->id, prefix = props_str(b->p, "zuul.thread-pool.thread-pool-key-prefix");
+
+	if (t->command.pool_key.len)
+		return t->command.pool_key;
+	if (!props_bool(b->p, "zuul.thread-pool.use-separate-thread-pools"))
+		return GROUP;
+	return str_printf_in(&b->pic->arena, "%.*s%.*s", STRF(prefix), STRF(id));
+}
+
+static int choose_pool(struct build *b, struct gw_target *t)
+{
+	struct str key = pool_key_of(b, t);
+	int r;
+
+	t->command.pool = key;
+	if (t->command.isolation != FLOW_THREAD)
+		return 0;
+	pool_settings_read(&t->pool_settings, b->p, key);
+	r = pool_settings_check(&t->pool_settings, key, b->e);
+	if (r < 0)
+		return r;
+	t->pool = pool_table_take(b->services->pools, key, b->now);
+	return t->pool ? 0 : err_set(b->e, VINE_ELIMIT, "%.*s: too many thread pools", STRF(key));
+}
+
 static int make_target(struct build *b, struct str id, struct gw_target **ret)
 {
 	struct gw_target *t = arena_zalloc(&b->pic->arena, sizeof(*t));
@@ -382,9 +405,11 @@ static int make_target(struct build *b, struct str id, struct gw_target **ret)
 	if (r < 0)
 		return r;
 	gw_command_settings(&t->command, b->p, id);
-	r = cmd_settings_check(&t->command, b->e);
+	r = cmd_settings_check(&t->command, id, b->e);
+	if (r == 0)
+		r = choose_pool(b, t);
 	if (r < 0)
-		return err_prefix(b->e, "hystrix.command.%.*s", STRF(id));
+		return r;
 	t->outlier = (struct outlier_settings)OUTLIER_SETTINGS_DEFAULT;
 	t->outlier.enabled = props_bool(b->p, "vine.gateway.outlier-ejection.enabled");
 	retry_settings(&t->retry, b->p, id);
@@ -627,8 +652,10 @@ int gw_picture_build(struct gw_picture **ret, struct gw_services *s, struct prop
 	pic->version = ++s->version;
 	arena_init(&pic->arena, 16 * 1024);
 
-	int r = read_settings(&b);
+	int r = flow_properties_check(props, e);
 
+	if (r == 0)
+		r = read_settings(&b);
 	if (r == 0)
 		r = build_routes(&b);
 	if (r < 0) {

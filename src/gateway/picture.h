@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "flow/balance.h"
 #include "flow/command.h"
+#include "flow/pool.h"
 #include "flow/retry.h"
 #include "gateway/routes.h"
 #include "net/addr.h"
@@ -45,6 +46,8 @@ struct gw_target {
 	struct balancer *balancer;
 	struct server_list servers;
 	struct cmd_settings command;
+	struct pool *pool; /* THREAD isolation; else NULL. A reference */
+	struct pool_settings pool_settings;
 	struct outlier_settings outlier;
 	struct retry_settings retry;
 	usec connect_timeout, read_timeout;
@@ -85,11 +88,12 @@ bool gw_is_trusted(const struct gw_settings *s, const struct addr *peer);
 struct gw_services {
 	struct map by_id; /* of struct gw_service */
 	struct command_table *commands;
+	struct keyed_table *pools;
 	uint64_t seed, version;
 	struct str own; /* our own name in the registry: gets no route by itself (zuul.ignoreLocalService) */
 };
 
-void gw_services_init(struct gw_services *s, struct command_table *commands, uint64_t seed);
+void gw_services_init(struct gw_services *s, struct command_table *commands, struct keyed_table *pools, uint64_t seed);
 void gw_services_fini(struct gw_services *s); /* after the last picture */
 
 /* view may be NULL: no registry, or nothing heard of it yet. Errors name the route or service and the rule. */

@@ -1,10 +1,12 @@
 /* proxy.c - one request's way through the gateway.
  *
- *   begin -> route -> [small body] -> admit -> [first bytes of a large one] -> try: pick, send -> head -> body -> end
- *                                                                      ^        |
- *                                                                      +--------+--> fallback or error
+ *   begin -> route -> [small body] -> admit -> [slot] -> [first bytes of a large one] -> try: pick, send -> head -> body -> end
+ *                                                                                ^        |
+ *                                                                                +--------+--> fallback or error
  *
  * A body whose length is known and small is read before the request is admitted, so that slow senders hold no permit.
+ *
+ * A slot is a place in the service's pool, in THREAD isolation: the request may wait for it, within its deadline.
  *
  * One function a step. A failure before the response's head leaves through attempt_failed, which decides: the same server,
  * the next one, fallback, or an error with its cause. The command's outcome is recorded when it is known: at the head, or
@@ -16,12 +18,13 @@
 #include "gateway/fail.h"
 #include "gateway/gateway.h"
 #include "gateway/maxforwards.h"
+#include "gateway/slot.h"
 #include "gateway/trailers.h"
 #include "trace/context.h"
 
 #define REQUEST_BACKLOG (64u * 1024) /* body bytes that may wait for the upstream before the client is paused */
 
-enum px_state { PX_GATHERING, PX_WAITING, PX_TRYING, PX_STREAMING, PX_OVER };
+enum px_state { PX_GATHERING, PX_QUEUED, PX_WAITING, PX_TRYING, PX_STREAMING, PX_OVER };
 
 struct px {
 	struct exchange *ex;
@@ -39,7 +42,8 @@ struct px {
 
 	struct ticket ticket;
 	bool has_ticket;    /* to be given back with an outcome */
-	bool used_fallback;
+	struct gw_slot *slot; /* NULL: none is held or waited for */
+	const char *fallback; /* what became of it, for the log; NULL: not asked */
 	struct deadline deadline;
 
 	struct fserver *server; /* of this try; NULL between tries */
@@ -90,7 +94,11 @@ static void record(struct px *px, enum outcome o)
 	if (!px->has_ticket)
 		return;
 	px->has_ticket = false;
+	if (px->state == PX_QUEUED)
+		command_dequeued(px->target->service->command);
 	command_done(px->target->service->command, &px->target->command, &px->ticket, o, now_of(px));
+	if (px->slot)
+		gw_slot_leave(TAKE(px->slot), o != OUTCOME_CANCELLED);
 }
 
 static void end_try(struct px *px, enum server_outcome o)
@@ -103,15 +111,14 @@ static void end_try(struct px *px, enum server_outcome o)
 
 /* --- the end without a response from upstream --- */
 
-static bool run_fallback(struct px *px)
+static bool run_fallback(struct px *px, enum fallback f)
 {
 	const struct gw_target *t = px->target;
-	enum fallback f = command_fallback_begin(t->service->command, &t->command, &px->ticket, t->fallback.set, now_of(px));
 
+	px->fallback = f == FALLBACK_RUN ? "true" : fallback_name(f);
 	if (f != FALLBACK_RUN)
 		return false;
-	px->used_fallback = true;
-	command_fallback_end(t->service->command, &t->command, &px->ticket, true, now_of(px));
+	command_fallback_end(t->service->command, &t->command, &px->ticket, FALLBACK_OK, now_of(px));
 
 	struct field why = {
 		STR("Proxy-Status"),
@@ -134,14 +141,27 @@ static void give_up(struct px *px, enum gw_cause cause)
 {
 	bool timed_out = cause == GW_DEADLINE || cause == GW_READ_TIMEOUT || cause == GW_CONNECT_TIMEOUT;
 
-	px->state = PX_OVER;
 	px->cause = cause;
 	timer_park(&px->ex->timer);
-	record(px, timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
-	if (px->target && run_fallback(px))
+	record(px, cause == GW_POOL_REJECTED ? OUTCOME_POOL_REJECTED : timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
+	px->state = PX_OVER;
+
+	struct gw_failure failure = { .cause = cause, .details = str_from(px->why), .retry_after = 1 };
+	const struct gw_target *t = px->target;
+
+	if (!t) {
+		gw_fail(px->ex, &failure);
 		return;
-	gw_fail(px->ex, cause, px->target ? px->target->service->id : STR_EMPTY, str_from(px->why),
-		px->target ? retry_after(px) : 1);
+	}
+
+	enum fallback f = command_fallback_begin(t->service->command, &t->command, &px->ticket, t->fallback.set, now_of(px));
+
+	if (run_fallback(px, f))
+		return;
+	failure.service = t->service->id;
+	failure.fallback = str_from(px->fallback);
+	failure.retry_after = retry_after(px);
+	gw_fail(px->ex, &failure);
 }
 
 /* --- failed attempts --- */
@@ -491,6 +511,8 @@ static void on_ex_body_end(struct exchange *ex)
 		admit(px);
 		return;
 	}
+	if (px->state == PX_QUEUED)
+		return;
 	if (!list_is_empty(&px->link)) { /* an empty chunked body */
 		list_del(&px->link);
 		keep_for_replay(px, FORWARD_LAST_CHUNK);
@@ -522,7 +544,7 @@ static void write_log(struct px *px)
 		.upstream = px->upstream,
 		.cause = px->cause == GW_OK ? STR_EMPTY : gw_cause_desc(px->cause)->name,
 		.tries = px->tries,
-		.fallback = px->used_fallback,
+		.fallback = px->fallback,
 		.trace = px->trace_id,
 		.trace_len = px->trace_len,
 		.now = now_of(px),
@@ -609,6 +631,51 @@ static void wait_for_body(struct px *px)
 	}
 }
 
+static void begin_trying(struct px *px)
+{
+	px->state = PX_WAITING;
+	if (px->ex->body_done) {
+		px->body_ended = true;
+		try_server(px, false, 0);
+		return;
+	}
+	timer_set(px->g->w->loop, &px->ex->timer, px->deadline.at);
+	ex_resume_body(px->ex);
+	wait_for_body(px);
+}
+
+static void slot_granted(void *owner)
+{
+	struct px *px = owner;
+
+	command_dequeued(px->target->service->command);
+	command_started(px->target->service->command);
+	begin_trying(px);
+}
+
+/* THREAD isolation: a place in the pool, now or later. */
+static void take_slot(struct px *px)
+{
+	const struct gw_target *t = px->target;
+
+	switch (gw_slot_take(&px->slot, px->g, t->pool, &t->pool_settings, slot_granted, px)) {
+	case POOL_RUN:
+		command_started(t->service->command);
+		begin_trying(px);
+		return;
+	case POOL_REJECTED:
+		give_up(px, GW_POOL_REJECTED);
+		return;
+	case POOL_WAIT:
+		break;
+	}
+	px->state = PX_QUEUED;
+	command_queued(t->service->command);
+	timer_set(px->g->w->loop, &px->ex->timer, px->deadline.at);
+	if (!px->ex->body_done)
+		ex_pause_body(px->ex);
+}
+
 static void admit(struct px *px)
 {
 	const struct gw_target *t = px->target;
@@ -624,15 +691,11 @@ static void admit(struct px *px)
 		give_up(px, GW_REJECTED);
 		return;
 	}
-	px->state = PX_WAITING;
 	px->deadline = read_deadline(px);
-	if (px->ex->body_done) {
-		px->body_ended = true;
-		try_server(px, false, 0);
-	} else {
-		timer_set(px->g->w->loop, &px->ex->timer, px->deadline.at);
-		wait_for_body(px);
-	}
+	if (unlikely(t->pool))
+		take_slot(px);
+	else
+		begin_trying(px);
 }
 
 static bool body_is_small(const struct px *px)

@@ -3,12 +3,14 @@
 
 #include "codec/json.h"
 #include "eureka/self.h"
+#include "flow/properties.h"
 #include "gateway/gateway.h"
 #include "manage/actuator.h"
 #include "manage/health.h"
 #include "manage/meters.h"
 
 #define COMMANDS_MAX 10000
+#define POOLS_MAX 10000
 #define SWEEP_EVERY (5 * USEC_PER_SEC)
 #define COMMAND_IDLE (600 * USEC_PER_SEC)
 
@@ -192,6 +194,29 @@ static void circuit_meters(struct meter_snapshot *s, void *arg)
 	command_list_free(list, n);
 }
 
+static void pool_meters(struct meter_snapshot *s, void *arg)
+{
+	static const struct meter_desc active = { "vine.threadpool.active", "requests with a slot of the pool", NULL, 0 };
+	static const struct meter_desc queued = { "vine.threadpool.queued", "requests that wait for one", NULL, 0 };
+	static const struct meter_desc rejected = { "vine.threadpool.rejected", "requests refused since the start", NULL, 5000 };
+	struct gateway *gw = arg;
+	size_t n;
+	struct keyed **list = keyed_table_list(gw->pools, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct pool_settings ps;
+		struct pool_snapshot snap;
+		struct meter_tag tags[] = { { "key", list[i]->key } };
+
+		pool_settings_read(&ps, gw->host->props, list[i]->key);
+		pool_snapshot(pool_of(list[i]), &ps, loop_now(gw->host->loop), &snap);
+		snapshot_add(s, METER_GAUGE, &active, snap.active, tags, 1);
+		snapshot_add(s, METER_GAUGE, &queued, snap.queued, tags, 1);
+		snapshot_add(s, METER_COUNTER, &rejected, (double)snap.rejected, tags, 1);
+	}
+	keyed_list_free(list, n);
+}
+
 /* --- the role --- */
 
 struct sweep_ctx {
@@ -214,6 +239,7 @@ static void sweep(struct timer *t)
 	usec now = loop_now(gw->host->loop);
 
 	command_table_sweep(gw->commands, now, COMMAND_IDLE, settings_of, &ctx);
+	keyed_table_sweep(gw->pools, now, COMMAND_IDLE);
 	timer_set(gw->host->loop, t, now + SWEEP_EVERY);
 }
 
@@ -242,7 +268,8 @@ static int start(struct host *h, struct err *e)
 	h->role = gw;
 	gw->host = h;
 	gw->commands = command_table_new(&(struct command_table_opts){ h->n_workers, COMMANDS_MAX, h->seed });
-	gw_services_init(&gw->services, gw->commands, h->seed);
+	gw->pools = pool_table_new(POOLS_MAX, h->seed);
+	gw_services_init(&gw->services, gw->commands, gw->pools, h->seed);
 	gw->services.own = str_from(h->app_name);
 	timer_init(&gw->sweep, sweep);
 	r = rebuild(gw, e);
@@ -253,6 +280,7 @@ static int start(struct host *h, struct err *e)
 	gw_endpoints_add(gw);
 	host_add_health(h, &discovery);
 	meters_source(h->meters, circuit_meters, gw);
+	meters_source(h->meters, pool_meters, gw);
 	timer_set(h->loop, &gw->sweep, loop_now(h->loop) + SWEEP_EVERY);
 	return 0;
 }
@@ -281,7 +309,7 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 	struct gw_services trial;
 	int r;
 
-	gw_services_init(&trial, gw->commands, h->seed); /* apart, so that a refused reload leaves no trace */
+	gw_services_init(&trial, gw->commands, gw->pools, h->seed); /* apart, so that a refused reload leaves no trace */
 	r = gw_picture_build(&pic, &trial, (struct props *)(uintptr_t)p, gw->view, loop_now(h->loop), e);
 	if (r == 0)
 		gw_picture_unref(pic);
@@ -326,6 +354,7 @@ static void stop(struct host *h)
 	gw_picture_unref(gw->picture);
 	gw_services_fini(&gw->services);
 	command_table_free(gw->commands);
+	keyed_table_free(gw->pools);
 	free(gw);
 	h->role = NULL;
 }

@@ -1,7 +1,7 @@
 /* check.c - judging a configuration as a whole.
  *
  * Single values are judged while the picture is built; here is what shows only between them: retries that the command's
- * time-out cuts off (Zuul only warned, at run time), windows that do not divide, leases that end before their renewal. */
+ * time-out cuts off (Zuul only warned, at run time), leases that end before their renewal; and what a higher floor adds. */
 #include "props/check.h"
 
 #include "base/map.h"
@@ -114,24 +114,6 @@ static bool report_timeout(struct buf *out, const struct props *p, struct str se
 	return fits;
 }
 
-static bool divides(struct buf *out, const struct props *p, struct str key, const char *window, const char *buckets)
-{
-	int64_t ms = props_ms_of(p, window, key), n = props_int_of(p, buckets, key);
-
-	if (n <= 0 || ms % n == 0)
-		return true;
-	buf_addf(out, "  WRONG    %.*s: a window of %lld ms cannot be parted into %lld buckets (%s)\n", STRF(key), (long long)ms,
-		 (long long)n, window + strlen("hystrix."));
-	return false;
-}
-
-static size_t report_windows(struct buf *out, const struct props *p, struct str key)
-{
-	return !divides(out, p, key, HYSTRIX "metrics.rollingStats.timeInMilliseconds", HYSTRIX "metrics.rollingStats.numBuckets") +
-	       !divides(out, p, key, HYSTRIX "metrics.rollingPercentile.timeInMilliseconds",
-			HYSTRIX "metrics.rollingPercentile.numBuckets");
-}
-
 static size_t report_lease(struct buf *out, const struct props *p)
 {
 	int64_t renewal = props_ms(p, "eureka.instance.lease-renewal-interval-in-seconds");
@@ -144,7 +126,7 @@ static size_t report_lease(struct buf *out, const struct props *p)
 	return 1;
 }
 
-static size_t report_fits(struct buf *out, const struct props *p)
+static size_t report_fits(struct buf *out, const struct props *p, check_fn *more)
 {
 	struct names *l = xzalloc(sizeof(*l));
 	size_t wrong = 0, before;
@@ -156,10 +138,9 @@ static size_t report_fits(struct buf *out, const struct props *p)
 		wrong += !report_timeout(out, p, l->name[i]);
 	if (l->n == SERVICES_MAX)
 		buf_addf(out, "  and more services than %d, which are not shown\n", SERVICES_MAX);
-	add_name(l, STR("default"));
-	for (size_t i = 0; i < l->n; i++)
-		wrong += report_windows(out, p, l->name[i]);
 	wrong += report_lease(out, p);
+	if (more)
+		wrong += more(out, p);
 	if (out->len != before)
 		buf_addc(out, '\n');
 	map_fini(&l->seen);
@@ -266,11 +247,11 @@ static void report_sum(struct buf *out, const struct props *p, size_t wrong)
 		buf_addz(out, "nothing wrong\n");
 }
 
-size_t check_report(struct buf *out, const struct props *p)
+size_t check_report(struct buf *out, const struct props *p, check_fn *more)
 {
 	size_t wrong = report_findings(out, p);
 
-	wrong += report_fits(out, p);
+	wrong += report_fits(out, p, more);
 	report_differences(out, p);
 	report_keys(out, p);
 	report_sum(out, p, wrong);

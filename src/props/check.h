@@ -5,9 +5,12 @@
 #include "base/buf.h"
 #include "props/props.h"
 
+/* What stands on higher floors has to say of their families: lines of the form "  WRONG    text", and how many. */
+typedef size_t check_fn(struct buf *out, const struct props *p);
+
 /* Appends the report: faults, timeouts, and every key of the files with what becomes of it. Returns how many things are
- * wrong: the faults, and the time-outs and windows that cannot fit together. */
-size_t check_report(struct buf *out, const struct props *p);
+ * wrong: the faults, and what cannot fit together. more may be NULL. */
+size_t check_report(struct buf *out, const struct props *p, check_fn *more);
 
 /* A service's tries: how long they may take by its Ribbon settings, and what its command allows. */
 struct check_timeouts {

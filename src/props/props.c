@@ -433,12 +433,12 @@ static bool is_value(const struct prop_value *v)
 	return v && (v->value.len > 0 || v->desc->type == PROP_LIST || v->desc->type == PROP_STR);
 }
 
-/* The next link of a chain: hystrix' "default", ribbon's global form. */
+/* The next link of a chain: the "default" of hystrix and of our commands, ribbon's global form. */
 static const struct prop_value *next_link(const struct props *p, const struct prop_desc *d)
 {
 	struct str name = str_from(d->name);
 
-	if (str_has_prefix(name, STR("hystrix.")) && str_find(name, STR("{key}")) >= 0)
+	if (str_find(name, STR("{key}")) >= 0 && (str_has_prefix(name, STR("hystrix.")) || str_has_prefix(name, STR("vine.command."))))
 		return stored(p, d, STR("default"));
 	if (str_has_prefix(name, STR("{client}.ribbon."))) {
 		const struct prop_desc *global = row_or_null(p, d->name + strlen("{client}."));

@@ -299,11 +299,23 @@ def test_log_lines_carry_the_trace(service, connect):
     (serve(reply(200, b"x" * ((8 << 20) + 1))), {"timeout": 9000}, {"code": -2}),
     (serve(reply(204)), {"method": "DELETE"}, {"status": 204, "body": ""}),
 ])
-def test_how_a_call_can_end(service, upstream, connect, script, query, want):
-    s = service({"hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 10000, "ribbon.ReadTimeout": 10000},
-                servers={"up": [upstream(script)]})
+@pytest.mark.parametrize("isolation", ["SEMAPHORE", "THREAD"])
+def test_how_a_call_can_end(service, upstream, connect, script, query, want, isolation):
+    s = service({"hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 10000, "ribbon.ReadTimeout": 10000,
+                 "hystrix.command.default.execution.isolation.strategy": isolation}, servers={"up": [upstream(script)]})
     got = ask(connect(s), service="up", path="/", **query)
     assert {k: got.get(k) for k in want} == want, got
+
+
+@pytest.mark.parametrize("properties, query, words", [
+    ({}, {"fallback": "fails"}, "answered 503; its fallback failed"),
+    ({"hystrix.command.up.fallback.enabled": "false"}, {"fallback": "spare"}, "answered 503; its fallback is disabled"),
+    ({"hystrix.command.up.fallback.isolation.semaphore.maxConcurrentRequests": 0}, {"fallback": "spare"}, "503; its fallback was rejected"),
+    ({}, {}, "answered 503"),
+])
+def test_the_error_tells_what_became_of_the_fallback(service, upstream, connect, properties, query, words):
+    s = service(properties, servers={"up": [upstream(serve(reply(503, b"no")))]})
+    assert ask(connect(s), service="up", path="/", **query)["error"].endswith(words)
 
 
 def test_a_refused_connection_is_tried_elsewhere(service, upstream, connect):
@@ -386,6 +398,47 @@ def test_too_many_at_once_are_rejected(service, upstream, connect):
     up.wait_requests(2)
     assert ask(connect(s), service="up", path="/", fallback="spare")["cause"] == "rejected"
     assert [json.loads(c.read_response().body)["cause"] for c in held] == ["timeout"] * 2
+
+
+def test_a_call_on_a_thread_of_a_pool(service, upstream, connect):
+    """Two commands share a pool of one thread and a queue of one; at the timeout the I/O in flight is ended."""
+    up = upstream(peers.stall)
+    s = service({"hystrix.command.default.execution.isolation.strategy": "THREAD",
+                 "hystrix.command.a.threadPoolKeyOverride": "both", "hystrix.command.b.threadPoolKeyOverride": "both",
+                 "hystrix.threadpool.both.coreSize": 1, "hystrix.threadpool.both.maxQueueSize": 1,
+                 "hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 1500 * SLOWNESS,
+                 "ribbon.ReadTimeout": 60000, "ribbon.MaxAutoRetriesNextServer": 0, "logging.level.vine": "debug"},
+                servers={"up": [up]})
+    running, waiting = connect(s), connect(s)
+    running.send(peers.request_bytes("GET", "/call?service=up&path=/&command=a&fallback=spare"))
+    up.wait_requests(1)
+    waiting.send(peers.request_bytes("GET", "/call?service=up&path=/&command=b&fallback=spare"))
+    c = connect(s)
+    refused = wait_for(lambda: (a := ask(c, service="up", path="/", command="a", timeout=50))["code"] == -10 and a, "a full pool")
+    assert refused["error"] == "the thread pool both of a is full"
+    assert ask(c, service="up", path="/", command="b", fallback="spare")["cause"] == "rejected"
+    assert [json.loads(w.read_response().body)["cause"] for w in (running, waiting)] == ["timeout"] * 2
+    up.wait_open(0)
+    assert len(up.requests) <= 2, "what waited until its time was over was not sent"
+    event = next(e for e in stream(s) if e["name"] == "a")
+    assert event["propertyValue_executionIsolationStrategy"] == "THREAD" and event["rollingCountThreadPoolRejected"] >= 1
+    s.wait_log(r'debug tester "commands of a request" ran="a\[TIMEOUT, FALLBACK_SUCCESS\]')
+
+
+def test_the_trace_crosses_to_the_pools_thread(service, upstream, connect):
+    up = upstream(serve(ok(b"fine")))
+    s = service({"hystrix.command.default.execution.isolation.strategy": "THREAD"}, servers={"up": [up]})
+    connect(s).get("/call?service=up&path=/", "X-B3-TraceId: 463ac35c9f6413ad48485a3953bb6124", "X-B3-SpanId: a2fb4a1d1a96d312",
+                   "X-B3-Sampled: 1", "X-Vine-Timeout-Ms: 900")
+    seen = up.requests[0]
+    assert seen.get("x-b3-traceid") == "463ac35c9f6413ad48485a3953bb6124" and 0 < int(seen.get("x-vine-timeout-ms")) <= 900
+
+
+def test_nonsense_in_hystrix_properties_stops_the_start(service):
+    s = service({"hystrix.threadpool.x.metrics.rollingStats.numBuckets": 7}, ready=False)
+    assert s.wait() == 1
+    s.expect_code = 1
+    s.wait_log(r"hystrix\.threadpool\.x\.metrics\.rollingStats\.timeInMilliseconds: 10000 ms do not divide into 7 buckets")
 
 
 def test_no_time_left_is_nobodys_failure(service, upstream, connect):

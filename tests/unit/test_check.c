@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "codec/yaml.h"
+#include "flow/properties.h"
 #include "props/check.h"
 #include "props/reference.h"
 
@@ -32,7 +33,7 @@ static size_t report(const char *yaml, struct buf *out)
 	size_t wrong;
 
 	buf_clear(out);
-	wrong = check_report(out, p);
+	wrong = check_report(out, p, flow_properties_report);
 	props_unref(p);
 	assert_false(out->failed);
 	return wrong;
@@ -248,14 +249,22 @@ static void test_report_of_faults(void **state)
 	struct buf b = BUF_INIT(1 << 20);
 	size_t wrong = report("zuul.prefx: /api\n"
 			      "hystrix.command.a.metrics.rollingStats.numBuckets: 7\n"
+			      "vine.command.a.half-open-trials: 2\n" /* the same key: told once */
+			      "vine.command.b.count-window: 3\n"
+			      "hystrix.threadpool.c.coreSize: 12\n"
+			      "hystrix.threadpool.c.maximumSize: 10\n"
+			      "hystrix.threadpool.c.allowMaximumSizeToDivergeFromCoreSize: true\n"
+			      "hystrix.collapser.default.metrics.rollingPercentile.numBuckets: 7\n"
 			      "eureka.instance: {lease-renewal-interval-in-seconds: 90}\n"
 			      "a.ribbon.MaxAutoRetries: 9223372036854775807\n",
 			      &b);
 
-	assert_int_equal(wrong, 4);
+	assert_int_equal(wrong, 7);
 	assert_says(&b, "error    vine.yml:1:13: zuul.prefx = /api: unknown; did you mean zuul.prefix?\n");
-	assert_says(&b, "WRONG    a: a window of 10000 ms cannot be parted into 7 buckets "
-			"(command.{key}.metrics.rollingStats.timeInMilliseconds)");
+	assert_says(&b, "WRONG    hystrix.command.a.metrics.rollingStats.timeInMilliseconds: 10000 ms do not divide into 7 buckets\n");
+	assert_says(&b, "WRONG    vine.command.b.count-window is 3: must be at least circuitBreaker.requestVolumeThreshold (20)");
+	assert_says(&b, "WRONG    hystrix.threadpool.c.maximumSize is 10: must be from 12 to 65536\n");
+	assert_says(&b, "WRONG    hystrix.collapser.default.metrics.rollingPercentile.timeInMilliseconds: 60000 ms do not divide into 7");
 	assert_says(&b, "a heartbeat each 90000 ms keeps no lease of 90000 ms alive");
 	assert_says(&b, "must be between 0 and 16");
 	assert_int_equal(report("", &b), 0);

@@ -294,7 +294,7 @@ static void test_settings_of_a_command(void **state)
 		assert_int_equal(s.timeout_ms, want[i].timeout);
 		assert_int_equal(s.fallback_enabled, want[i].fallback);
 		assert_int_equal(s.force_closed, want[i].closed);
-		assert_int_equal(s.isolation, FLOW_SEMAPHORE); /* whatever is configured: see policy.c */
+		assert_int_equal(s.isolation, i == 0 ? FLOW_THREAD : FLOW_SEMAPHORE); /* only where it is said: see policy.c */
 		assert_int_equal(s.sleep_window_ms, built_in.sleep_window_ms);
 		assert_int_equal(s.semaphore_max, built_in.semaphore_max);
 		assert_int_equal(s.window_ms, built_in.window_ms);
@@ -302,7 +302,7 @@ static void test_settings_of_a_command(void **state)
 	}
 	s.volume_threshold = 99;
 	assert_int_equal(policy_command(&s, p, STR("bad"), &e), VINE_EINVAL);
-	assert_non_null(strstr(e.text, "hystrix.command.bad: metrics.rollingStats"));
+	assert_non_null(strstr(e.text, "hystrix.command.bad.metrics.rollingStats"));
 	assert_int_equal(s.volume_threshold, 99); /* untouched */
 	props_unref(p);
 }

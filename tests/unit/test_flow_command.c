@@ -282,6 +282,81 @@ static void test_slow_calls_open(void **state)
 	world_fini(&w);
 }
 
+static void test_slow_trials_are_judged_by_the_slow_rate(void **state)
+{
+	static const struct {
+		uint32_t threshold;
+		unsigned slow;
+		enum breaker_state want;
+	} cases[] = { { 100, 1, CLOSED }, { 50, 1, OPEN }, { 50, 0, CLOSED }, { 100, 2, OPEN } };
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct world w;
+
+		world_init(&w);
+		w.cs.half_open_trials = 2;
+		w.cs.slow_call_ms = 100;
+		w.cs.slow_threshold_pct = cases[i].threshold;
+		trip(&w);
+		pass(&w, 5000);
+		for (unsigned n = 0; n < 2; n++) {
+			assert_int_equal(command_admit(w.cmd, &w.cs, w.now, 0, &w.tickets[0]), ADMIT_OK);
+			pass(&w, n < cases[i].slow ? 150 : 10);
+			command_done(w.cmd, &w.cs, &w.tickets[0], OK, w.now);
+		}
+		assert_int_equal(look(&w)->breaker.state, cases[i].want);
+		world_fini(&w);
+	}
+}
+
+/* Twenty calls spread over an hour: in a window of time they never meet. */
+static void test_a_count_window_remembers_calls_not_time(void **state)
+{
+	struct world w;
+
+	world_init(&w);
+	w.cs.count_window = 40;
+	for (unsigned i = 0; i < 19; i++) {
+		calls(&w, 1, i % 2 ? OK : BAD);
+		pass(&w, 180000);
+	}
+	assert_int_equal(look(&w)->stats.health.total, 19);
+	assert_int_equal(look(&w)->stats.health.errors, 10);
+	assert_int_equal(look(&w)->breaker.state, CLOSED);
+	calls(&w, 1, BAD);
+	assert_int_equal(look(&w)->breaker.state, OPEN);
+	assert_int_equal(look(&w)->breaker.at_trip.errors, 11);
+	pass(&w, 5000);
+	calls(&w, 1, OK); /* the trial closes it, and what was before is forgotten */
+	assert_int_equal(look(&w)->stats.health.total, 0);
+	world_fini(&w);
+}
+
+static void test_a_count_window_drops_the_oldest(void **state)
+{
+	struct world w;
+
+	world_init(&w);
+	w.cs.count_window = 20;
+	w.cs.semaphore_max = 1;
+	calls(&w, 9, BAD);
+	calls(&w, 11, OK);
+	assert_int_equal(look(&w)->stats.health.error_pct, 45);
+	calls(&w, 8, OK);
+	assert_int_equal(look(&w)->stats.health.errors, 1);
+	assert_int_equal(look(&w)->stats.health.total, 20);
+	assert_int_equal(command_admit(w.cmd, &w.cs, w.now, 0, &w.tickets[0]), ADMIT_OK);
+	assert_int_equal(command_admit(w.cmd, &w.cs, w.now, 0, &w.tickets[1]), ADMIT_SEMAPHORE_REJECTED);
+	assert_int_equal(look(&w)->stats.health.errors, 1); /* one left the window, the rejection came in */
+	command_done(w.cmd, &w.cs, &w.tickets[0], OUTCOME_BAD_REQUEST, w.now);
+	assert_int_equal(look(&w)->stats.health.errors, 1); /* no health */
+	w.cs.count_window = 30; /* another size begins anew; the circuit stays as it is */
+	assert_int_equal(look(&w)->stats.health.total, 0);
+	w.cs.count_window = 0; /* and time has gone on counting */
+	assert_int_equal(look(&w)->stats.health.errors, 10);
+	world_fini(&w);
+}
+
 static void test_sleep_window_doubles_to_its_maximum(void **state)
 {
 	static const msec want[] = { 5000, 10000, 20000, 30000, 30000 };
@@ -381,6 +456,31 @@ static void test_semaphore_is_not_asked_in_thread_isolation(void **state)
 	world_fini(&w);
 }
 
+static void test_calls_that_wait_for_a_slot_are_not_shown_as_running(void **state)
+{
+	struct world w;
+
+	world_init(&w);
+	w.cs.isolation = FLOW_THREAD;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(command_admit(w.cmd, &w.cs, w.now, 0, &w.tickets[i]), ADMIT_OK);
+	command_started(w.cmd);
+	command_queued(w.cmd);
+	command_queued(w.cmd);
+	assert_int_equal(look(&w)->active, 1);
+	command_dequeued(w.cmd);
+	command_started(w.cmd);
+	assert_int_equal(look(&w)->active, 2);
+	command_dequeued(w.cmd); /* its time is over */
+	command_done(w.cmd, &w.cs, &w.tickets[2], OUTCOME_TIMEOUT, w.now);
+	assert_int_equal(look(&w)->active, 2);
+	assert_int_equal(look(&w)->limit, UINT32_MAX);
+	command_done(w.cmd, &w.cs, &w.tickets[0], OK, w.now);
+	command_done(w.cmd, &w.cs, &w.tickets[1], OK, w.now);
+	assert_int_equal(look(&w)->active, 0);
+	world_fini(&w);
+}
+
 static void test_a_trial_refused_by_the_semaphore_is_given_back(void **state)
 {
 	struct world w;
@@ -472,7 +572,7 @@ static void test_failure_counts_before_its_fallback_ends(void **state)
 	assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &w.tickets[0], true, w.now), FALLBACK_RUN);
 	assert_int_equal(look(&w)->breaker.state, OPEN);
 	assert_int_equal(look(&w)->fallback_active, 1);
-	command_fallback_end(w.cmd, &w.cs, &w.tickets[0], true, w.now);
+	command_fallback_end(w.cmd, &w.cs, &w.tickets[0], FALLBACK_OK, w.now);
 	assert_int_equal(look(&w)->fallback_active, 0);
 	world_fini(&w);
 }
@@ -487,10 +587,10 @@ static void test_fallback_results(void **state)
 	command_done(w.cmd, &w.cs, &t, BAD, w.now);
 	assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &t, false, w.now), FALLBACK_MISSING);
 	assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &t, true, w.now), FALLBACK_RUN);
-	command_fallback_end(w.cmd, &w.cs, &t, true, w.now);
-	command_fallback_end(w.cmd, &w.cs, &t, true, w.now); /* twice does nothing */
+	command_fallback_end(w.cmd, &w.cs, &t, FALLBACK_OK, w.now);
+	command_fallback_end(w.cmd, &w.cs, &t, FALLBACK_OK, w.now); /* twice does nothing */
 	assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &t, true, w.now), FALLBACK_RUN);
-	command_fallback_end(w.cmd, &w.cs, &t, false, w.now);
+	command_fallback_end(w.cmd, &w.cs, &t, FALLBACK_FAILED, w.now);
 	w.cs.fallback_max = 0;
 	assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &t, true, w.now), FALLBACK_REJECTED);
 	w.cs.fallback_enabled = false;
@@ -518,10 +618,28 @@ static void test_fallback_has_its_own_semaphore(void **state)
 		assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &w.tickets[i], true, w.now),
 				 i < 10 ? FALLBACK_RUN : FALLBACK_REJECTED);
 	}
-	command_fallback_end(w.cmd, &w.cs, &w.tickets[10], true, w.now);
+	command_fallback_end(w.cmd, &w.cs, &w.tickets[10], FALLBACK_OK, w.now);
 	assert_int_equal(look(&w)->fallback_active, 10);
-	command_fallback_end(w.cmd, &w.cs, &w.tickets[3], true, w.now);
+	command_fallback_end(w.cmd, &w.cs, &w.tickets[3], FALLBACK_OK, w.now);
 	assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &w.tickets[10], true, w.now), FALLBACK_RUN);
+	world_fini(&w);
+}
+
+static void test_a_fallback_has_a_deadline_of_its_own(void **state)
+{
+	struct world w;
+
+	world_init(&w);
+	trip(&w);
+	command_admit(w.cmd, &w.cs, w.now, 0, &w.tickets[0]);
+	assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &w.tickets[0], true, w.now), FALLBACK_RUN);
+	assert_int_equal(command_fallback_deadline(&w.cs, w.now).at, w.now + USEC_PER_SEC);
+	pass(&w, 1000);
+	command_fallback_end(w.cmd, &w.cs, &w.tickets[0], FALLBACK_LATE, w.now);
+	assert_int_equal(look(&w)->stats.rolling[EVENT_FALLBACK_FAILURE], 1);
+	assert_int_equal(look(&w)->fallback_active, 0);
+	w.cs.fallback_ms = 0;
+	assert_true(command_fallback_deadline(&w.cs, w.now).at == USEC_NEVER);
 	world_fini(&w);
 }
 
@@ -541,7 +659,7 @@ static void test_total_latency_includes_the_fallback(void **state)
 			continue;
 		assert_int_equal(command_fallback_begin(w.cmd, &w.cs, &t, true, w.now), FALLBACK_RUN);
 		pass(&w, 400);
-		command_fallback_end(w.cmd, &w.cs, &t, true, w.now);
+		command_fallback_end(w.cmd, &w.cs, &t, FALLBACK_OK, w.now);
 	}
 
 	const struct stats_reading *r = &look(&w)->stats;
@@ -640,7 +758,7 @@ static void test_memory_of_5000_keys(void **state)
 		command_admit(c, &plain, now, 0, &k);
 		command_done(c, &plain, &k, BAD, now + 1000);
 		assert_int_equal(command_fallback_begin(c, &plain, &k, true, now + 1000), FALLBACK_RUN);
-		command_fallback_end(c, &plain, &k, true, now + 9000);
+		command_fallback_end(c, &plain, &k, FALLBACK_OK, now + 9000);
 		command_unref(c);
 	}
 
@@ -676,12 +794,12 @@ static void test_settings_that_are_refused(void **state)
 	struct pool_settings ps = POOL_SETTINGS_DEFAULT;
 	struct err e;
 
-	assert_int_equal(cmd_settings_check(&plain, &e), 0);
-	assert_int_equal(pool_settings_check(&ps, &e), 0);
+	assert_int_equal(cmd_settings_check(&plain, STR("k"), &e), 0);
+	assert_int_equal(pool_settings_check(&ps, STR("k"), &e), 0);
 #define REFUSED(field, value, word)                                                                                    \
 	cs = plain;                                                                                                    \
 	cs.field = value;                                                                                              \
-	assert_int_equal(cmd_settings_check(&cs, &e), VINE_EINVAL);                                                    \
+	assert_int_equal(cmd_settings_check(&cs, STR("k"), &e), VINE_EINVAL);                                                    \
 	assert_non_null(strstr(e.text, word))
 	REFUSED(window_ms, -1, "rollingStats.timeInMilliseconds is -1");
 	REFUSED(window_buckets, 7, "do not divide into 7 buckets");
@@ -694,10 +812,29 @@ static void test_settings_that_are_refused(void **state)
 	REFUSED(timeout_ms, 0, "timeoutInMilliseconds");
 	REFUSED(half_open_trials, 0, "half-open-trials");
 	REFUSED(sleep_window_ms, -5, "sleepWindow");
+	REFUSED(count_window, 19, "vine.command.k.count-window is 19: must be at least circuitBreaker.requestVolumeThreshold (20)");
+	REFUSED(limit_max, 3, "vine.command.k.concurrency-limit-max is 3: must be from 4");
+	REFUSED(fallback_ms, -1, "fallback-timeout");
 #undef REFUSED
 	ps.core_size = 0;
-	assert_int_equal(pool_settings_check(&ps, &e), VINE_EINVAL);
-	assert_non_null(strstr(e.text, "coreSize is 0"));
+	assert_int_equal(pool_settings_check(&ps, STR("k"), &e), VINE_EINVAL);
+	assert_non_null(strstr(e.text, "hystrix.threadpool.k.coreSize is 0: must be from 1"));
+	ps.core_size = 11;
+	assert_int_equal(pool_settings_check(&ps, STR("k"), &e), 0);
+	ps.diverge = true;
+	assert_int_equal(pool_settings_check(&ps, STR("k"), &e), VINE_EINVAL);
+	assert_non_null(strstr(e.text, "maximumSize is 10: must be from 11"));
+
+	struct collapser_settings co = COLLAPSER_SETTINGS_DEFAULT;
+
+	assert_int_equal(collapser_settings_check(&co, STR("k"), &e), 0);
+	co.delay_ms = 0;
+	assert_int_equal(collapser_settings_check(&co, STR("k"), &e), VINE_EINVAL);
+	assert_non_null(strstr(e.text, "hystrix.collapser.k.timerDelayInMilliseconds is 0"));
+	co.delay_ms = 10;
+	co.percentile_buckets = 7;
+	assert_int_equal(collapser_settings_check(&co, STR("k"), &e), VINE_EINVAL);
+	assert_non_null(strstr(e.text, "60000 ms do not divide into 7 buckets"));
 }
 
 int main(void)
@@ -708,11 +845,15 @@ int main(void)
 		cmocka_unit_test(test_force_flags_are_live_and_open_wins),
 		cmocka_unit_test(test_several_trials_decide_together),
 		cmocka_unit_test(test_slow_calls_open),
+		cmocka_unit_test(test_slow_trials_are_judged_by_the_slow_rate),
+		cmocka_unit_test(test_a_count_window_remembers_calls_not_time),
+		cmocka_unit_test(test_a_count_window_drops_the_oldest),
 		cmocka_unit_test(test_sleep_window_doubles_to_its_maximum),
 		cmocka_unit_test(test_jitter_shortens_within_its_share),
 		cmocka_unit_test(test_snapshot_says_why_and_since_when),
 		cmocka_unit_test(test_semaphore_bounds_and_returns),
 		cmocka_unit_test(test_semaphore_is_not_asked_in_thread_isolation),
+		cmocka_unit_test(test_calls_that_wait_for_a_slot_are_not_shown_as_running),
 		cmocka_unit_test(test_a_trial_refused_by_the_semaphore_is_given_back),
 		cmocka_unit_test(test_each_outcome_counts_as_its_event),
 		cmocka_unit_test(test_short_circuits_are_counted_but_are_not_health),
@@ -720,6 +861,7 @@ int main(void)
 		cmocka_unit_test(test_failure_counts_before_its_fallback_ends),
 		cmocka_unit_test(test_fallback_results),
 		cmocka_unit_test(test_fallback_has_its_own_semaphore),
+		cmocka_unit_test(test_a_fallback_has_a_deadline_of_its_own),
 		cmocka_unit_test(test_total_latency_includes_the_fallback),
 		cmocka_unit_test(test_deadline_of_a_ticket),
 		cmocka_unit_test(test_table_hands_out_one_command_a_key),

@@ -180,7 +180,8 @@ static void test_percentiles_lie_in_their_buckets(void **state)
 static void test_rolling_maximum_of_concurrency(void **state)
 {
 	struct command_table *t = command_table_new(&(struct command_table_opts){ .stripes = 1, .max = 1 });
-	struct cmd_settings cs = CMD_SETTINGS_DEFAULT;
+	struct cmd_settings cs = { .isolation = FLOW_SEMAPHORE, .semaphore_max = 10, .breaker_enabled = true, .window_ms = 10000,
+				   .window_buckets = 10, .health_interval_ms = 500 };
 	struct command *c = command_table_take(t, STR("k"), STR("g"), START);
 	struct command_snapshot s;
 	struct ticket k[5];
@@ -276,7 +277,7 @@ static void one_call(struct worker *w, struct rng *r)
 		bool ok = rng_below(r, 2);
 
 		w->fallback_ok += ok;
-		command_fallback_end(sh->cmd, &sh->cs, &t, ok, now + 5000);
+		command_fallback_end(sh->cmd, &sh->cs, &t, ok ? FALLBACK_OK : FALLBACK_FAILED, now + 5000);
 	}
 }
 
