@@ -194,27 +194,14 @@ static void circuit_meters(struct meter_snapshot *s, void *arg)
 
 /* --- the role --- */
 
-struct sweep_ctx {
-	struct gateway *gw;
-	struct cmd_settings settings;
-};
-
-static const struct cmd_settings *settings_of(void *arg, struct str key)
-{
-	struct sweep_ctx *c = arg;
-
-	gw_command_settings(&c->settings, c->gw->host->props, key);
-	return &c->settings;
-}
-
 static void sweep(struct timer *t)
 {
 	struct gateway *gw = container_of(t, struct gateway, sweep);
-	struct sweep_ctx ctx = { .gw = gw };
-	usec now = loop_now(gw->host->loop);
+	struct gw_settings_of room;
+	struct circuits c = gw_circuits(gw, gw->host->props, gw->host->loop, &room);
 
-	command_table_sweep(gw->commands, now, COMMAND_IDLE, settings_of, &ctx);
-	timer_set(gw->host->loop, t, now + SWEEP_EVERY);
+	command_table_sweep(gw->commands, c.now, COMMAND_IDLE, c.settings_of, c.arg);
+	timer_set(gw->host->loop, t, c.now + SWEEP_EVERY);
 }
 
 static int start_discovery(struct gateway *gw, struct err *e)
@@ -244,6 +231,7 @@ static int start(struct host *h, struct err *e)
 	gw->commands = command_table_new(&(struct command_table_opts){ h->n_workers, COMMANDS_MAX, h->seed });
 	gw_services_init(&gw->services, gw->commands, h->seed);
 	gw->services.own = str_from(h->app_name);
+	gw_stream_init(&gw->stream, gw, h->loop, &h->props);
 	timer_init(&gw->sweep, sweep);
 	r = rebuild(gw, e);
 	if (r == 0)
@@ -306,6 +294,7 @@ static void drain(struct host *h, void (*done)(struct host *h))
 {
 	struct gateway *gw = h->role;
 
+	event_hub_end(&gw->stream.hub);
 	if (!gw->eureka) {
 		done(h);
 		return;
@@ -320,6 +309,7 @@ static void stop(struct host *h)
 
 	if (!gw)
 		return;
+	event_hub_end(&gw->stream.hub);
 	eureka_client_free(gw->eureka);
 	timer_cancel(h->loop, &gw->sweep);
 	eureka_view_unref(gw->view);
@@ -342,7 +332,7 @@ static int worker_init(struct worker *w, struct err *e)
 	buf_init(&g->head, 4u << 20); /* the largest head that is allowed, with all that forwarding adds; or one chunk */
 	map_init(&g->peers, w->host->seed);
 	list_init(&g->starting);
-	list_init(&g->streams);
+	gw_stream_init(&g->stream, gw, w->loop, &w->props);
 	return access_log_open(&g->log, w->loop, w->log.name, props_str(w->props, "vine.gateway.access-log"), e);
 }
 
@@ -368,7 +358,7 @@ static void worker_props(struct worker *w, const struct props *old)
 
 static void worker_drain(struct worker *w)
 {
-	gw_streams_end(w->role);
+	event_hub_end(&((struct gw_worker *)w->role)->stream.hub);
 }
 
 static void worker_fini(struct worker *w)
@@ -379,7 +369,7 @@ static void worker_fini(struct worker *w)
 
 	if (!g)
 		return;
-	gw_streams_end(g);
+	event_hub_end(&g->stream.hub);
 	while ((p = map_next(&g->peers, &pos)))
 		drop_peer(g, p);
 	map_fini(&g->peers);
