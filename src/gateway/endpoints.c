@@ -1,5 +1,5 @@
-/* endpoints.c - the gateway's own endpoints: /actuator/routes as Spring Cloud Zuul has it, /hystrix.stream as Netflix'
- * dashboards read it, and /actuator/circuits. What it says of circuits is manage/circuits' to write. */
+/* endpoints.c - the gateway's own endpoints: /actuator/routes as Spring Cloud Zuul has it, /hystrix.stream and /turbine.stream as
+ * Netflix' dashboards read them, and /actuator/circuits. What is said of circuits is manage/circuits' to write. */
 #include "codec/json.h"
 #include "flow/hystream.h"
 #include "gateway/gateway.h"
@@ -182,6 +182,16 @@ static void on_stream(struct exchange *ex, const struct route_match *m, void *ct
 	event_hub_add(&s->hub, ex, props_int(*s->props, "hystrix.config.stream.maxConcurrentConnections"));
 }
 
+static void on_turbine_stream(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	struct gateway *gw = ctx;
+	struct gw_worker *g = worker_of(gw, ex);
+	const struct props *p = g ? g->w->props : gw->host->props;
+
+	(void)m;
+	gw_turbine_stream(ex, g ? &g->hubs : &gw->hubs, props_int(p, "vine.gateway.turbine-readers"));
+}
+
 static void answer_routes(struct exchange *ex, struct gateway *gw, bool details)
 {
 	struct gw_worker *g = worker_of(gw, ex);
@@ -216,6 +226,11 @@ void gw_endpoints_add(struct gateway *gw)
 		{ "hystrix.stream", "GET", "/hystrix.stream", .fn = on_stream, .ctx = gw },
 		{ "hystrix.stream", "GET", "/hystrix.stream", .fn = on_stream, .ctx = gw,
 		  .flags = ENDPOINT_ROOT | ENDPOINT_HIDDEN },
+		{ "turbine.stream", "GET", "/turbine.stream", .fn = on_turbine_stream, .ctx = gw },
+		{ "turbine.stream", "GET", "/turbine.stream", .fn = on_turbine_stream, .ctx = gw,
+		  .flags = ENDPOINT_ROOT | ENDPOINT_HIDDEN },
+		{ "clusters", "GET", "/clusters", .call = gw_clusters_call, .ctx = gw },
+		{ "clusters-instances", "GET", "/clusters/instances", .call = gw_cluster_instances_call, .ctx = gw },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(list); i++)

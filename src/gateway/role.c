@@ -7,6 +7,7 @@
 #include "manage/actuator.h"
 #include "manage/health.h"
 #include "manage/meters.h"
+#include "turbine/turbine.h"
 
 #define COMMANDS_MAX 10000
 #define SWEEP_EVERY (5 * USEC_PER_SEC)
@@ -143,6 +144,7 @@ static void on_view(struct eureka_view *v, void *ctx)
 
 	eureka_view_unref(gw->view);
 	gw->view = eureka_view_ref(v);
+	turbine_view(gw->turbine, v);
 	rebuild_and_publish(gw, "registry");
 }
 
@@ -217,6 +219,7 @@ static int start_discovery(struct gateway *gw, struct err *e)
 	if (r < 0)
 		return err_prefix(e, "eureka.client.service-url");
 	eureka_client_on_view(gw->eureka, on_view, gw);
+	gw_turbine_start(gw);
 	return 0;
 }
 
@@ -232,8 +235,11 @@ static int start(struct host *h, struct err *e)
 	gw_services_init(&gw->services, gw->commands, h->seed);
 	gw->services.own = str_from(h->app_name);
 	gw_stream_init(&gw->stream, gw, h->loop, &h->props);
+	gw_hubs_init(&gw->hubs, gw, h->loop);
 	timer_init(&gw->sweep, sweep);
-	r = rebuild(gw, e);
+	r = turbine_check(h->props, e);
+	if (r == 0)
+		r = rebuild(gw, e);
 	if (r == 0)
 		r = start_discovery(gw, e);
 	if (r < 0)
@@ -267,8 +273,10 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 	struct gateway *gw = h->role;
 	struct gw_picture *pic = NULL;
 	struct gw_services trial;
-	int r;
+	int r = turbine_check(p, e);
 
+	if (r < 0)
+		return r;
 	gw_services_init(&trial, gw->commands, h->seed); /* apart, so that a refused reload leaves no trace */
 	r = gw_picture_build(&pic, &trial, (struct props *)(uintptr_t)p, gw->view, loop_now(h->loop), e);
 	if (r == 0)
@@ -279,7 +287,11 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 
 static void props_changed(struct host *h)
 {
-	rebuild_and_publish(h->role, "configuration");
+	struct gateway *gw = h->role;
+
+	if (gw->turbine)
+		turbine_configure(gw->turbine, h->props);
+	rebuild_and_publish(gw, "configuration");
 }
 
 static void left(void *ctx)
@@ -295,6 +307,7 @@ static void drain(struct host *h, void (*done)(struct host *h))
 	struct gateway *gw = h->role;
 
 	event_hub_end(&gw->stream.hub);
+	gw_hubs_end(&gw->hubs);
 	if (!gw->eureka) {
 		done(h);
 		return;
@@ -310,7 +323,9 @@ static void stop(struct host *h)
 	if (!gw)
 		return;
 	event_hub_end(&gw->stream.hub);
+	gw_hubs_end(&gw->hubs);
 	eureka_client_free(gw->eureka);
+	turbine_free(gw->turbine);
 	timer_cancel(h->loop, &gw->sweep);
 	eureka_view_unref(gw->view);
 	gw_picture_unref(gw->picture);
@@ -333,6 +348,7 @@ static int worker_init(struct worker *w, struct err *e)
 	map_init(&g->peers, w->host->seed);
 	list_init(&g->starting);
 	gw_stream_init(&g->stream, gw, w->loop, &w->props);
+	gw_hubs_init(&g->hubs, gw, w->loop);
 	return access_log_open(&g->log, w->loop, w->log.name, props_str(w->props, "vine.gateway.access-log"), e);
 }
 
@@ -356,9 +372,15 @@ static void worker_props(struct worker *w, const struct props *old)
 	g->log = fresh;
 }
 
+static void end_streams(struct gw_worker *g)
+{
+	event_hub_end(&g->stream.hub);
+	gw_hubs_end(&g->hubs);
+}
+
 static void worker_drain(struct worker *w)
 {
-	event_hub_end(&((struct gw_worker *)w->role)->stream.hub);
+	end_streams(w->role);
 }
 
 static void worker_fini(struct worker *w)
@@ -369,7 +391,7 @@ static void worker_fini(struct worker *w)
 
 	if (!g)
 		return;
-	event_hub_end(&g->stream.hub);
+	end_streams(g);
 	while ((p = map_next(&g->peers, &pos)))
 		drop_peer(g, p);
 	map_fini(&g->peers);
