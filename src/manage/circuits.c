@@ -57,10 +57,12 @@ struct outlook {
 		calls; /* the least that opens it: so many failures among the next so many calls; 0: nothing does */
 };
 
+/* To the tenth; a moment is never nothing. */
 static void say_seconds(char out[32], usec span)
 {
-	snprintf(out, 32, "%lld.%lld s", (long long)(span / USEC_PER_SEC),
-		 (long long)(span / (USEC_PER_SEC / 10) % 10));
+	usec tenths = MAX((span + USEC_PER_SEC / 20) / (USEC_PER_SEC / 10), (usec)1);
+
+	snprintf(out, 32, "%lld.%lld s", (long long)(tenths / 10), (long long)(tenths % 10));
 }
 
 static const char *plural(uint64_t n)
