@@ -149,7 +149,7 @@ static int64_t choose_availability(struct balancer *b, const struct choice *c)
 
 struct zone_load {
 	struct str name;
-	uint32_t servers, usable, active;
+	uint32_t servers, usable, available, active;
 	bool is_avoided;
 };
 
@@ -199,13 +199,6 @@ static void avoid_zones(const struct choice *c, struct zone_load *zones, uint32_
 	}
 }
 
-static bool is_eligible(const struct balancer *b, const struct choice *c, struct zone_load *zones, uint32_t *n, uint32_t at)
-{
-	const struct fserver *s = c->list.at[at];
-
-	return is_available(b, c, s) && !zone_of(zones, n, s->zone)->is_avoided;
-}
-
 static int64_t choose_zone_avoidance(struct balancer *b, const struct choice *c)
 {
 	struct zone_load zones[ZONES_MAX];
@@ -217,16 +210,20 @@ static int64_t choose_zone_avoidance(struct balancer *b, const struct choice *c)
 		z->servers++;
 		z->active += active_of(c->list.at[i]);
 		z->usable += server_is_in(c->list.at[i]);
+		z->available += is_available(b, c, c->list.at[i]);
 	}
 	avoid_zones(c, zones, n);
-	for (uint32_t i = 0; i < len; i++)
-		eligible += is_eligible(b, c, zones, &n, i);
+	for (uint32_t i = 0; i < n; i++)
+		eligible += zones[i].is_avoided ? 0 : zones[i].available;
 	/* By turns among those that are left, and not from a place in the whole list: which zone is left out changes from choice to
 	 * choice, and the first server behind a gap would get the gap's turns. */
 	turn = eligible ? rule_turn(b, eligible) : 0;
-	for (uint32_t i = 0; i < len && eligible; i++)
-		if (is_eligible(b, c, zones, &n, i) && turn-- == 0)
+	for (uint32_t i = 0; i < len && eligible; i++) {
+		const struct fserver *s = c->list.at[i];
+
+		if (is_available(b, c, s) && !zone_of(zones, &n, s->zone)->is_avoided && turn-- == 0)
 			return i;
+	}
 	return choose_availability(b, c);
 }
 

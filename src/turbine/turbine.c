@@ -276,8 +276,11 @@ bool turbine_watch(struct turbine *t, struct str name)
 
 	if (!c && t->watched.len < WATCHED_MAX && turbine_has(t, name))
 		c = cluster_new(t, name);
-	if (!c)
+	if (!c) {
+		LOG(&t->log, LOG_WARN, "a cluster is not watched", F_STR("cluster", name), F_INT("watched", t->watched.len),
+		    F_INT("most", WATCHED_MAX));
 		return false;
+	}
 	c->watchers++;
 	c->wants_whole = true;
 	return true;
