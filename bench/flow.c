@@ -1,6 +1,7 @@
-/* flow.c - what deciding costs: nanoseconds per admission and outcome, per choice among 1,000 servers, and CPU of one round of the
- * stream of 1,000 circuits. One line a figure: name, tab, nanoseconds; each the best of a few spells, as the machine may be shared.
- * bench/flow.py runs it beside Java's and makes the table. With an argument: only the figures whose names hold it. */
+/* flow.c - what deciding costs: nanoseconds per admission and outcome, per choice among 1,000 servers, and CPU of one
+ * round of the stream of 1,000 circuits. One line a figure: name, tab, nanoseconds; each the best of a few spells, as
+ * the machine may be shared. bench/flow.py runs it beside Java's and makes the table. With an argument: only the
+ * figures whose names hold it. */
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>

@@ -1,4 +1,5 @@
-/* circuits.c - what a service tells of its circuits, and what may be done to them: /hystrix.stream and /actuator/circuits.
+/* circuits.c - what a service tells of its circuits, and what may be done to them: /hystrix.stream and
+ * /actuator/circuits.
  *
  * Everything here runs on the loop thread; what it says is manage/circuits' to write. */
 #include "client/impl.h"

@@ -215,8 +215,8 @@ static int64_t choose_zone_avoidance(struct balancer *b, const struct choice *c)
 	avoid_zones(c, zones, n);
 	for (uint32_t i = 0; i < n; i++)
 		eligible += zones[i].is_avoided ? 0 : zones[i].available;
-	/* By turns among those that are left, and not from a place in the whole list: which zone is left out changes from choice to
-	 * choice, and the first server behind a gap would get the gap's turns. */
+	/* By turns among those that are left, and not from a place in the whole list: which zone is left out changes
+	 * from choice to choice, and the first server behind a gap would get the gap's turns. */
 	turn = eligible ? rule_turn(b, eligible) : 0;
 	for (uint32_t i = 0; i < len && eligible; i++) {
 		const struct fserver *s = c->list.at[i];
@@ -231,9 +231,9 @@ static int64_t choose_zone_avoidance(struct balancer *b, const struct choice *c)
 
 #define WEIGHTS_EVERY (30 * USEC_PER_SEC) /* ServerWeightTaskTimerInterval */
 
-/* A server's weight is the sum of all latencies less its own. Drawing at random and accepting with the chance weight / sum
- * gives just these shares without a table that would have to be kept in step with the list; only the sum is kept. The
- * latency is the moving one: Ribbon's lifetime mean takes hours to notice a server that has become slow. */
+/* A server's weight is the sum of all latencies less its own. Drawing at random and accepting with the chance weight
+ * / sum gives just these shares without a table that would have to be kept in step with the list; only the sum is
+ * kept. The latency is the moving one: Ribbon's lifetime mean takes hours to notice a server that has become slow. */
 static float latency_sum(struct balancer *b, const struct choice *c)
 {
 	usec was = atomic_load_explicit(&b->summed_at, memory_order_relaxed);

@@ -78,7 +78,8 @@ static void go(struct breaker *b, enum breaker_state to, enum breaker_why why, u
 {
 	uint64_t word = atomic_load(&b->word);
 
-	remember(b, breaker_word_state(word), to, why, why == BREAKER_ERRORS || why == BREAKER_SLOW ? &b->at_trip : NULL, now);
+	remember(b, breaker_word_state(word), to, why, why == BREAKER_ERRORS || why == BREAKER_SLOW ? &b->at_trip : NULL,
+		 now);
 	atomic_store(&b->until, until);
 	b->why = why;
 	b->since = now;

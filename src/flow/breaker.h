@@ -116,8 +116,9 @@ bool breaker_judge(struct breaker *b, const struct cmd_settings *cs, uint64_t ge
 		   const struct stats_health *health, usec now);
 
 void breaker_view(struct breaker *b, struct breaker_view *ret);
-/* Open or closed by hand, until it is told otherwise: no result and no sleep window moves it then. Costs admission nothing: a
- * circuit that is forced open is one whose sleep window never ends. AUTO: what was open lets a trial through next. */
+/* Open or closed by hand, until it is told otherwise: no result and no sleep window moves it then. Costs admission
+ * nothing: a circuit that is forced open is one whose sleep window never ends. AUTO: what was open lets a trial
+ * through next. */
 void breaker_set_force(struct breaker *b, enum breaker_force force, usec now);
 size_t breaker_bytes(struct breaker *b); /* beside the struct itself */
 /* The last changes of state, newest first; returns how many were written. */

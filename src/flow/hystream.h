@@ -1,9 +1,9 @@
-/* hystream.h - the events of /hystrix.stream: one JSON object a command or pool, with every field that Netflix's readers
- * (Turbine 1 and 2, the dashboards) look for, and integers as integers.
+/* hystream.h - the events of /hystrix.stream: one JSON object a command or pool, with every field that Netflix's
+ * readers (Turbine 1 and 2, the dashboards) look for, and integers as integers.
  *
  * Only the JSON is written here; the `data: ` framing (hystream_frame_*) and the ping are the server's to send. Beyond
- * Netflix's fields a command carries vineState, vineWhy and vineLatencyExecuteMicros, a histogram that can be merged; and
- * vineLatencyTotalMicros where callers waited longer than the runs took. */
+ * Netflix's fields a command carries vineState, vineWhy and vineLatencyExecuteMicros, a histogram that can be merged;
+ * and vineLatencyTotalMicros where callers waited longer than the runs took. */
 #pragma once
 #include "base/buf.h"
 #include "flow/command.h"

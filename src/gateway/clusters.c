@@ -1,9 +1,10 @@
 /* clusters.c - /turbine.stream?cluster=NAME and /actuator/clusters: the circuits of whole services, on the gateway.
  *
- * Way of an event   src/turbine reads the instances' streams on the control thread. What it has to tell goes, counted and
- *                   immutable, to each loop, and there to the hub of that cluster, if somebody reads it there.
- * Watching          A hub tells the control thread of its first reader, of each further one (who wants to know all there is) and
- *                   that the last one has gone. Letters keep their order, so the counts agree in the end.
+ * Way of an event   src/turbine reads the instances' streams on the control thread. What it has to tell goes, counted
+ *                   and immutable, to each loop, and there to the hub of that cluster, if somebody reads it there.
+ * Watching          A hub tells the control thread of its first reader, of each further one (who wants to know all
+ *                   there is) and that the last one has gone. Letters keep their order, so the counts agree in the
+ *                   end.
  * Threads           A gw_hubs is its loop's alone. Whether a cluster exists, any thread may ask. */
 #include "gateway/gateway.h"
 

@@ -1,5 +1,6 @@
-/* endpoints.c - the gateway's own endpoints: /actuator/routes as Spring Cloud Zuul has it, /hystrix.stream and /turbine.stream as
- * Netflix' dashboards read them, and /actuator/circuits. What is said of circuits is manage/circuits' to write. */
+/* endpoints.c - the gateway's own endpoints: /actuator/routes as Spring Cloud Zuul has it, /hystrix.stream and
+ * /turbine.stream as Netflix' dashboards read them, and /actuator/circuits. What is said of circuits is
+ * manage/circuits' to write. */
 #include "codec/json.h"
 #include "flow/hystream.h"
 #include "gateway/gateway.h"

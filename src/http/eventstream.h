@@ -2,9 +2,9 @@
  *
  * A hub is the readers of one stream on one loop. Either its owner is asked for the events of now, once a round for all
  * readers that are due (`write`), or it brings them when they happen (event_hub_push). Pings tell readers and proxies
- * that the stream lives. A reader may ask for fewer events, `?delay=ms` as Hystrix 1.4 had it; pings keep their pace. One that
- * does not keep up is left out until it does: what it would get late is of no use to it. How many read is counted over all
- * hubs of a process in one number.
+ * that the stream lives. A reader may ask for fewer events, `?delay=ms` as Hystrix 1.4 had it; pings keep their pace.
+ * One that does not keep up is left out until it does: what it would get late is of no use to it. How many read is
+ * counted over all hubs of a process in one number.
  *
  * Threads   A hub belongs to the loop of its readers' server; the count is atomic and shared. */
 #pragma once
@@ -34,10 +34,11 @@ struct event_hub {
 
 void event_hub_init(struct event_hub *h, struct loop *loop, _Atomic unsigned *open, const struct event_hub_ops *ops,
 		    void *ctx);
-/* Takes the exchange over as a reader; its first round is at once, or EVENTSTREAM_DELAY_MIN away. Past `max` readers in the
- * process, and when the hub is over, it is answered 503 in Hystrix's words. */
+/* Takes the exchange over as a reader; its first round is at once, or EVENTSTREAM_DELAY_MIN away. Past `max` readers
+ * in the process, and when the hub is over, it is answered 503 in Hystrix's words. */
 void event_hub_add(struct event_hub *h, struct exchange *ex, int64_t max);
 /* is_whole: says all there is, so that readers who get only some of the pushes may have this one. */
 void event_hub_push(struct event_hub *h, struct str events, bool is_whole);
-/* Ends all answers, for good; the hub's memory is then the owner's again. Twice, and with a zeroed one: nothing happens. */
+/* Ends all answers, for good; the hub's memory is then the owner's again. Twice, and with a zeroed one: nothing
+ * happens. */
 void event_hub_end(struct event_hub *h);

@@ -1,9 +1,9 @@
-/* circuits.h - what an operator reads of circuits and does to them: their stream, /actuator/circuits, and forcing by hand.
- * The gateway and libvine's services answer with the same documents.
+/* circuits.h - what an operator reads of circuits and does to them: their stream, /actuator/circuits, and forcing by
+ * hand. The gateway and libvine's services answer with the same documents.
  *
- * Threads   A `struct circuits` is a handle that the caller makes on its stack; the table may be used from any thread, and
- *           settings_of belongs to the thread that made the handle. No clock is read: now is monotonic, wall the same instant
- *           as people write it. */
+ * Threads   A `struct circuits` is a handle that the caller makes on its stack; the table may be used from any
+ *           thread, and settings_of belongs to the thread that made the handle. No clock is read: now is monotonic,
+ *           wall the same instant as people write it. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -22,7 +22,8 @@ void circuits_stream(const struct circuits *c, struct buf *b);
 
 /* {"circuits":[...]}: one line a circuit; those that are not closed first, then by name. */
 void circuits_list(const struct circuits *c, struct buf *b);
-/* One in full: state, why, since when, the window's numbers, what would change it, the last decisions. False: no such key. */
+/* One in full: state, why, since when, the window's numbers, what would change it, the last decisions. False: no such
+ * key. */
 bool circuits_show(const struct circuits *c, struct str key, struct buf *b);
 
 /* The body of a POST, {"state":"open"}; VINE_EINVAL says what may be asked for. */

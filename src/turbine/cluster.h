@@ -1,8 +1,9 @@
 /* cluster.h - which instances of the registry make a cluster, and where each has its stream.
  *
- * Spring Cloud's rules: turbine.app-config says which services are watched at all (none named: all), an expression gives each
- * instance the name of its cluster, turbine.aggregator.cluster-config which clusters may be asked for (none named: all). The
- * cluster `default` is every watched instance where no expression says otherwise. Names are compared without regard to case.
+ * Spring Cloud's rules: turbine.app-config says which services are watched at all (none named: all), an expression
+ * gives each instance the name of its cluster, turbine.aggregator.cluster-config which clusters may be asked for
+ * (none named: all). The cluster `default` is every watched instance where no expression says otherwise. Names are
+ * compared without regard to case.
  *
  * Pure: views and settings in, lists out. */
 #pragma once
@@ -22,7 +23,8 @@ struct cluster_rule {
 	size_t n_apps, n_clusters;
 };
 
-/* appName, vipAddress, serviceId, metadata['x'], 'x'; empty: appName. What else SpEL could say is VINE_EINVAL. Spans of text. */
+/* appName, vipAddress, serviceId, metadata['x'], 'x'; empty: appName. What else SpEL could say is VINE_EINVAL. Spans
+ * of text. */
 int cluster_expression(struct cluster_rule *r, struct str text, struct err *e);
 
 struct member {

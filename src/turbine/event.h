@@ -1,8 +1,8 @@
 /* event.h - one event of a hystrix stream as Turbine merges it: a list of named values, whatever their names are.
  *
- * What a field means for merging is decided once, when its name is first met: names live in a table that all events of a
- * cluster share, and fields refer to them by number. Peers choose names, so the table is bounded; a field whose name finds
- * no room, or whose value passes a limit, is left out and counted.
+ * What a field means for merging is decided once, when its name is first met: names live in a table that all events
+ * of a cluster share, and fields refer to them by number. Peers choose names, so the table is bounded; a field whose
+ * name finds no room, or whose value passes a limit, is left out and counted.
  *
  * An event owns its memory. Pure: no I/O, no clock; one owner. */
 #pragma once

@@ -1,8 +1,9 @@
 /* merge.h - the state of one cluster: the last event of each command, pool and collapser of each host, and their sum.
  *
- * The sum is made anew from the hosts' last values whenever one of them has changed, so that nothing can drift. Field by
- * field, as Turbine 1 does it: integers add up, in 64 bits and never past them; texts and booleans give their value where all
- * hosts agree, and else a text that counts them, {"true":1,"false":2}. Where Turbine misleads, Vine differs:
+ * The sum is made anew from the hosts' last values whenever one of them has changed, so that nothing can drift. Field
+ * by field, as Turbine 1 does it: integers add up, in 64 bits and never past them; texts and booleans give their
+ * value where all hosts agree, and else a text that counts them, {"true":1,"false":2}. Where Turbine misleads, Vine
+ * differs:
  *
  *   propertyValue_*     is never summed. Numbers that differ: the most frequent one, and `vineMixed` counts them all
  *   errorPercentage     from the summed errors and requests
@@ -10,8 +11,8 @@
  *   and batchSize       "merged"), else made of the hosts' own percentiles, weighted by their calls ("estimated")
  *   currentTime         stays, the latest
  *
- * Turbine's readers divide percentages, means and percentiles by reportingHosts, for they are sums there: so what is true is
- * written multiplied by it. An aggregate that no host tells of any more is told of once more, as deleted.
+ * Turbine's readers divide percentages, means and percentiles by reportingHosts, for they are sums there: so what is
+ * true is written multiplied by it. An aggregate that no host tells of any more is told of once more, as deleted.
  *
  * Pure: no I/O, time is an argument. One owner. */
 #pragma once
@@ -48,6 +49,7 @@ int merge_put(struct merge *m, struct merge_host *h, struct str json, usec now, 
 void merge_leave(struct merge *m, struct merge_host *h); /* all that it told is taken off */
 void merge_expire(struct merge *m, usec before);         /* takes off what was not heard of since then */
 
-/* Adds an event for each aggregate that has changed since the last call, or for all there are; deletions in either case. */
+/* Adds an event for each aggregate that has changed since the last call, or for all there are; deletions in either
+ * case. */
 void merge_write(struct merge *m, struct buf *b, bool whole);
 size_t merge_len(const struct merge *m); /* aggregates */

@@ -2,8 +2,8 @@
  *
  *   WAITING --(pause over)--> CONNECTING --(200)--> READING --(fails, ends, is silent for 10 s)--> WAITING ...
  *
- * Pauses grow from 1 s to 30 s, with jitter, and begin small again after a connection that held for 10 s; an instance that
- * answers but has no stream is asked once a minute. Owner: the loop of the http_client. */
+ * Pauses grow from 1 s to 30 s, with jitter, and begin small again after a connection that held for 10 s; an instance
+ * that answers but has no stream is asked once a minute. Owner: the loop of the http_client. */
 #pragma once
 #include "base/log.h"
 #include "base/rng.h"

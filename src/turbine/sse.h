@@ -1,8 +1,8 @@
 /* sse.h - the reading side of text/event-stream: pieces of bytes in, the data of each event out.
  *
- * As the HTML standard has it: lines end with LF, CR or CRLF, `data` lines of one event are joined by a line feed, a blank line
- * ends the event, all other fields and comments are skipped. An event longer than `max` is skipped whole and counted; the
- * reader holds no more than `max` bytes, whatever is fed. Pure: no I/O, no clock; one owner. */
+ * As the HTML standard has it: lines end with LF, CR or CRLF, `data` lines of one event are joined by a line feed, a
+ * blank line ends the event, all other fields and comments are skipped. An event longer than `max` is skipped whole
+ * and counted; the reader holds no more than `max` bytes, whatever is fed. Pure: no I/O, no clock; one owner. */
 #pragma once
 #include "base/buf.h"
 

@@ -1,5 +1,5 @@
-/* fuzz_turbine.c - the stream of an instance that lies: read whole and byte by byte it must say the same, and what it adds up to
- * must be JSON that can be read as a stream again. */
+/* fuzz_turbine.c - the stream of an instance that lies: read whole and byte by byte it must say the same, and what it
+ * adds up to must be JSON that can be read as a stream again. */
 #include "fuzz.h"
 
 #include <jansson.h>

@@ -23,7 +23,7 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build-interop"
 sys.path.insert(0, str(ROOT / "tests" / "it"))
 
-UNREACHABLE = re.compile(r"Unknown host|UnknownHost|Could not transfer|Connection (?:refused|reset|timed out)|Network is unreachable"
+UNREACHABLE = re.compile(r"Unknown host|could not be resolved|No plugin found for prefix|UnknownHost|Could not transfer|Connection (?:refused|reset|timed out)|Network is unreachable"
                          r"|No route to host|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ENETUNREACH|offline mode")
 
 

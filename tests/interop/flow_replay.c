@@ -1,5 +1,5 @@
-/* flow_replay.c - Vine's flow, driven line by line by the tests that hold it against Hystrix and Ribbon. Times are microseconds and
- * must not go back.
+/* flow_replay.c - Vine's flow, driven line by line by the tests that hold it against Hystrix and Ribbon. Times are
+ * microseconds and must not go back.
  *
  *   command KEY name=value ...    begins a command key
  *   admit KEY CALL NOW            OK, SHORT_CIRCUITED or SEMAPHORE_REJECTED

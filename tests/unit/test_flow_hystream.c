@@ -1,5 +1,5 @@
-/* test_flow_hystream.c - every field that Netflix's own stream has, of the same type, held against the list in tests/data that was
- * written by Hystrix' jar (make interop compares the list with the jar); read back by jansson. */
+/* test_flow_hystream.c - every field that Netflix's own stream has, of the same type, held against the list in
+ * tests/data that was written by Hystrix' jar (make interop compares the list with the jar); read back by jansson. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* test_turbine.c - the event-stream reader, what several hosts' events add up to, and which instances make a cluster. */
+/* test_turbine.c - the event-stream reader, what several hosts' events add up to, and which instances make a
+ * cluster. */
 #include <jansson.h>
 #include <stdio.h>
 
@@ -203,7 +204,8 @@ static int64_t point(const json_t *j, const char *field, const char *q)
 	return json_integer_value(json_object_get(json_object_get(j, field), q));
 }
 
-/* 1,000 fast calls on one host, 10 slow ones on the other: the median of all is fast, whatever the hosts' medians are. */
+/* 1,000 fast calls on one host, 10 slow ones on the other: the median of all is fast, whatever the hosts' medians
+ * are. */
 static void test_percentiles_are_of_all_calls(void **state)
 {
 	struct cluster c;
