@@ -2,7 +2,7 @@
 PORT_BASE ?=
 SECONDS ?= 300
 
-.PHONY: build setup run demo test asan tsan bench fuzz soak tidy cppcheck format format-check install clean
+.PHONY: build setup run demo test asan tsan interop bench bench-flow fuzz soak tidy cppcheck format format-check install clean
 
 build: ; @scripts/setup build && scripts/build release
 setup: ; @scripts/setup build test
@@ -12,6 +12,8 @@ test: ; @exec scripts/test all
 asan: ; @exec scripts/test asan
 tsan: ; @exec scripts/test tsan
 bench: build ; @scripts/setup bench && exec bench/proxy.py all
+bench-flow: ; @exec bench/flow.py
+interop: ; @exec scripts/interop
 fuzz: ; @exec scripts/fuzz $(SECONDS)
 soak: ; @exec scripts/soak $(if $(filter file,$(origin SECONDS)),600,$(SECONDS))
 tidy: ; @exec scripts/lint tidy
@@ -19,4 +21,4 @@ cppcheck: ; @exec scripts/lint cppcheck
 format: ; @exec scripts/lint format
 format-check: ; @exec scripts/lint format-check
 install: build ; @exec meson install -C build --no-rebuild
-clean: ; rm -rf build build-release build-asan build-tsan build-fuzz
+clean: ; rm -rf build build-release build-asan build-tsan build-fuzz build-interop

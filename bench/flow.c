@@ -1,23 +1,35 @@
-/* flow.c - what deciding costs: nanoseconds per admission and outcome, per choice among 1,000 servers, and CPU of one round
- * of the stream of 1,000 circuits. Prints the best of a few rounds, as the machine may be shared. */
+/* flow.c - what deciding costs: nanoseconds per admission and outcome, per choice among 1,000 servers, and CPU of one
+ * round of the stream of 1,000 circuits. One line a figure: name, tab, nanoseconds; each the best of a few spells, as
+ * the machine may be shared. bench/flow.py runs it beside Java's and makes the table. With an argument: only the
+ * figures whose names hold it. */
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "flow/balance.h"
 #include "flow/command.h"
-#include "flow/hystream.h"
-#include "flow/retry.h"
+#include "manage/circuits.h"
 #include "trace/context.h"
 
 #define CALLS 2000000
 #define PICKS 1000000
 #define SERVERS 1000
 #define CIRCUITS 1000
+#define HANDOFFS 20000
 #define ROUNDS 5
 
 static double since(usec start, double n)
 {
 	return (double)(clock_mono() - start) * 1000.0 / n;
+}
+
+/* Of this thread: others may have the core meanwhile. */
+static double cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
 /* --- admission and outcome --- */
@@ -124,14 +136,16 @@ static double bench_rule(const struct balance_ops *ops, unsigned picks)
 
 /* --- the stream --- */
 
-static double bench_stream(void)
+static const struct cmd_settings *settings_of(void *arg, struct str key)
+{
+	(void)key;
+	return arg;
+}
+
+static struct command_table *busy_circuits(const struct cmd_settings *cs, usec now)
 {
 	struct command_table *t = command_table_new(&(struct command_table_opts){ .stripes = 2, .max = CIRCUITS });
-	struct cmd_settings cs = CMD_SETTINGS_DEFAULT;
-	struct buf b = BUF_INIT(16 << 20);
 	struct rng rng;
-	usec now = clock_mono();
-	size_t n;
 	char name[32];
 
 	rng_seed(&rng, 2);
@@ -142,32 +156,92 @@ static double bench_stream(void)
 		for (unsigned k = 0; k < 50; k++) {
 			struct ticket ticket;
 
-			if (command_admit(c, &cs, now, k, &ticket) == ADMIT_OK)
-				command_done(c, &cs, &ticket, OUTCOME_SUCCESS, now + 1000 + rng_below(&rng, 20000));
+			if (command_admit(c, cs, now, k, &ticket) == ADMIT_OK)
+				command_done(c, cs, &ticket, OUTCOME_SUCCESS, now + 1000 + rng_below(&rng, 20000));
 		}
 		command_unref(c);
 	}
+	return t;
+}
 
-	struct command **list = command_table_list(t, &n);
-	double best = 1e9;
+/* CPU of one round for all readers: snapshots and JSON. */
+static double bench_stream(void)
+{
+	struct cmd_settings cs = CMD_SETTINGS_DEFAULT;
+	usec now = clock_mono();
+	struct command_table *t = busy_circuits(&cs, now);
+	struct circuits c = { .commands = t, .settings_of = settings_of, .arg = &cs, .wall = 1700000000000 };
+	struct buf b = BUF_INIT(16 << 20);
+	double best = 1e12;
 
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		usec start = clock_mono();
+	for (unsigned round = 0; round < 3 * ROUNDS; round++) {
+		double start = cpu_ns();
 
 		buf_clear(&b);
-		for (size_t i = 0; i < n; i++) {
-			struct command_snapshot snap;
-
-			command_snapshot(list[i], &cs, now + 600000 * (round + 1), &snap);
-			hystream_frame_command(&b, &snap, &cs, 1700000000000);
-		}
-		best = MIN(best, since(start, 1e6));
+		c.now = now + 600000 * (round + 1);
+		circuits_stream(&c, &b);
+		best = MIN(best, cpu_ns() - start);
 	}
-	printf("%-44s %8.2f ms  (%zu bytes)\n", "stream of 1,000 circuits", best, b.len);
-	command_list_free(list, n);
 	command_table_free(t);
 	buf_fini(&b);
 	return best;
+}
+
+/* --- handing a call to another thread --- */
+
+struct handoff {
+	pthread_mutex_t lock;
+	pthread_cond_t work, done;
+	bool has_work, is_done, is_over;
+};
+
+static void *hand_back(void *arg)
+{
+	struct handoff *h = arg;
+
+	pthread_mutex_lock(&h->lock);
+	while (!h->is_over) {
+		if (!h->has_work) {
+			pthread_cond_wait(&h->work, &h->lock);
+			continue;
+		}
+		h->has_work = false;
+		h->is_done = true;
+		pthread_cond_signal(&h->done);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return NULL;
+}
+
+/* The least that isolation by threads can cost: one mutex, two condition variables, there and back. */
+static double bench_handoff(void)
+{
+	struct handoff h = { .lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
+	pthread_t id;
+
+	if (pthread_create(&id, NULL, hand_back, &h) != 0)
+		abort();
+
+	usec start = clock_mono();
+
+	for (unsigned i = 0; i < HANDOFFS; i++) {
+		pthread_mutex_lock(&h.lock);
+		h.has_work = true;
+		h.is_done = false;
+		pthread_cond_signal(&h.work);
+		while (!h.is_done)
+			pthread_cond_wait(&h.done, &h.lock);
+		pthread_mutex_unlock(&h.lock);
+	}
+
+	double ns = since(start, HANDOFFS);
+
+	pthread_mutex_lock(&h.lock);
+	h.is_over = true;
+	pthread_cond_signal(&h.work);
+	pthread_mutex_unlock(&h.lock);
+	pthread_join(id, NULL);
+	return ns;
 }
 
 static double bench_trace(void)
@@ -195,27 +269,34 @@ static double bench_trace(void)
 	return since(start, PICKS);
 }
 
+static const char *only = ""; /* part of the names of the figures that are wanted */
+
 static void report(const char *what, double (*fn)(void))
 {
-	double best = 1e9;
+	double best = 1e12;
+
+	if (!strstr(what, only))
+		return;
 
 	for (unsigned i = 0; i < ROUNDS; i++)
 		best = MIN(best, fn());
-	printf("%-44s %8.1f ns\n", what, best);
+	printf("%s\t%.1f\n", what, best);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	report("admission and outcome, one thread", bench_one);
-	report("admission and outcome, two threads, one key", bench_two);
-	report("trace: read B3, child, write B3", bench_trace);
-	for (size_t i = 0; balance_at(i); i++) {
-		double best = 1e9;
+	only = argc > 1 ? argv[1] : "";
+	report("vine command, 1 thread", bench_one);
+	report("vine command, 2 threads", bench_two);
+	report("bare hand-off", bench_handoff);
+	for (size_t i = 0; balance_at(i) && *only == '\0'; i++) {
+		double best = 1e12;
 
-		for (unsigned k = 0; k < 3; k++)
+		for (unsigned k = 0; k < ROUNDS; k++)
 			best = MIN(best, bench_rule(balance_at(i), PICKS / 20));
-		printf("choice among 1,000: %-24.*s %8.1f ns\n", STRF(balance_at(i)->name), best);
+		printf("vine %.*s\t%.1f\n", STRF(balance_at(i)->name), best);
 	}
-	bench_stream();
+	report("vine stream of 1,000 circuits", bench_stream);
+	report("vine trace: read B3, child, write B3", bench_trace);
 	return 0;
 }

@@ -39,20 +39,31 @@ void hist_clear(struct hist *h)
 	memset(h, 0, sizeof(*h));
 }
 
+void hist_quantiles(const struct hist *h, const double *q, unsigned n, usec *ret)
+{
+	uint64_t seen = 0;
+	unsigned b = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t rank = (uint64_t)(q[i] * (double)h->n);
+
+		if (rank >= h->n) {
+			ret[i] = h->max;
+			continue;
+		}
+		while (b < HIST_BUCKETS && seen + h->count[b] <= rank)
+			seen += h->count[b++];
+		/* Counts that are read while others write may add up to less than n. */
+		ret[i] = b < HIST_BUCKETS ? MIN((hist_bucket_low(b) + hist_bucket_high(b)) / 2, (usec)h->max) : h->max;
+	}
+}
+
 usec hist_quantile(const struct hist *h, double q)
 {
-	if (h->n == 0)
-		return 0;
+	usec v;
 
-	uint64_t rank = (uint64_t)(q * (double)h->n), seen = 0;
-
-	rank = MIN(rank, (uint64_t)h->n - 1);
-	for (unsigned i = 0; i < HIST_BUCKETS; i++) {
-		seen += h->count[i];
-		if (seen > rank)
-			return MIN((hist_bucket_low(i) + hist_bucket_high(i)) / 2, (usec)h->max);
-	}
-	return h->max;
+	hist_quantiles(h, &q, 1, &v);
+	return v;
 }
 
 usec hist_mean(const struct hist *h)

@@ -34,5 +34,7 @@ usec hist_bucket_high(unsigned bucket); /* first value that no longer does */
 void hist_add(struct hist *h, usec v);
 void hist_merge(struct hist *into, const struct hist *from);
 void hist_clear(struct hist *h);
-usec hist_quantile(const struct hist *h, double q); /* q in [0,1]; the bucket's middle, at most max; 0 if empty */
+usec hist_quantile(const struct hist *h, double q); /* q in [0,1]; the bucket's middle, at most max; 1 is max; 0 if empty */
+/* Several in one pass: q ascending. */
+void hist_quantiles(const struct hist *h, const double *q, unsigned n, usec *ret);
 usec hist_mean(const struct hist *h);               /* 0 if empty */

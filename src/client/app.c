@@ -74,7 +74,7 @@ static void drain(struct vine_app *app)
 		return;
 	set_state(app, APP_DRAINING);
 	app->give_up_at = loop_now(app->loop) + app->set.drain_time;
-	stream_end_all(app);
+	event_hub_end(&app->stream);
 	http_server_drain(app->server);
 }
 
@@ -165,7 +165,7 @@ static int make_parts(struct vine_app *app, struct err *e)
 	mailbox_init(&app->mailbox, app->loop);
 	app->dns_lane = jobs_lane_new("dns", 2, 256);
 	rng_seed_os(&app->rng);
-	stream_init(app);
+	circuits_init(app);
 	app->handlers = jobs_lane_new("handler", app->set.threads, app->set.queue);
 	app->dns = dns_new(app->loop, &app->mailbox, app->dns_lane, 30 * USEC_PER_SEC);
 	app->client = http_client_new(app->loop, &(struct http_client_opts){ .dns = app->dns });

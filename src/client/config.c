@@ -59,6 +59,9 @@ static int load(struct vine_app *app, const struct vine_app_opts *o, struct err 
 		r = flow_properties_check(app->props, e);
 	if (r == 0)
 		r = app_settings_read(&app->set, app->props, o->name, e);
+	if (r == 0 && auth_creds_set(&app->creds, props_str(app->props, "vine.management.user"),
+				     props_str(app->props, "vine.management.password")) < 0)
+		r = err_set(e, VINE_ELIMIT, "vine.management.user and vine.management.password are too long");
 	return r;
 }
 

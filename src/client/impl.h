@@ -17,8 +17,11 @@
 #include "client/context.h"
 #include "client/settings.h"
 #include "http/client.h"
+#include "http/eventstream.h"
 #include "http/router.h"
 #include "http/server.h"
+#include "manage/auth.h"
+#include "manage/circuits.h"
 #include "net/dns.h"
 #include "net/jobs.h"
 #include "net/mailbox.h"
@@ -29,7 +32,6 @@ struct props;
 struct remotes;
 
 #define APP_ROUTES_MAX 256
-#define STREAM_READERS_MAX 5
 
 /* The free list of callers. */
 struct callers {
@@ -38,14 +40,6 @@ struct callers {
 	struct caller *idle; /* last used first */
 	unsigned n_idle, out;
 	bool open; /* the app runs */
-};
-
-/* Who reads the circuits; the loop thread's. */
-struct stream {
-	struct exchange *reader[STREAM_READERS_MAX];
-	unsigned n;
-	struct timer timer;
-	bool closed;
 };
 
 /* A route with its handler; the router borrows the pattern. */
@@ -70,10 +64,11 @@ struct vine_app {
 	struct app_route *routes[APP_ROUTES_MAX];
 	unsigned n_routes;
 	struct trace_make trace_make; /* immutable too */
+	struct auth_creds creds;      /* of the management endpoints; likewise */
+	_Atomic unsigned streams;     /* readers of /hystrix.stream */
 	pthread_mutex_t property_lock; /* leaf; guards the two below */
 	struct arena property_texts;   /* of values, with a NUL */
 	struct map property_map;       /* of such a text, by key */
-
 
 	pthread_t thread;
 	bool has_thread;
@@ -90,7 +85,7 @@ struct vine_app {
 	struct http_server *server;
 	struct addr_tally *tally; /* connections a client address; NULL: no limit */
 	struct rng rng;
-	struct stream stream;
+	struct event_hub stream; /* /hystrix.stream */
 	struct membership *membership; /* NULL: no registry */
 	struct io signals; /* fd -1: not asked to watch any */
 	bool signalled;    /* one of them came */
@@ -138,11 +133,10 @@ void request_trace(struct vine_request *rq, const struct http_head *h);
 /* The span of a call of this thread: below the trace of its context, else of a new one. */
 void trace_for_call(struct trace_context *ret, const struct vine_app *app, struct rng *rng);
 
-/* --- stream.c: /actuator/hystrix.stream --- */
+/* --- circuits.c: /hystrix.stream, /actuator/circuits --- */
 
-void stream_init(struct vine_app *app);
-void stream_begin(struct exchange *ex, const struct route_match *m, void *app);
-void stream_end_all(struct vine_app *app);
+void circuits_init(struct vine_app *app);
+void circuits_routes(struct vine_app *app);
 
 /* --- management.c --- */
 

@@ -1,4 +1,4 @@
-/* management.c - what every service answers besides its own routes: health, info, the stream of its circuits.
+/* management.c - what every service answers besides its own routes: health, info, and what it tells of its circuits.
  *
  * Health is UP from the moment it listens, OUT_OF_SERVICE (503) from the moment it leaves: who asks for readiness should
  * send nothing more. */
@@ -41,6 +41,8 @@ static void index_of_all(struct exchange *ex, const struct route_match *m, void 
 		       "\"health\":{\"href\":\"/actuator/health\",\"templated\":false},"
 		       "\"health-path\":{\"href\":\"/actuator/health/{*path}\",\"templated\":true},"
 		       "\"info\":{\"href\":\"/actuator/info\",\"templated\":false},"
+		       "\"circuits\":{\"href\":\"/actuator/circuits\",\"templated\":false},"
+		       "\"circuits-key\":{\"href\":\"/actuator/circuits/{key}\",\"templated\":true},"
 		       "\"hystrix.stream\":{\"href\":\"/actuator/hystrix.stream\",\"templated\":false}}}"),
 		   NULL, 0);
 }
@@ -51,6 +53,5 @@ void management_routes(struct vine_app *app)
 	router_add(app->router, "GET", "/actuator/health", health, app);
 	router_add(app->router, "GET", "/actuator/health/{group}", health, app);
 	router_add(app->router, "GET", "/actuator/info", info, app);
-	router_add(app->router, "GET", "/actuator/hystrix.stream", stream_begin, app);
-	router_add(app->router, "GET", "/hystrix.stream", stream_begin, app);
+	circuits_routes(app);
 }

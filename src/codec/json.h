@@ -114,6 +114,7 @@ void jsonw_object_end(struct jsonw *w);
 void jsonw_array(struct jsonw *w);
 void jsonw_array_end(struct jsonw *w);
 void jsonw_key(struct jsonw *w, struct str key);
+void jsonw_key_plain(struct jsonw *w, struct str key); /* the programmer's own: nothing in it needs an escape */
 void jsonw_str(struct jsonw *w, struct str s);
 void jsonw_i64(struct jsonw *w, int64_t v);
 void jsonw_u64(struct jsonw *w, uint64_t v);

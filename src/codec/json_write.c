@@ -103,6 +103,25 @@ void jsonw_key(struct jsonw *w, struct str key)
 	w->comma = false;
 }
 
+void jsonw_key_plain(struct jsonw *w, struct str key)
+{
+	struct buf *b = w->b;
+	char *p;
+
+	if (!buf_reserve(b, key.len + 4))
+		return;
+	p = b->ptr + b->len;
+	if (w->comma)
+		*p++ = ',';
+	*p++ = '"';
+	memcpy(p, key.ptr, key.len);
+	p += key.len;
+	*p++ = '"';
+	*p++ = ':';
+	b->len = (size_t)(p - b->ptr);
+	w->comma = false;
+}
+
 void jsonw_str(struct jsonw *w, struct str s)
 {
 	before_value(w);

@@ -20,3 +20,13 @@ static inline uint32_t rule_turn(struct balancer *b, uint32_t n) /* the cursor's
 {
 	return (uint32_t)((atomic_fetch_add_explicit(&b->cursor, 1, memory_order_relaxed) + 1) % n);
 }
+
+/* Servers were passed over: the cursor stands where the rule took one, else the one behind those would get their
+ * turns too. */
+static inline int64_t rule_took(struct balancer *b, const struct choice *c, uint32_t from, int64_t at)
+{
+	if (at >= 0 && at != from)
+		atomic_fetch_add_explicit(&b->cursor, ((uint32_t)at + c->list.n - from) % c->list.n,
+					  memory_order_relaxed);
+	return at;
+}

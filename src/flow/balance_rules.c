@@ -73,7 +73,10 @@ static int64_t choose_round_robin(struct balancer *b, const struct choice *c)
 {
 	if (c->tried && c->tried->n)
 		return rule_next_from(b, c, after_last_tried(c));
-	return rule_next_from(b, c, rule_turn(b, c->list.n));
+
+	uint32_t from = rule_turn(b, c->list.n);
+
+	return rule_took(b, c, from, rule_next_from(b, c, from));
 }
 
 static int64_t choose_random(struct balancer *b, const struct choice *c)
@@ -134,8 +137,8 @@ static int64_t choose_availability(struct balancer *b, const struct choice *c)
 
 	for (uint32_t i = 0; i < n; i++)
 		if (is_available(b, c, c->list.at[(from + i) % n]))
-			return (from + i) % n;
-	return rule_next_from(b, c, from); /* all at the limit: then any */
+			return rule_took(b, c, from, (from + i) % n);
+	return rule_took(b, c, from, rule_next_from(b, c, from)); /* all at the limit: then any */
 }
 
 /* --- zone avoidance --- */
@@ -146,7 +149,7 @@ static int64_t choose_availability(struct balancer *b, const struct choice *c)
 
 struct zone_load {
 	struct str name;
-	uint32_t servers, usable, active;
+	uint32_t servers, usable, available, active;
 	bool is_avoided;
 };
 
@@ -199,7 +202,7 @@ static void avoid_zones(const struct choice *c, struct zone_load *zones, uint32_
 static int64_t choose_zone_avoidance(struct balancer *b, const struct choice *c)
 {
 	struct zone_load zones[ZONES_MAX];
-	uint32_t n = 0, len = c->list.n, from = rule_turn(b, len);
+	uint32_t n = 0, len = c->list.n, eligible = 0, turn;
 
 	for (uint32_t i = 0; i < len; i++) {
 		struct zone_load *z = zone_of(zones, &n, c->list.at[i]->zone);
@@ -207,13 +210,19 @@ static int64_t choose_zone_avoidance(struct balancer *b, const struct choice *c)
 		z->servers++;
 		z->active += active_of(c->list.at[i]);
 		z->usable += server_is_in(c->list.at[i]);
+		z->available += is_available(b, c, c->list.at[i]);
 	}
 	avoid_zones(c, zones, n);
-	for (uint32_t i = 0; i < len; i++) {
-		const struct fserver *s = c->list.at[(from + i) % len];
+	for (uint32_t i = 0; i < n; i++)
+		eligible += zones[i].is_avoided ? 0 : zones[i].available;
+	/* By turns among those that are left, and not from a place in the whole list: which zone is left out changes
+	 * from choice to choice, and the first server behind a gap would get the gap's turns. */
+	turn = eligible ? rule_turn(b, eligible) : 0;
+	for (uint32_t i = 0; i < len && eligible; i++) {
+		const struct fserver *s = c->list.at[i];
 
-		if (is_available(b, c, s) && !zone_of(zones, &n, s->zone)->is_avoided)
-			return (from + i) % len;
+		if (is_available(b, c, s) && !zone_of(zones, &n, s->zone)->is_avoided && turn-- == 0)
+			return i;
 	}
 	return choose_availability(b, c);
 }
@@ -222,9 +231,9 @@ static int64_t choose_zone_avoidance(struct balancer *b, const struct choice *c)
 
 #define WEIGHTS_EVERY (30 * USEC_PER_SEC) /* ServerWeightTaskTimerInterval */
 
-/* A server's weight is the sum of all latencies less its own. Drawing at random and accepting with the chance weight / sum
- * gives just these shares without a table that would have to be kept in step with the list; only the sum is kept. The
- * latency is the moving one: Ribbon's lifetime mean takes hours to notice a server that has become slow. */
+/* A server's weight is the sum of all latencies less its own. Drawing at random and accepting with the chance weight
+ * / sum gives just these shares without a table that would have to be kept in step with the list; only the sum is
+ * kept. The latency is the moving one: Ribbon's lifetime mean takes hours to notice a server that has become slow. */
 static float latency_sum(struct balancer *b, const struct choice *c)
 {
 	usec was = atomic_load_explicit(&b->summed_at, memory_order_relaxed);

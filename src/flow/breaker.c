@@ -6,6 +6,7 @@
  * Invariants   Only go() writes state and generation, with the lock held; permits are taken and given back by
  *              compare-and-swap on the same word. Each change of state raises the generation. A result counts towards a
  *              decision only if its ticket has the present generation: a straggler from before moves nothing.
+ *              A circuit that is forced by hand is in state OPEN with `until` never, or CLOSED and not judged.
  *              A permit that never comes back cannot wedge the circuit: at the lease's end a new round of trials begins.
  * Threads      Any. While CLOSED, admission is one load.
  * Time         Comes in as `now`.
@@ -32,6 +33,44 @@ void breaker_init(struct breaker *b, usec now)
 void breaker_fini(struct breaker *b)
 {
 	pthread_mutex_destroy(&b->lock);
+	free(b->turns);
+}
+
+/* Most circuits never open: the ring is made when it is first needed. With the lock held. */
+static void remember(struct breaker *b, enum breaker_state from, enum breaker_state to, enum breaker_why why,
+		     const struct stats_health *health, usec now)
+{
+	if (!b->turns)
+		b->turns = xzalloc(BREAKER_TURNS * sizeof(*b->turns));
+	b->turns[b->n_turns++ % BREAKER_TURNS] = (struct breaker_turn){
+		.at = now,
+		.from = (uint8_t)from,
+		.to = (uint8_t)to,
+		.why = (uint8_t)why,
+		.health = health ? *health : (struct stats_health){ 0 },
+	};
+}
+
+unsigned breaker_turns(struct breaker *b, struct breaker_turn ret[BREAKER_TURNS])
+{
+	unsigned n;
+
+	pthread_mutex_lock(&b->lock);
+	n = MIN(b->n_turns, (uint32_t)BREAKER_TURNS);
+	for (unsigned i = 0; i < n; i++)
+		ret[i] = b->turns[(b->n_turns - 1 - i) % BREAKER_TURNS];
+	pthread_mutex_unlock(&b->lock);
+	return n;
+}
+
+size_t breaker_bytes(struct breaker *b)
+{
+	bool has_turns;
+
+	pthread_mutex_lock(&b->lock);
+	has_turns = b->turns != NULL;
+	pthread_mutex_unlock(&b->lock);
+	return has_turns ? BREAKER_TURNS * sizeof(*b->turns) : 0;
 }
 
 /* The one place that changes state. With the lock held. */
@@ -39,6 +78,8 @@ static void go(struct breaker *b, enum breaker_state to, enum breaker_why why, u
 {
 	uint64_t word = atomic_load(&b->word);
 
+	remember(b, breaker_word_state(word), to, why, why == BREAKER_ERRORS || why == BREAKER_SLOW ? &b->at_trip : NULL,
+		 now);
 	atomic_store(&b->until, until);
 	b->why = why;
 	b->since = now;
@@ -191,12 +232,15 @@ bool breaker_judge(struct breaker *b, const struct cmd_settings *cs, uint64_t ge
 		       (uint64_t)h->slow * 100 >= (uint64_t)cs->slow_threshold_pct * h->total;
 	bool opened = false;
 
+	if (atomic_load_explicit(&b->force, memory_order_relaxed) == BREAKER_FORCE_CLOSED)
+		return false;
 	if (!cs->breaker_enabled || h->total < cs->volume_threshold || !(is_bad || is_slow))
 		return false;
 	pthread_mutex_lock(&b->lock);
 
 	uint64_t word = atomic_load(&b->word);
 
+	/* Forced meanwhile: then the generation is another one. */
 	if (breaker_word_state(word) == BREAKER_CLOSED && breaker_word_generation(word) == generation) {
 		b->at_trip = *h;
 		b->opened_at = now;
@@ -205,6 +249,29 @@ bool breaker_judge(struct breaker *b, const struct cmd_settings *cs, uint64_t ge
 	}
 	pthread_mutex_unlock(&b->lock);
 	return opened;
+}
+
+void breaker_set_force(struct breaker *b, enum breaker_force force, usec now)
+{
+	enum breaker_force was;
+
+	pthread_mutex_lock(&b->lock);
+	was = atomic_load(&b->force);
+	atomic_store(&b->force, (uint8_t)force);
+	if (force == was) {
+		pthread_mutex_unlock(&b->lock);
+		return;
+	}
+	b->reopened = 0;
+	if (force == BREAKER_FORCE_OPEN)
+		go(b, BREAKER_OPEN, BREAKER_BY_HAND, 0, USEC_NEVER, now);
+	else if (force == BREAKER_FORCE_CLOSED)
+		go(b, BREAKER_CLOSED, BREAKER_BY_HAND, 0, 0, now);
+	else if (was == BREAKER_FORCE_OPEN) /* nobody knows how things are by now: a trial will tell */
+		go(b, BREAKER_OPEN, BREAKER_BY_HAND, 0, now, now);
+	else /* what failed meanwhile is not held against it */
+		go(b, BREAKER_CLOSED, BREAKER_BY_HAND, 0, 0, now);
+	pthread_mutex_unlock(&b->lock);
 }
 
 void breaker_view(struct breaker *b, struct breaker_view *ret)
@@ -216,8 +283,10 @@ void breaker_view(struct breaker *b, struct breaker_view *ret)
 	*ret = (struct breaker_view){
 		.state = breaker_word_state(word),
 		.why = b->why,
+		.force = atomic_load(&b->force),
 		.generation = breaker_word_generation(word),
 		.permits = breaker_word_permits(word),
+		.trials = b->trials,
 		.since = b->since,
 		.until = atomic_load(&b->until),
 		.at_trip = b->at_trip,
@@ -251,7 +320,15 @@ const char *breaker_why_text(enum breaker_why why)
 		[BREAKER_TRIAL_FAILED] = "trial failed",
 		[BREAKER_TRIAL_LOST] = "trial gave no result, trying again",
 		[BREAKER_RECOVERED] = "trial succeeded",
+		[BREAKER_BY_HAND] = "set by hand",
 	};
 
 	return (unsigned)why < ARRAY_LEN(texts) ? texts[why] : "?";
+}
+
+const char *breaker_force_name(enum breaker_force force)
+{
+	static const char *const names[] = { "auto", "open", "closed" };
+
+	return (unsigned)force < ARRAY_LEN(names) ? names[force] : "?";
 }

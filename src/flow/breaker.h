@@ -23,7 +23,23 @@ enum breaker_why {
 	BREAKER_TRIAL_FAILED,
 	BREAKER_TRIAL_LOST,   /* its lease ended without a result */
 	BREAKER_RECOVERED,    /* the trials succeeded */
+	BREAKER_BY_HAND,      /* somebody asked for it */
 };
+
+enum breaker_force { /* by hand, while the process runs; the properties forceOpen and forceClosed are apart and win */
+	BREAKER_AUTO,
+	BREAKER_FORCE_OPEN,
+	BREAKER_FORCE_CLOSED,
+};
+
+/* One change of state, for who asks later. */
+struct breaker_turn {
+	usec at;
+	uint8_t from, to, why; /* enum breaker_state, breaker_why */
+	struct stats_health health; /* that it was decided on; zero where none was looked at */
+};
+
+#define BREAKER_TURNS 16
 
 enum breaker_trial { /* how a trial ended */
 	TRIAL_OK,
@@ -42,13 +58,17 @@ struct breaker {
 	usec opened_at;        /* when it last left CLOSED */
 	enum breaker_why why;
 	struct stats_health at_trip;
+	_Atomic uint8_t force; /* enum breaker_force; written under the lock */
+	struct breaker_turn *turns; /* a ring of BREAKER_TURNS; NULL until the first change of state */
+	uint32_t n_turns;           /* that ever were */
 };
 
 struct breaker_view {
 	enum breaker_state state;
 	enum breaker_why why;
+	enum breaker_force force;
 	uint64_t generation;
-	uint32_t permits;
+	uint32_t permits, trials;
 	usec since, until;
 	struct stats_health at_trip;
 };
@@ -97,8 +117,16 @@ bool breaker_judge(struct breaker *b, const struct cmd_settings *cs, uint64_t ge
 		   const struct stats_health *health, usec now);
 
 void breaker_view(struct breaker *b, struct breaker_view *ret);
+/* Open or closed by hand, until it is told otherwise: no result and no sleep window moves it then. Costs admission
+ * nothing: a circuit that is forced open is one whose sleep window never ends. AUTO: what was open lets a trial
+ * through next. */
+void breaker_set_force(struct breaker *b, enum breaker_force force, usec now);
+size_t breaker_bytes(struct breaker *b); /* beside the struct itself */
+/* The last changes of state, newest first; returns how many were written. */
+unsigned breaker_turns(struct breaker *b, struct breaker_turn ret[BREAKER_TURNS]);
 /* What streams call isCircuitBreakerOpen: forced flags first, then any state but CLOSED. */
 bool breaker_is_open(const struct breaker *b, const struct cmd_settings *cs);
 
 const char *breaker_state_name(enum breaker_state st); /* "CLOSED", ... */
 const char *breaker_why_text(enum breaker_why why);
+const char *breaker_force_name(enum breaker_force force); /* "auto", "open", "closed" */

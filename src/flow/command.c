@@ -249,6 +249,16 @@ void command_count(struct command *c, const struct cmd_settings *cs, unsigned st
 	count_pinned(c, cs, stripe, ev, now);
 }
 
+void command_force(struct command *c, const struct cmd_settings *cs, enum breaker_force force, usec now)
+{
+	struct stats_health h;
+
+	breaker_set_force(&c->breaker, force, now);
+	/* As after a trial that closed it: health begins anew, and now, not when it is next judged. */
+	stats_health(&c->stats, cs, breaker_word_generation(atomic_load(&c->breaker.word)), now, &h);
+	atomic_store_explicit(&c->judge_next, 0, memory_order_relaxed);
+}
+
 void command_snapshot(struct command *c, const struct cmd_settings *cs, usec now, struct command_snapshot *ret)
 {
 	if (now >= atomic_load_explicit(&c->judge_due, memory_order_relaxed))

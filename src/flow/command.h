@@ -97,6 +97,8 @@ static inline struct deadline command_fallback_deadline(const struct cmd_setting
 /* RESPONSE_FROM_CACHE, EMIT, COLLAPSED and the like: counted, never health. */
 void command_count(struct command *c, const struct cmd_settings *cs, unsigned stripe, enum flow_event ev, usec now);
 
+void command_force(struct command *c, const struct cmd_settings *cs, enum breaker_force force, usec now); /* by hand */
+
 static inline usec command_deadline(const struct cmd_settings *cs, const struct ticket *t)
 {
 	return cs->timeout_enabled ? t->start + cs->timeout_ms * USEC_PER_MSEC : USEC_NEVER;

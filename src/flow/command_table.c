@@ -185,7 +185,8 @@ static bool drop_if_unused(struct command_table *t, struct command *c)
 	bool is_dropped;
 
 	pthread_mutex_lock(&sh->lock);
-	is_dropped = atomic_load(&c->refs) == 2; /* the table's and our caller's list */
+	/* The table's reference and our caller's list's. What somebody forced stays forced. */
+	is_dropped = atomic_load(&c->refs) == 2 && atomic_load(&c->breaker.force) == BREAKER_AUTO;
 	if (is_dropped) {
 		map_del(&sh->map, c->key);
 		atomic_fetch_sub(&t->len, 1);
@@ -219,8 +220,8 @@ size_t command_table_bytes(struct command_table *t)
 	struct command **list = command_table_list(t, &n);
 
 	for (size_t i = 0; i < n; i++)
-		bytes += offsetof(struct command, stats) + stats_bytes(&list[i]->stats) + list[i]->key.len +
-			 list[i]->group.len + 2 + sizeof(struct map_slot);
+		bytes += offsetof(struct command, stats) + stats_bytes(&list[i]->stats) +
+			 breaker_bytes(&list[i]->breaker) + list[i]->key.len + list[i]->group.len + 2 + sizeof(struct map_slot);
 	command_list_free(list, n);
 	return bytes;
 }

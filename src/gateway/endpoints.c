@@ -1,14 +1,10 @@
-/* endpoints.c - /actuator/routes as Spring Cloud Zuul has it, and /hystrix.stream as Netflix' dashboards read it.
- *
- * A stream is an answer that never ends: each worker keeps a list of its own and one timer that writes to all of them,
- * every hystrix.stream.dashboard.intervalInMilliseconds. A reader that does not keep up is skipped until it does; the
- * number of readers in the process is bounded by hystrix.config.stream.maxConcurrentConnections. */
+/* endpoints.c - the gateway's own endpoints: /actuator/routes as Spring Cloud Zuul has it, /hystrix.stream and
+ * /turbine.stream as Netflix' dashboards read them, and /actuator/circuits. What is said of circuits is
+ * manage/circuits' to write. */
 #include "codec/json.h"
 #include "flow/hystream.h"
 #include "gateway/gateway.h"
 #include "manage/actuator.h"
-
-#define STREAM_BACKLOG (1024u * 1024)
 
 /* --- routes --- */
 
@@ -80,108 +76,88 @@ static void routes_details(struct exchange *ex, const struct gw_picture *pic)
 	buf_fini(&b);
 }
 
-/* --- the stream --- */
+/* --- circuits --- */
 
-struct stream {
-	struct exchange *ex;
-	struct gw_worker *g;
-	struct list link;
-};
-
-static void write_all(struct gw_worker *g, struct buf *b)
+static const struct cmd_settings *settings_of(void *arg, struct str key)
 {
-	usec now = loop_now(g->w->loop);
-	msec wall = clock_wall();
-	size_t n;
-	struct command **list = command_table_list(g->gw->commands, &n);
+	struct gw_settings_of *s = arg;
 
-	for (size_t i = 0; i < n; i++) {
-		struct cmd_settings cs;
-		struct command_snapshot snap;
-
-		gw_command_settings(&cs, g->w->props, list[i]->key);
-		command_snapshot(list[i], &cs, now, &snap);
-		hystream_frame_command(b, &snap, &cs, wall);
-	}
-	command_list_free(list, n);
-	buf_addz(b, HYSTREAM_PING);
+	gw_command_settings(&s->settings, s->props, key);
+	return &s->settings;
 }
 
-static usec stream_interval(const struct gw_worker *g)
+struct circuits gw_circuits(struct gateway *gw, const struct props *p, struct loop *loop, struct gw_settings_of *room)
 {
-	return props_ms(g->w->props, "hystrix.stream.dashboard.intervalInMilliseconds") * USEC_PER_MSEC;
+	room->props = p;
+	return (struct circuits){
+		.commands = gw->commands,
+		.settings_of = settings_of,
+		.arg = room,
+		.now = loop_now(loop),
+		.wall = clock_wall(),
+	};
 }
 
-static void on_stream_timer(struct timer *t)
+static usec stream_interval(void *ctx)
 {
-	struct gw_worker *g = container_of(t, struct gw_worker, stream_timer);
-	struct buf b = BUF_INIT(256u << 20);
+	const struct gw_stream *s = ctx;
 
-	if (list_is_empty(&g->streams))
-		return;
-	write_all(g, &b);
-	list_foreach(l, &g->streams) {
-		struct stream *s = list_entry(l, struct stream, link);
-
-		if (ex_pending(s->ex) < STREAM_BACKLOG)
-			ex_write(s->ex, buf_str(&b));
-	}
-	buf_fini(&b);
-	timer_set(g->w->loop, t, loop_now(g->w->loop) + stream_interval(g));
+	return props_ms(*s->props, "hystrix.stream.dashboard.intervalInMilliseconds") * USEC_PER_MSEC;
 }
 
-static void stream_closed(struct exchange *ex)
+static void write_stream(void *ctx, struct buf *b)
 {
-	struct stream *s = ex->user;
+	const struct gw_stream *s = ctx;
+	struct gw_settings_of room;
+	struct circuits c = gw_circuits(s->gw, *s->props, s->hub.loop, &room);
 
-	list_del(&s->link);
-	atomic_fetch_sub(&s->g->gw->streams, 1);
+	circuits_stream(&c, b);
 }
 
-static const struct exchange_ops stream_ops = { .on_close = stream_closed };
+static const struct event_hub_ops stream_ops = { .interval = stream_interval, .write = write_stream, .ping = HYSTREAM_PING };
 
-static void refuse_stream(struct exchange *ex, int64_t max)
+void gw_stream_init(struct gw_stream *s, struct gateway *gw, struct loop *loop, struct props *const *props)
 {
-	struct str text = str_printf_in(&ex->arena, "MaxConcurrentConnections reached: %lld\n", (long long)max);
-
-	ex_respond_text(ex, 503, text);
+	s->gw = gw;
+	s->props = props;
+	event_hub_init(&s->hub, loop, &gw->streams, &stream_ops, s);
 }
 
-static void begin_stream(struct exchange *ex, struct gw_worker *g)
+static struct circuits circuits_of(struct control_call *c, struct gw_settings_of *room)
 {
-	int64_t max = props_int(g->w->props, "hystrix.config.stream.maxConcurrentConnections");
-	struct stream *s;
+	return gw_circuits(c->ctx, c->host->props, c->host->loop, room);
+}
 
-	if ((int64_t)atomic_fetch_add(&g->gw->streams, 1) >= max) {
-		atomic_fetch_sub(&g->gw->streams, 1);
-		refuse_stream(ex, max);
+static void show_circuits(struct control_call *c)
+{
+	struct gw_settings_of room;
+	struct circuits all = circuits_of(c, &room);
+
+	if (c->path.len == 0)
+		circuits_list(&all, &c->out);
+	else if (!circuits_show(&all, c->path, &c->out))
+		call_fail(c, 404, "no such circuit: a circuit begins with the first call");
+}
+
+static void force_circuit(struct control_call *c)
+{
+	struct gw_settings_of room;
+	struct circuits all = circuits_of(c, &room);
+	enum breaker_force force;
+	struct err e;
+	int r = circuits_parse_force(c->body, &force, &e);
+
+	if (r < 0) {
+		call_fail(c, 400, e.text);
 		return;
 	}
-	s = arena_zalloc(&ex->arena, sizeof(*s));
-	s->ex = ex;
-	s->g = g;
-	ex->user = s;
-	ex->ops = &stream_ops;
-	list_push_back(&g->streams, &s->link);
-
-	struct buf *b = ex_head(ex, 200);
-
-	head_add(b, STR("Content-Type"), STR(HYSTREAM_CONTENT_TYPE));
-	head_add(b, STR("Cache-Control"), STR("no-cache, no-store, max-age=0, must-revalidate"));
-	head_add(b, STR("Pragma"), STR("no-cache"));
-	ex_head_done(ex, EX_LENGTH_UNKNOWN);
-	if (!g->stream_timer.fn)
-		timer_init(&g->stream_timer, on_stream_timer);
-	if (g->stream_timer.at == USEC_NEVER)
-		timer_set(g->w->loop, &g->stream_timer, loop_now(g->w->loop)); /* the first event comes at once */
-}
-
-void gw_streams_end(struct gw_worker *g)
-{
-	list_foreach(l, &g->streams)
-		ex_end(list_entry(l, struct stream, link)->ex);
-	if (g->stream_timer.fn)
-		timer_cancel(g->w->loop, &g->stream_timer);
+	r = circuits_force(&all, c->path, force, &e);
+	if (r < 0) {
+		call_fail(c, r == VINE_ENOTFOUND ? 404 : 409, e.text);
+		return;
+	}
+	LOG(&c->host->log, LOG_WARN, "circuit set by hand", F_STR("command", c->path), F_Z("to", breaker_force_name(force)));
+	circuits_show(&all, c->path, &c->out);
 }
 
 /* --- which worker? An endpoint runs on the thread of the server that took the request --- */
@@ -194,18 +170,27 @@ static struct gw_worker *worker_of(struct gateway *gw, const struct exchange *ex
 		if (w->server == ex->server)
 			return w->role;
 	}
-	return NULL; /* the management port's */
+	return NULL; /* the management port's: the control thread */
 }
 
 static void on_stream(struct exchange *ex, const struct route_match *m, void *ctx)
 {
-	struct gw_worker *g = worker_of(ctx, ex);
+	struct gateway *gw = ctx;
+	struct gw_worker *g = worker_of(gw, ex);
+	struct gw_stream *s = g ? &g->stream : &gw->stream;
 
 	(void)m;
-	if (g)
-		begin_stream(ex, g);
-	else
-		ex_respond_text(ex, 404, STR("the stream is served on the gateway's own port\n"));
+	event_hub_add(&s->hub, ex, props_int(*s->props, "hystrix.config.stream.maxConcurrentConnections"));
+}
+
+static void on_turbine_stream(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	struct gateway *gw = ctx;
+	struct gw_worker *g = worker_of(gw, ex);
+	const struct props *p = g ? g->w->props : gw->host->props;
+
+	(void)m;
+	gw_turbine_stream(ex, g ? &g->hubs : &gw->hubs, props_int(p, "vine.gateway.turbine-readers"));
 }
 
 static void answer_routes(struct exchange *ex, struct gateway *gw, bool details)
@@ -234,11 +219,19 @@ static void on_routes_details(struct exchange *ex, const struct route_match *m, 
 void gw_endpoints_add(struct gateway *gw)
 {
 	const struct endpoint list[] = {
+		{ "circuits", "GET", "/circuits", .call = show_circuits, .ctx = gw },
+		{ "circuits", "GET", "/circuits/{key}", .call = show_circuits, .ctx = gw },
+		{ "circuits", "POST", "/circuits/{key}", .call = force_circuit, .ctx = gw, .flags = ENDPOINT_HIDDEN },
 		{ "routes", "GET", "/routes", .fn = on_routes, .ctx = gw },
 		{ "routes-details", "GET", "/routes/details", .fn = on_routes_details, .ctx = gw },
 		{ "hystrix.stream", "GET", "/hystrix.stream", .fn = on_stream, .ctx = gw },
 		{ "hystrix.stream", "GET", "/hystrix.stream", .fn = on_stream, .ctx = gw,
 		  .flags = ENDPOINT_ROOT | ENDPOINT_HIDDEN },
+		{ "turbine.stream", "GET", "/turbine.stream", .fn = on_turbine_stream, .ctx = gw },
+		{ "turbine.stream", "GET", "/turbine.stream", .fn = on_turbine_stream, .ctx = gw,
+		  .flags = ENDPOINT_ROOT | ENDPOINT_HIDDEN },
+		{ "clusters", "GET", "/clusters", .call = gw_clusters_call, .ctx = gw },
+		{ "clusters-instances", "GET", "/clusters/instances", .call = gw_cluster_instances_call, .ctx = gw },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(list); i++)

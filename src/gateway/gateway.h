@@ -2,10 +2,30 @@
 #pragma once
 #include "gateway/accesslog.h"
 #include "gateway/picture.h"
+#include "http/eventstream.h"
+#include "manage/circuits.h"
 #include "manage/host.h"
 #include "net/loop.h"
 
+struct control_call;
 struct eureka_client;
+struct gateway;
+struct turbine;
+
+/* /hystrix.stream on one loop. */
+struct gw_stream {
+	struct event_hub hub;
+	struct gateway *gw;
+	struct props *const *props; /* the thread's own, as it changes */
+};
+
+/* /turbine.stream on one loop: a hub for each cluster that was read there. */
+struct gw_hubs {
+	struct gateway *gw; /* NULL: not begun */
+	struct loop *loop;
+	struct map by_cluster;
+	bool is_over;
+};
 
 /* One a process. Owner: the control thread, but for what is atomic or says otherwise. */
 struct gateway {
@@ -19,6 +39,10 @@ struct gateway {
 	void (*drained)(struct host *h); /* while the registry is being left */
 	struct timer sweep;
 	_Atomic unsigned streams;       /* readers of /hystrix.stream */
+	struct gw_stream stream;        /* on the management port */
+	struct turbine *turbine;        /* NULL: no registry */
+	struct gw_hubs hubs;            /* on the management port */
+	_Atomic unsigned turbine_readers;
 	char build_error[ERR_TEXT_MAX]; /* of the last picture that could not be built; empty: fine */
 };
 
@@ -36,8 +60,8 @@ struct gw_worker {
 	struct list starting;   /* requests whose body's first bytes are waited for until the turn ends */
 	struct deferred start_later;
 	bool start_queued;
-	struct list streams;    /* open /hystrix.stream answers */
-	struct timer stream_timer;
+	struct gw_stream stream;
+	struct gw_hubs hubs;
 };
 
 /* Proxies one request. */
@@ -49,6 +73,21 @@ struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, con
 /* The listener's port, for X-Forwarded-Port. */
 struct str gw_port_text(struct gw_worker *g);
 
-/* Endpoints of the gateway's own: /actuator/routes, /hystrix.stream. */
+/* Endpoints of the gateway's own: /actuator/routes, /actuator/circuits, /hystrix.stream. */
 void gw_endpoints_add(struct gateway *gw);
-void gw_streams_end(struct gw_worker *g); /* drains: ends every open stream */
+void gw_stream_init(struct gw_stream *s, struct gateway *gw, struct loop *loop, struct props *const *props);
+
+/* clusters.c: /turbine.stream, /actuator/clusters. */
+void gw_turbine_start(struct gateway *gw); /* where there is a registry */
+void gw_hubs_init(struct gw_hubs *hs, struct gateway *gw, struct loop *loop);
+void gw_hubs_end(struct gw_hubs *hs);
+void gw_turbine_stream(struct exchange *ex, struct gw_hubs *hs, int64_t max);
+void gw_clusters_call(struct control_call *c);
+void gw_cluster_instances_call(struct control_call *c);
+
+/* A handle on the circuits for the present thread; p and room must outlive it. */
+struct gw_settings_of {
+	const struct props *props;
+	struct cmd_settings settings;
+};
+struct circuits gw_circuits(struct gateway *gw, const struct props *p, struct loop *loop, struct gw_settings_of *room);

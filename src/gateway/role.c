@@ -8,6 +8,7 @@
 #include "manage/actuator.h"
 #include "manage/health.h"
 #include "manage/meters.h"
+#include "turbine/turbine.h"
 
 #define COMMANDS_MAX 10000
 #define POOLS_MAX 10000
@@ -145,6 +146,7 @@ static void on_view(struct eureka_view *v, void *ctx)
 
 	eureka_view_unref(gw->view);
 	gw->view = eureka_view_ref(v);
+	turbine_view(gw->turbine, v);
 	rebuild_and_publish(gw, "registry");
 }
 
@@ -219,28 +221,15 @@ static void pool_meters(struct meter_snapshot *s, void *arg)
 
 /* --- the role --- */
 
-struct sweep_ctx {
-	struct gateway *gw;
-	struct cmd_settings settings;
-};
-
-static const struct cmd_settings *settings_of(void *arg, struct str key)
-{
-	struct sweep_ctx *c = arg;
-
-	gw_command_settings(&c->settings, c->gw->host->props, key);
-	return &c->settings;
-}
-
 static void sweep(struct timer *t)
 {
 	struct gateway *gw = container_of(t, struct gateway, sweep);
-	struct sweep_ctx ctx = { .gw = gw };
-	usec now = loop_now(gw->host->loop);
+	struct gw_settings_of room;
+	struct circuits c = gw_circuits(gw, gw->host->props, gw->host->loop, &room);
 
-	command_table_sweep(gw->commands, now, COMMAND_IDLE, settings_of, &ctx);
-	keyed_table_sweep(gw->pools, now, COMMAND_IDLE);
-	timer_set(gw->host->loop, t, now + SWEEP_EVERY);
+	command_table_sweep(gw->commands, c.now, COMMAND_IDLE, c.settings_of, c.arg);
+	keyed_table_sweep(gw->pools, c.now, COMMAND_IDLE);
+	timer_set(gw->host->loop, t, c.now + SWEEP_EVERY);
 }
 
 static int start_discovery(struct gateway *gw, struct err *e)
@@ -256,6 +245,7 @@ static int start_discovery(struct gateway *gw, struct err *e)
 	if (r < 0)
 		return err_prefix(e, "eureka.client.service-url");
 	eureka_client_on_view(gw->eureka, on_view, gw);
+	gw_turbine_start(gw);
 	return 0;
 }
 
@@ -271,8 +261,12 @@ static int start(struct host *h, struct err *e)
 	gw->pools = pool_table_new(POOLS_MAX, h->seed);
 	gw_services_init(&gw->services, gw->commands, gw->pools, h->seed);
 	gw->services.own = str_from(h->app_name);
+	gw_stream_init(&gw->stream, gw, h->loop, &h->props);
+	gw_hubs_init(&gw->hubs, gw, h->loop);
 	timer_init(&gw->sweep, sweep);
-	r = rebuild(gw, e);
+	r = turbine_check(h->props, e);
+	if (r == 0)
+		r = rebuild(gw, e);
 	if (r == 0)
 		r = start_discovery(gw, e);
 	if (r < 0)
@@ -307,8 +301,10 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 	struct gateway *gw = h->role;
 	struct gw_picture *pic = NULL;
 	struct gw_services trial;
-	int r;
+	int r = turbine_check(p, e);
 
+	if (r < 0)
+		return r;
 	gw_services_init(&trial, gw->commands, gw->pools, h->seed); /* apart, so that a refused reload leaves no trace */
 	r = gw_picture_build(&pic, &trial, (struct props *)(uintptr_t)p, gw->view, loop_now(h->loop), e);
 	if (r == 0)
@@ -319,7 +315,11 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 
 static void props_changed(struct host *h)
 {
-	rebuild_and_publish(h->role, "configuration");
+	struct gateway *gw = h->role;
+
+	if (gw->turbine)
+		turbine_configure(gw->turbine, h->props);
+	rebuild_and_publish(gw, "configuration");
 }
 
 static void left(void *ctx)
@@ -334,6 +334,8 @@ static void drain(struct host *h, void (*done)(struct host *h))
 {
 	struct gateway *gw = h->role;
 
+	event_hub_end(&gw->stream.hub);
+	gw_hubs_end(&gw->hubs);
 	if (!gw->eureka) {
 		done(h);
 		return;
@@ -348,7 +350,10 @@ static void stop(struct host *h)
 
 	if (!gw)
 		return;
+	event_hub_end(&gw->stream.hub);
+	gw_hubs_end(&gw->hubs);
 	eureka_client_free(gw->eureka);
+	turbine_free(gw->turbine);
 	timer_cancel(h->loop, &gw->sweep);
 	eureka_view_unref(gw->view);
 	gw_picture_unref(gw->picture);
@@ -371,7 +376,8 @@ static int worker_init(struct worker *w, struct err *e)
 	buf_init(&g->head, 4u << 20); /* the largest head that is allowed, with all that forwarding adds; or one chunk */
 	map_init(&g->peers, w->host->seed);
 	list_init(&g->starting);
-	list_init(&g->streams);
+	gw_stream_init(&g->stream, gw, w->loop, &w->props);
+	gw_hubs_init(&g->hubs, gw, w->loop);
 	return access_log_open(&g->log, w->loop, w->log.name, props_str(w->props, "vine.gateway.access-log"), e);
 }
 
@@ -395,9 +401,15 @@ static void worker_props(struct worker *w, const struct props *old)
 	g->log = fresh;
 }
 
+static void end_streams(struct gw_worker *g)
+{
+	event_hub_end(&g->stream.hub);
+	gw_hubs_end(&g->hubs);
+}
+
 static void worker_drain(struct worker *w)
 {
-	gw_streams_end(w->role);
+	end_streams(w->role);
 }
 
 static void worker_fini(struct worker *w)
@@ -408,7 +420,7 @@ static void worker_fini(struct worker *w)
 
 	if (!g)
 		return;
-	gw_streams_end(g);
+	end_streams(g);
 	while ((p = map_next(&g->peers, &pos)))
 		drop_peer(g, p);
 	map_fini(&g->peers);

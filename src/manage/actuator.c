@@ -9,8 +9,8 @@
 
 #include "codec/json.h"
 #include "codec/url.h"
-#include "manage/auth.h"
 #include "manage/documents.h"
+#include "manage/guard.h"
 #include "manage/host.h"
 #include "props/props.h"
 
@@ -41,42 +41,12 @@ struct actuator {
 
 static enum auth_verdict judge(struct actuator *a, struct exchange *ex)
 {
-	const struct http_head *rq = &ex->req;
-	const struct hfield *origin = head_find_name(rq, STR("Origin")), *site = head_find_name(rq, STR("Sec-Fetch-Site"));
-	struct auth_request ar = {
-		.peer = &ex->peer,
-		.authorization = head_value(rq, H_AUTHORIZATION),
-		.host = rq->authority,
-		.origin = origin ? origin->value : STR_EMPTY,
-		.fetch_site = site ? site->value : STR_EMPTY,
-		.proxied = head_find(rq, H_X_FORWARDED_FOR) || head_find(rq, H_FORWARDED) || head_find(rq, H_VIA),
-		.changes = rq->mid != HTTP_GET && rq->mid != HTTP_HEAD && rq->mid != HTTP_OPTIONS,
-	};
 	struct auth_creds creds;
 
 	pthread_mutex_lock(&a->lock);
 	creds = a->creds;
 	pthread_mutex_unlock(&a->lock);
-	return auth_judge(&creds, &ar);
-}
-
-static void refuse(struct exchange *ex, enum auth_verdict v)
-{
-	static const struct field ask = { STR_INIT("WWW-Authenticate"), STR_INIT("Basic realm=\"vine\", charset=\"UTF-8\"") };
-
-	switch (v) {
-	case AUTH_WHO:
-		ex_respond(ex, 401, STR("application/json"), STR("{\"status\":401,\"error\":\"Unauthorized\"}"), &ask, 1);
-		break;
-	case AUTH_CROSS_SITE:
-		ex_respond(ex, 403, STR("application/json"),
-			   STR("{\"status\":403,\"error\":\"Forbidden\",\"message\":\"the request comes from another site\"}"), NULL, 0);
-		break;
-	default:
-		ex_respond(ex, 403, STR("application/json"),
-			   STR("{\"status\":403,\"error\":\"Forbidden\",\"message\":\"set vine.management.user and "
-			       "vine.management.password to use this from another machine\"}"), NULL, 0);
-	}
+	return ex_judge(ex, &creds);
 }
 
 static void guard(struct exchange *ex, const struct route_match *m, void *ctx)
@@ -86,7 +56,7 @@ static void guard(struct exchange *ex, const struct route_match *m, void *ctx)
 
 	ex->pattern = s->pattern;
 	if (v == AUTH_CROSS_SITE || (v != AUTH_YES && !(s->ep.flags & ENDPOINT_OPEN)))
-		refuse(ex, v);
+		ex_refuse(ex, v);
 	else if (s->ep.call)
 		ex_on_control(ex, s->a, m->n ? m->var[0] : STR_EMPTY, s->ep.call, s->ep.ctx);
 	else
@@ -365,17 +335,22 @@ bool call_query(struct control_call *c, const char *name, size_t *pos, struct st
 	return false;
 }
 
-void call_fail(struct control_call *c, unsigned status, const char *why)
+void document_fail(struct buf *b, unsigned status, const char *why)
 {
 	struct jsonw w;
 
-	buf_clear(&c->out);
-	jsonw_init(&w, &c->out);
+	buf_clear(b);
+	jsonw_init(&w, b);
 	jsonw_object(&w);
 	jsonw_key_u64(&w, STR("status"), status);
 	jsonw_key_str(&w, STR("error"), http_reason(status));
 	jsonw_key_str(&w, STR("message"), str_from(why));
 	jsonw_object_end(&w);
+}
+
+void call_fail(struct control_call *c, unsigned status, const char *why)
+{
+	document_fail(&c->out, status, why);
 	c->status = status;
 	c->type = "application/json";
 }

@@ -413,6 +413,19 @@ const struct prop_desc prop_catalogue[] = {
 	S("eureka.environment", "test", "shown on the page"),
 	S("eureka.datacenter", "default", "shown on the page"),
 
+	/* turbine */
+	L("turbine.app-config", NULL, "services whose circuits are aggregated; default: all of the registry"),
+	S("turbine.cluster-name-expression", NULL,
+	  "what names an instance's cluster: appName (the default), serviceId, metadata['x'], or 'x' for one that holds all"),
+	L("turbine.aggregator.cluster-config", NULL, "clusters that may be asked for; default: all there are"),
+	S("turbine.instance-url-suffix", "actuator/hystrix.stream", "path of an instance's stream"),
+	S("turbine.instance-url-suffix.{cluster}", NULL, "the same for one cluster"),
+	B("turbine.endpoints.clusters.enabled", "true", "is /actuator/clusters served"),
+	OFF("turbine.combine-host-port", BOOL, "true", "tell instances of one host apart by their ports", "it is always so"),
+	OFF("turbine.instance-insert-port", BOOL, "true", "put the port into an instance's URL", "it is always so"),
+	OFF("turbine.instance-insert-port.{cluster}", BOOL, NULL, "the same for one cluster", "it is always so"),
+	OFF("turbine.discovery.poll-delay-millis", MS, "60000", "how often instances are looked up", "the registry's changes count at once"),
+
 	/* vine */
 	S("vine.data-dir", NULL, "folder for what must outlive the process"),
 	I("vine.workers", NULL, 1, 64, "worker threads; default: one a core"),
@@ -458,6 +471,7 @@ const struct prop_desc prop_catalogue[] = {
 	I("vine.command.{key}.concurrency-limit-min", "4", 1, ANY, "an adaptive limit's least; also where it begins"),
 	I("vine.command.{key}.concurrency-limit-max", "200", 1, ANY, "an adaptive limit's most"),
 	MS("vine.command.{key}.concurrency-limit-latency", "0", 0, HOUR, "AIMD: slower is overload; 0: only a timeout is"),
+	I("vine.gateway.turbine-readers", "20", 0, 10000, "readers of /turbine.stream at once; 0 turns it off"),
 	D("vine.trace.sample-rate", "0.1", "share of new traces that are sampled"),
 	B("vine.registry.eureka-lease-doubling", "false", "leases live twice their duration, as Eureka's do"),
 	I("vine.registry.max-instances", "200000", 1, ANY, "more are refused with 503"),

@@ -1,0 +1,149 @@
+/* circuits.c - what a service tells of its circuits, and what may be done to them: /hystrix.stream and
+ * /actuator/circuits.
+ *
+ * Everything here runs on the loop thread; what it says is manage/circuits' to write. */
+#include "client/impl.h"
+#include "client/remotes.h"
+#include "flow/hystream.h"
+#include "manage/actuator.h"
+#include "manage/guard.h"
+#include "props/props.h"
+
+#define BODY_MAX (64u * 1024)
+#define ANSWER_MAX (16u << 20)
+
+static struct circuits circuits_of(struct vine_app *app)
+{
+	return (struct circuits){
+		.commands = remotes_commands(app->remotes),
+		.settings_of = remotes_settings_of,
+		.arg = app->remotes,
+		.now = loop_now(app->loop),
+		.wall = clock_wall(),
+	};
+}
+
+static usec interval(void *ctx)
+{
+	const struct vine_app *app = ctx;
+
+	return props_ms(app->props, "hystrix.stream.dashboard.intervalInMilliseconds") * USEC_PER_MSEC;
+}
+
+static void write_events(void *ctx, struct buf *b)
+{
+	struct circuits c = circuits_of(ctx);
+
+	circuits_stream(&c, b);
+}
+
+static const struct event_hub_ops hub_ops = { .interval = interval, .write = write_events, .ping = HYSTREAM_PING };
+
+static bool may(struct vine_app *app, struct exchange *ex)
+{
+	enum auth_verdict v = ex_judge(ex, &app->creds);
+
+	if (v != AUTH_YES)
+		ex_refuse(ex, v);
+	return v == AUTH_YES;
+}
+
+static void on_stream(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	struct vine_app *app = ctx;
+
+	(void)m;
+	if (may(app, ex))
+		event_hub_add(&app->stream, ex,
+			      props_int(app->props, "hystrix.config.stream.maxConcurrentConnections"));
+}
+
+/* --- /actuator/circuits --- */
+
+static void fail(struct exchange *ex, unsigned status, const char *why)
+{
+	struct buf b = BUF_INIT(ANSWER_MAX);
+
+	document_fail(&b, status, why);
+	ex_respond(ex, status, STR("application/json"), buf_str(&b), NULL, 0);
+	buf_fini(&b);
+}
+
+static void answer(struct exchange *ex, struct vine_app *app, struct str key)
+{
+	struct circuits c = circuits_of(app);
+	struct buf b = BUF_INIT(ANSWER_MAX);
+	bool known = true;
+
+	if (key.len)
+		known = circuits_show(&c, key, &b);
+	else
+		circuits_list(&c, &b);
+	if (!known)
+		fail(ex, 404, "no such circuit: a circuit begins with the first call");
+	else if (b.failed)
+		fail(ex, 500, "the document is too large");
+	else
+		ex_respond_actuator(ex, 200, buf_str(&b));
+	buf_fini(&b);
+}
+
+static void on_show(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	if (may(ctx, ex))
+		answer(ex, ctx, m->n ? m->var[0] : STR_EMPTY);
+}
+
+struct forcing {
+	struct vine_app *app;
+	struct str key;
+};
+
+static void force(struct exchange *ex, struct str body)
+{
+	struct forcing *f = ex->user;
+	struct circuits c = circuits_of(f->app);
+	enum breaker_force to;
+	struct err e;
+	int r = circuits_parse_force(body, &to, &e);
+
+	if (r < 0) {
+		fail(ex, 400, e.text);
+		return;
+	}
+	r = circuits_force(&c, f->key, to, &e);
+	if (r < 0) {
+		fail(ex, r == VINE_ENOTFOUND ? 404 : 409, e.text);
+		return;
+	}
+	LOG(&f->app->log, LOG_WARN, "circuit set by hand", F_STR("command", f->key), F_Z("to", breaker_force_name(to)));
+	answer(ex, f->app, f->key);
+}
+
+static void on_force(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	struct forcing *f;
+
+	if (!may(ctx, ex))
+		return;
+	f = arena_zalloc(&ex->arena, sizeof(*f));
+	*f = (struct forcing){ .app = ctx, .key = m->var[0] };
+	ex->user = f;
+	ex_collect(ex, BODY_MAX, force);
+}
+
+/* --- */
+
+void circuits_init(struct vine_app *app)
+{
+	event_hub_init(&app->stream, app->loop, &app->streams, &hub_ops, app);
+}
+
+void circuits_routes(struct vine_app *app)
+{
+	router_add(app->router, "GET", "/actuator/hystrix.stream", on_stream, app);
+	router_add(app->router, "GET", "/hystrix.stream", on_stream, app);
+	router_add(app->router, "GET", "/actuator/circuits", on_show, app);
+	router_add(app->router, "GET", "/actuator/circuits/{key}", on_show, app);
+	router_add(app->router, "POST", "/actuator/circuits/{key}", on_force, app);
+}
