@@ -8,9 +8,11 @@
 #include <vine/call.h>
 
 #include <stdio.h>
+#include <time.h>
 
 #include "client/impl.h"
 #include "client/remotes.h"
+#include "ribbon/stick.h"
 
 #define HEAD_MAX (64u * 1024)
 #define PATH_MAX_BYTES (16u * 1024)
@@ -24,7 +26,7 @@ struct going {
 
 	struct caller *caller;
 	struct link *link;
-	struct servers *servers;
+	struct server_set *servers;
 	struct trace_context trace;
 	enum http_method method;
 	struct str method_name;
@@ -126,8 +128,8 @@ static bool exchange_with(struct going *g, const struct fserver *s, struct once_
 			.method = g->method,
 			.head = buf_str(&head),
 			.body = str_of(g->o->body, g->o->body_len),
-			.connect_timeout = rm->connect_timeout,
-			.read_timeout = rm->read_timeout,
+			.connect_timeout = rm->lb.connect_timeout,
+			.read_timeout = rm->lb.read_timeout,
 			.deadline = g->deadline.at,
 			.rs = g->rs,
 		}, host, port, res);
@@ -211,8 +213,8 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 
 	usec now = clock_mono();
 
-	server_end(s, &rm->outlier, server_outcome_of(g, &res), res.took, now);
-	if (whole && g->rs->status < 500 && !retry_status_is_listed(&rm->retry, g->rs->status)) {
+	server_end(s, &rm->lb.outlier, server_outcome_of(g, &res), res.took, now);
+	if (whole && g->rs->status < 500 && !retry_status_is_listed(&rm->lb.retry, g->rs->status)) {
 		g->outcome = g->rs->status >= 400 ? OUTCOME_BAD_REQUEST : OUTCOME_SUCCESS;
 		g->cause = VINE_CAUSE_NONE;
 		g->code = 0;
@@ -221,8 +223,10 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 	note_failure(g, &res, now);
 
 	struct retry_attempt at = attempt_of(g, &res);
-	struct retry_decision d = retry_decide(&rm->retry, &g->retry, &at, g->deadline, now);
+	struct retry_decision d = retry_decide(&rm->lb.retry, &g->retry, &at, g->deadline, now);
 
+	if (d.verdict != RETRY_GIVE_UP && !retry_budget_spend(&rm->ribbon->budget, &rm->lb.budget, now))
+		d = (struct retry_decision){ RETRY_GIVE_UP, RETRY_NO_BUDGET };
 	log_try(g, &res, &d);
 	*again = d.verdict == RETRY_SAME;
 	if (d.verdict == RETRY_GIVE_UP && whole && g->rs->status < 500) { /* listed as retryable, but an answer all the same */
@@ -233,35 +237,94 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 	return d.verdict != RETRY_GIVE_UP;
 }
 
-static void try_servers(struct going *g)
+/* The key that sticks: the call's own, or where vine.loadbalancer.<client>.hash-key says. */
+static struct str stick_of(const struct going *g)
+{
+	const struct ribbon_settings *lb = &g->link->remote->lb;
+	struct str field = STR_EMPTY;
+
+	if (g->o->stick)
+		return str_from(g->o->stick);
+	switch (lb->hash) {
+	case HASH_NONE:
+		break;
+	case HASH_HEADER:
+	case HASH_COOKIE:
+		for (const char *const *h = g->o->headers; h && *h && field.len == 0; h += 2) {
+			if (str_eq_nocase(str_from(h[0]), lb->hash == HASH_COOKIE ? STR("Cookie") : lb->hash_name))
+				field = lb->hash == HASH_COOKIE ? stick_cookie(str_from(h[1]), lb->hash_name) : str_from(h[1]);
+		}
+		return field;
+	case HASH_ADDRESS:
+		return g->rq ? str_from(g->rq->peer) : STR_EMPTY;
+	case HASH_PATH:
+		return str_slice(str_from(g->o->path), 0, strcspn(g->o->path, "?"));
+	}
+	return STR_EMPTY;
+}
+
+static struct pick choose_server(struct going *g)
 {
 	struct remote *rm = g->link->remote;
+	struct str key = stick_of(g);
+	struct choice c = {
+		.list = server_set_list(g->servers),
+		.tried = &g->tried,
+		.settings = &rm->lb.outlier,
+		.rule = &rm->lb.rules,
+		.rng = &g->caller->rng,
+		.now = clock_mono(),
+		.has_hash = key.len > 0,
+		.hash = key.len ? hash_ring_key(key) : 0,
+	};
+
+	return balancer_choose(rm->balancer, &c);
+}
+
+static void no_server(struct going *g, enum pick_why why)
+{
+	struct arena a = { 0 };
+	struct str fault;
+
+	arena_init(&a, 256);
+	fault = ribbon_rule_fault(g->link->remote->balancer, why, &a);
+	g->outcome = OUTCOME_FAILURE;
+	g->cause = VINE_CAUSE_NO_SERVER;
+	if (fault.len)
+		g->code = err_set(g->e, VINE_EUNAVAIL, "%s: %.*s", g->o->service, STRF(fault));
+	else
+		g->code = err_set(g->e, VINE_EUNAVAIL, "%s has no server", g->o->service);
+	arena_fini(&a);
+}
+
+/* BackoffTimeout, or what the deadline leaves of it. */
+static void pause_before(const struct going *g)
+{
+	usec pause = MIN(g->link->remote->lb.backoff, deadline_left(g->deadline, clock_mono()));
+
+	if (pause > 0)
+		nanosleep(&(struct timespec){ pause / USEC_PER_SEC, pause % USEC_PER_SEC * 1000 }, NULL);
+}
+
+static void try_servers(struct going *g)
+{
 	bool again = false;
 	struct pick pick = { 0 };
 
 	for (;;) {
-		struct choice c = {
-			.list = { g->servers->at, g->servers->n },
-			.tried = &g->tried,
-			.settings = &rm->outlier,
-			.rng = &g->caller->rng,
-			.now = clock_mono(),
-		};
-
 		if (!again)
-			pick = balancer_choose(&rm->balancer, &c);
+			pick = choose_server(g);
 		if (!pick.server)
 			break;
 		if (!try_server(g, pick.server, &again))
 			return;
 		if (!again)
 			tried_add(&g->tried, pick.server);
+		pause_before(g);
 	}
-	if (g->rs->tries)
+	if (g->rs->tries && pick.why == PICK_ALL_TRIED)
 		return; /* the last failure stands */
-	g->outcome = OUTCOME_FAILURE;
-	g->cause = VINE_CAUSE_NO_SERVER;
-	g->code = err_set(g->e, VINE_EUNAVAIL, "%s has no server", g->o->service);
+	no_server(g, pick.why);
 }
 
 /* --- the command around --- */
@@ -314,9 +377,10 @@ static void execute(struct going *g, usec now)
 		return;
 	}
 	trace_for_call(&g->trace, g->rq, g->app, &g->caller->rng);
+	retry_budget_request(&g->link->remote->ribbon->budget, &g->link->remote->lb.budget);
 	g->servers = remote_take_servers(g->app->remotes, g->link->remote, now);
 	try_servers(g);
-	servers_unref(g->servers);
+	server_set_unref(g->servers);
 	finish_command(g);
 }
 

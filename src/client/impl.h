@@ -24,10 +24,13 @@
 #include "trace/context.h"
 
 struct membership;
+struct plugin;
+struct plugins;
 struct props;
 struct remotes;
 
 #define APP_ROUTES_MAX 256
+#define APP_USES_MAX 64
 #define STREAM_READERS_MAX 5
 
 /* The free list of callers. */
@@ -57,6 +60,12 @@ struct app_route {
 	void *ctx;
 };
 
+/* A table of the program's own (vine_app_use). */
+struct app_use {
+	char *service; /* NULL: all */
+	struct plugin *plugin;
+};
+
 enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_DRAINING, APP_OVER };
 
 struct vine_app {
@@ -72,7 +81,9 @@ struct vine_app {
 	pthread_mutex_t property_lock; /* leaf; guards the two below */
 	struct arena property_texts;   /* of values, with a NUL */
 	struct map property_map;       /* of such a text, by key */
-
+	struct plugins *plugins;
+	struct app_use uses[APP_USES_MAX];
+	unsigned n_uses;
 
 	pthread_t thread;
 	bool has_thread;

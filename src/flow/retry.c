@@ -71,19 +71,6 @@ const char *retry_why_name(enum retry_why why)
 	return (unsigned)why < ARRAY_LEN(names) ? names[why] : "?";
 }
 
-int retry_check_fit(const struct retry_settings *rs, msec connect_ms, msec read_ms, msec timeout_ms, struct err *e)
-{
-	msec need = (connect_ms + read_ms) * (msec)retry_tries_max(rs);
-
-	if (need <= timeout_ms)
-		return 0;
-	return err_set(e, VINE_EINVAL,
-		       "(ConnectTimeout %lld + ReadTimeout %lld) x (MaxAutoRetries %u + 1) x "
-		       "(MaxAutoRetriesNextServer %u + 1) = %lld ms do not fit into a timeout of %lld ms",
-		       (long long)connect_ms, (long long)read_ms, rs->same, rs->next, (long long)need,
-		       (long long)timeout_ms);
-}
-
 /* --- the budget --- */
 
 #define TOKEN INT64_C(1000)

@@ -15,6 +15,10 @@ struct gateway {
 	struct gw_picture *picture;     /* the control thread's reference */
 	struct eureka_client *eureka;   /* NULL: not enabled */
 	struct eureka_view *view;
+	struct plugins *plugins;
+	struct ribbon_env ribbon;
+	struct pinger *pinger;
+	struct timer upkeep;            /* pings, lists that are polled */
 	void (*drained)(struct host *h); /* while the registry is being left */
 	struct timer sweep;
 	_Atomic unsigned streams;       /* readers of /hystrix.stream */
@@ -37,6 +41,7 @@ struct gw_worker {
 	bool start_queued;
 	struct list streams;    /* open /hystrix.stream answers */
 	struct timer stream_timer;
+	usec fault_logged_at;   /* when a user's rule last chose nobody, or a stranger */
 };
 
 /* Proxies one request. */

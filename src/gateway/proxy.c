@@ -16,12 +16,13 @@
 #include "gateway/fail.h"
 #include "gateway/gateway.h"
 #include "gateway/maxforwards.h"
+#include "gateway/stick.h"
 #include "gateway/trailers.h"
 #include "trace/context.h"
 
 #define REQUEST_BACKLOG (64u * 1024) /* body bytes that may wait for the upstream before the client is paused */
 
-enum px_state { PX_GATHERING, PX_WAITING, PX_TRYING, PX_STREAMING, PX_OVER };
+enum px_state { PX_GATHERING, PX_WAITING, PX_PAUSING, PX_TRYING, PX_STREAMING, PX_OVER };
 
 struct px {
 	struct exchange *ex;
@@ -48,6 +49,8 @@ struct px {
 	struct call call;
 	struct tried tried;
 	struct retry_state retry;
+	struct str fault;       /* of the user's rule, for the error */
+	bool same_next, fresh_next; /* how the try after the pause goes */
 	unsigned tries;
 	struct str upstream;    /* id of the last server, for the log */
 
@@ -98,7 +101,7 @@ static void end_try(struct px *px, enum server_outcome o)
 	struct fserver *s = TAKE(px->server);
 
 	if (s)
-		server_end(s, &px->target->outlier, o, now_of(px) - px->try_began, now_of(px));
+		server_end(s, &px->target->lb.outlier, o, now_of(px) - px->try_began, now_of(px));
 }
 
 /* --- the end without a response from upstream --- */
@@ -140,7 +143,7 @@ static void give_up(struct px *px, enum gw_cause cause)
 	record(px, timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
 	if (px->target && run_fallback(px))
 		return;
-	gw_fail(px->ex, cause, px->target ? px->target->service->id : STR_EMPTY, str_from(px->why),
+	gw_fail(px->ex, cause, px->target ? px->target->service->id : STR_EMPTY, px->fault.len ? px->fault : str_from(px->why),
 		px->target ? retry_after(px) : 1);
 }
 
@@ -151,10 +154,11 @@ static bool method_is_safe(const struct px *px)
 	return retry_method_is_safe(px->ex->req.method);
 }
 
-/* Decides what follows an attempt that got no response. */
-static void attempt_failed(struct px *px, enum attempt_class class, enum gw_cause cause, bool is_dead, unsigned status)
+/* What may follow an attempt that got no answer, or one that may be asked for again. A retry is paid for here. */
+static struct retry_decision decide(struct px *px, enum attempt_class class, bool is_dead, unsigned status)
 {
-	struct retry_settings rs = px->target->retry;
+	const struct ribbon_settings *lb = &px->target->lb;
+	struct retry_settings rs = lb->retry;
 	struct retry_attempt at = {
 		.class = class,
 		.status = status,
@@ -167,11 +171,36 @@ static void attempt_failed(struct px *px, enum attempt_class class, enum gw_caus
 
 	struct retry_decision d = retry_decide(&rs, &px->retry, &at, px->deadline, now_of(px));
 
+	if (d.verdict != RETRY_GIVE_UP && !retry_budget_spend(&px->target->service->ribbon->budget, &lb->budget, now_of(px)))
+		d = (struct retry_decision){ RETRY_GIVE_UP, RETRY_NO_BUDGET };
+	return d;
+}
+
+/* The next try, at once or after BackoffTimeout. */
+static void try_again(struct px *px, bool same, bool fresh)
+{
+	usec pause = px->target->lb.backoff;
+
+	if (!pause) {
+		try_server(px, same, fresh ? CALL_FRESH : 0);
+		return;
+	}
+	px->state = PX_PAUSING;
+	px->same_next = same;
+	px->fresh_next = fresh;
+	arm(px, now_of(px) + pause);
+}
+
+/* The one door for attempts that got no response. */
+static void attempt_failed(struct px *px, enum attempt_class class, enum gw_cause cause, bool is_dead, unsigned status)
+{
+	struct retry_decision d = decide(px, class, is_dead, status);
+
 	px->cause = cause;
 	if (d.verdict == RETRY_GIVE_UP)
 		give_up(px, cause);
 	else
-		try_server(px, d.verdict == RETRY_SAME, is_dead ? CALL_FRESH : 0);
+		try_again(px, d.verdict == RETRY_SAME, is_dead);
 }
 
 static enum gw_cause cause_of(enum call_cause c)
@@ -236,6 +265,12 @@ static void on_timer(struct timer *t)
 	}
 
 	bool over = deadline_is_over(px->deadline, now);
+
+	if (px->state == PX_PAUSING && !over) {
+		try_server(px, px->same_next, px->fresh_next ? CALL_FRESH : 0);
+		return;
+	}
+
 	bool connecting = px->state == PX_TRYING && !px->call.sent;
 
 	px->why = NULL;
@@ -280,17 +315,14 @@ static void on_call_head(struct call *c, const struct http_head *h)
 		return;
 	}
 	px->why = NULL;
-	if (retry_status_is_listed(&px->target->retry, h->status) && px->retry.tries < retry_tries_max(&px->target->retry) - 1) {
-		struct retry_state probe = px->retry;
-		struct retry_attempt at = { .class = ATTEMPT_REPLY_RETRYABLE, .status = h->status, .is_safe = method_is_safe(px),
-					    .body_gone = px->replay_lost };
+	if (unlikely(retry_status_is_listed(&px->target->lb.retry, h->status))) {
+		struct retry_decision d = decide(px, ATTEMPT_REPLY_RETRYABLE, false, h->status);
 
-		if (retry_decide(&px->target->retry, &probe, &at, px->deadline, now_of(px)).verdict != RETRY_GIVE_UP) {
-			unsigned status = h->status;
-
+		if (d.verdict != RETRY_GIVE_UP) {
 			call_cancel(c);
 			end_try(px, failed ? SERVER_ERROR : SERVER_OK);
-			attempt_failed(px, ATTEMPT_REPLY_RETRYABLE, GW_UPSTREAM_STATUS, false, status);
+			px->cause = GW_UPSTREAM_STATUS;
+			try_again(px, d.verdict == RETRY_SAME, false);
 			return;
 		}
 	}
@@ -348,7 +380,7 @@ static void on_call_sent(struct call *c)
 {
 	struct px *px = container_of(c, struct px, call);
 
-	arm(px, now_of(px) + px->target->read_timeout);
+	arm(px, now_of(px) + px->target->lb.read_timeout);
 	forget_long_body(px);
 	ex_resume_body(px->ex);
 }
@@ -394,6 +426,39 @@ static void write_head(struct px *px)
 	forward_request_head(&px->g->head, &f);
 }
 
+static struct pick choose_server(struct px *px)
+{
+	const struct gw_target *t = px->target;
+	struct choice c = {
+		.list = t->servers,
+		.tried = &px->tried,
+		.settings = &t->lb.outlier,
+		.rule = &t->lb.rules,
+		.rng = &px->g->w->rng,
+		.now = now_of(px),
+		.worker = px->g->w->index,
+	};
+
+	if (t->lb.hash != HASH_NONE)
+		c.has_hash = gw_stick_key(&t->lb, px->ex, px->path, &c.hash);
+	return balancer_choose(t->balancer, &c);
+}
+
+#define FAULT_LOG_EVERY USEC_PER_SEC /* a rule that is broken is broken for each request */
+
+static void no_server(struct px *px, enum pick_why why)
+{
+	struct gw_worker *g = px->g;
+
+	px->fault = ribbon_rule_fault(px->target->balancer, why, &px->ex->arena);
+	if (px->fault.len && now_of(px) - g->fault_logged_at >= FAULT_LOG_EVERY) {
+		g->fault_logged_at = now_of(px);
+		LOG(&g->w->log, LOG_ERROR, "no server chosen", F_STR("service", px->target->service->id), F_STR("why", px->fault),
+		    F_STR("trace", str_of(px->trace_id, px->trace_len)));
+	}
+	give_up(px, px->fault.len ? GW_RULE_FAULT : px->cause == GW_OK ? GW_NO_INSTANCE : px->cause);
+}
+
 /* Sends the request to a server: the same one again, or the one that the balancer chooses. false: there is none, the
  * exchange has been answered and px is gone. */
 static bool try_server(struct px *px, bool same, unsigned flags)
@@ -403,18 +468,10 @@ static bool try_server(struct px *px, bool same, unsigned flags)
 	if (same && px->last) {
 		pick.server = px->last;
 	} else {
-		struct choice c = {
-			.list = px->target->servers,
-			.tried = &px->tried,
-			.settings = &px->target->outlier,
-			.rng = &px->g->w->rng,
-			.now = now_of(px),
-		};
-
-		pick = balancer_choose(px->target->balancer, &c);
+		pick = choose_server(px);
 	}
 	if (!pick.server) {
-		give_up(px, px->cause == GW_OK ? GW_NO_INSTANCE : px->cause);
+		no_server(px, pick.why);
 		return false;
 	}
 	px->state = PX_TRYING;
@@ -425,7 +482,7 @@ static bool try_server(struct px *px, bool same, unsigned flags)
 	tried_add(&px->tried, pick.server);
 	server_begin(pick.server);
 	write_head(px);
-	arm(px, px->try_began + px->target->connect_timeout);
+	arm(px, px->try_began + px->target->lb.connect_timeout);
 	px->call.ops = &call_ops;
 	px->call.method = px->ex->req.mid;
 	if (!px->ex->body_done)
@@ -625,6 +682,7 @@ static void admit(struct px *px)
 		return;
 	}
 	px->state = PX_WAITING;
+	retry_budget_request(&t->service->ribbon->budget, &t->lb.budget);
 	px->deadline = read_deadline(px);
 	if (px->ex->body_done) {
 		px->body_ended = true;

@@ -114,6 +114,30 @@ static bool report_timeout(struct buf *out, const struct props *p, struct str se
 	return fits;
 }
 
+int check_times(const struct props *p, struct err *e)
+{
+	struct names *l = xzalloc(sizeof(*l));
+	int r = 0;
+
+	map_init(&l->seen, (uintptr_t)l);
+	gather_services(l, p);
+	for (size_t i = 0; i < l->n && r == 0; i++) {
+		struct check_timeouts t = check_timeouts_of(p, l->name[i]);
+
+		if (!check_timeouts_fit(&t))
+			r = err_set(e, VINE_EINVAL,
+				    "%.*s: (ConnectTimeout %lld + ReadTimeout %lld) * (MaxAutoRetries %lld + 1) * "
+				    "(MaxAutoRetriesNextServer %lld + 1) = %lld ms, but hystrix ends the command after %lld ms; raise "
+				    "hystrix.command.%.*s.execution.isolation.thread.timeoutInMilliseconds or lower the others, or set "
+				    "vine.timeouts.must-fit to false",
+				    STRF(l->name[i]), (long long)t.connect, (long long)t.read, (long long)t.same, (long long)t.next,
+				    (long long)t.tries_ms, (long long)t.command_ms, STRF(l->name[i]));
+	}
+	map_fini(&l->seen);
+	free(l);
+	return r;
+}
+
 static bool divides(struct buf *out, const struct props *p, struct str key, const char *window, const char *buckets)
 {
 	int64_t ms = props_ms_of(p, window, key), n = props_int_of(p, buckets, key);

@@ -17,6 +17,9 @@ struct check_timeouts {
 	bool command_is_set;               /* in a source, not by default */
 };
 
+/* The first service whose tries do not fit into its command's time-out, with the sum written out: VINE_EINVAL; or 0. */
+int check_times(const struct props *p, struct err *e);
+
 struct check_timeouts check_timeouts_of(const struct props *p, struct str service);
 static inline bool check_timeouts_fit(const struct check_timeouts *t)
 {

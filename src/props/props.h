@@ -43,7 +43,8 @@ bool props_ok(const struct props *p); /* no errors among the findings */
 size_t props_profiles(const struct props *p, const struct str **ret); /* the active ones */
 
 /* Typed values, with the catalogue's default. `name` is a row's name as the catalogue writes it (anything else aborts); for
- * a pattern give the key. Then the chains hold: hystrix.command.<key>.x, hystrix.command.default.x, built-in;
+ * a pattern give the key. Then the chains hold: hystrix.command.<key>.x, hystrix.command.default.x, built-in (so also
+ * vine.loadbalancer and niws.loadbalancer);
  * <client>.ribbon.X, ribbon.X, built-in. */
 bool props_bool(const struct props *p, const char *name);
 int64_t props_int(const struct props *p, const char *name);

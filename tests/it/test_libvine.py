@@ -33,7 +33,8 @@ class Service(Vine):
     """One process of the service. properties: in their own names; servers: {service: [upstreams or addresses]}."""
 
     def __init__(self, folder, binary, properties=None, servers=None, **kw):
-        lines = {"server.port": 0, "server.address": "127.0.0.1", "eureka.client.enabled": "false", **(properties or {})}
+        lines = {"server.port": 0, "server.address": "127.0.0.1", "eureka.client.enabled": "false",
+                 "vine.timeouts.must-fit": "false", **(properties or {})}
         for name, where in (servers or {}).items():
             lines[f"{name}.ribbon.listOfServers"] = ",".join(getattr(s, "address", s) for s in where)
         config = "".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items())
