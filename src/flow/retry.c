@@ -80,10 +80,10 @@ static int64_t budget_cap(const struct retry_budget_settings *s)
 	return (int64_t)MAX(s->cap, 1u) * TOKEN;
 }
 
-void retry_budget_init(struct retry_budget *b, const struct retry_budget_settings *s, usec now)
+void retry_budget_init(struct retry_budget *b, usec now)
 {
-	atomic_init(&b->tokens, MIN((int64_t)s->per_second * TOKEN, budget_cap(s)));
-	atomic_init(&b->filled_at, now);
+	atomic_init(&b->tokens, 0);
+	atomic_init(&b->filled_at, now - USEC_PER_SEC);
 }
 
 /* Adds up to the cap. Two threads at once may pass it by one addend; the next one brings it down again. */
@@ -115,4 +115,9 @@ bool retry_budget_spend(struct retry_budget *b, const struct retry_budget_settin
 		if (atomic_compare_exchange_weak(&b->tokens, &have, have - TOKEN))
 			return true;
 	return false;
+}
+
+double retry_budget_left(const struct retry_budget *b)
+{
+	return (double)atomic_load_explicit(&b->tokens, memory_order_relaxed) / TOKEN;
 }

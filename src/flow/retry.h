@@ -83,6 +83,7 @@ struct retry_budget_settings {
 	uint32_t cap;        /* retries that can be saved up */
 };
 
-void retry_budget_init(struct retry_budget *b, const struct retry_budget_settings *s, usec now);
+void retry_budget_init(struct retry_budget *b, usec now); /* with what a second earns */
 void retry_budget_request(struct retry_budget *b, const struct retry_budget_settings *s);
 bool retry_budget_spend(struct retry_budget *b, const struct retry_budget_settings *s, usec now);
+double retry_budget_left(const struct retry_budget *b); /* retries saved up, as of the last one */

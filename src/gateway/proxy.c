@@ -24,6 +24,14 @@
 
 enum px_state { PX_GATHERING, PX_WAITING, PX_PAUSING, PX_TRYING, PX_STREAMING, PX_OVER };
 
+/* One sending of the request to one server. */
+struct attempt {
+	struct px *px;
+	struct call call;
+	struct fserver *server; /* NULL between tries */
+	usec began;
+};
+
 struct px {
 	struct exchange *ex;
 	struct gw_worker *g;
@@ -43,10 +51,12 @@ struct px {
 	bool used_fallback;
 	struct deadline deadline;
 
-	struct fserver *server; /* of this try; NULL between tries */
+	struct attempt first;
+	struct attempt *cur;    /* the present try */
+	struct attempt *hedge;  /* a second one beside it, whose answer counts if it is the first; NULL: none */
+	bool hedged;            /* there has been one */
+	usec step_at;           /* when the present try's step ends */
 	struct fserver *last;   /* the last one that was tried */
-	usec try_began;
-	struct call call;
 	struct tried tried;
 	struct retry_state retry;
 	struct str fault;       /* of the user's rule, for the error */
@@ -62,6 +72,7 @@ struct px {
 };
 
 static bool try_server(struct px *px, bool same, unsigned flags);
+static void start_hedge(struct px *px);
 static void admit(struct px *px);
 
 static usec now_of(const struct px *px)
@@ -86,6 +97,19 @@ static void arm(struct px *px, usec step_at)
 	timer_set(px->g->w->loop, &px->ex->timer, px->state == PX_STREAMING ? step_at : MIN(step_at, px->deadline.at));
 }
 
+static bool may_hedge(const struct px *px)
+{
+	return unlikely(px->target->lb.hedge_delay > 0) && !px->hedged && px->route->retryable && !px->replay_lost &&
+	       (px->ex->body_done || px->body_ended) && px->target->servers.n > 1 && retry_method_is_safe(px->ex->req.method);
+}
+
+/* A step of the present try; a hedge may be due before it ends. */
+static void arm_step(struct px *px, usec at)
+{
+	px->step_at = at;
+	arm(px, may_hedge(px) ? MIN(at, px->cur->began + px->target->lb.hedge_delay) : at);
+}
+
 /* --- outcomes --- */
 
 static void record(struct px *px, enum outcome o)
@@ -96,12 +120,36 @@ static void record(struct px *px, enum outcome o)
 	command_done(px->target->service->command, &px->target->command, &px->ticket, o, now_of(px));
 }
 
-static void end_try(struct px *px, enum server_outcome o)
+static void end_attempt(struct attempt *at, enum server_outcome o)
 {
-	struct fserver *s = TAKE(px->server);
+	struct fserver *s = TAKE(at->server);
 
 	if (s)
-		server_end(s, &px->target->lb.outlier, o, now_of(px) - px->try_began, now_of(px));
+		server_end(s, &at->px->target->lb.outlier, o, now_of(at->px) - at->began, now_of(at->px));
+}
+
+static void end_try(struct px *px, enum server_outcome o)
+{
+	end_attempt(px->cur, o);
+}
+
+static void drop_attempt(struct attempt *at)
+{
+	if (!at)
+		return;
+	call_cancel(&at->call);
+	end_attempt(at, SERVER_ABANDONED);
+}
+
+/* The hedge takes the present try's place, which has come to nothing. */
+static void promote_hedge(struct px *px)
+{
+	const struct ribbon_settings *lb = &px->target->lb;
+
+	px->cur = TAKE(px->hedge);
+	px->last = px->cur->server;
+	px->upstream = px->cur->server->id;
+	arm_step(px, px->cur->began + (px->cur->call.sent ? 0 : lb->connect_timeout) + lb->read_timeout);
 }
 
 /* --- the end without a response from upstream --- */
@@ -140,6 +188,7 @@ static void give_up(struct px *px, enum gw_cause cause)
 	px->state = PX_OVER;
 	px->cause = cause;
 	timer_park(&px->ex->timer);
+	drop_attempt(TAKE(px->hedge));
 	record(px, timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
 	if (px->target && run_fallback(px))
 		return;
@@ -224,9 +273,15 @@ static enum gw_cause cause_of(enum call_cause c)
 	return GW_UPSTREAM_CLOSED;
 }
 
+static enum server_outcome server_outcome_of(enum call_cause c, bool refused)
+{
+	return refused ? SERVER_REFUSED : c == CALL_NO_CONNECTION ? SERVER_ABANDONED : SERVER_RESET;
+}
+
 static void on_call_fail(struct call *c, const struct call_failure *f)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct attempt *at = container_of(c, struct attempt, call);
+	struct px *px = at->px;
 	bool refused = f->cause == CALL_REFUSED || f->cause == CALL_CONNECT_TIMEOUT || f->cause == CALL_NO_ADDRESS;
 
 	if (px->state == PX_STREAMING) { /* what was sent must not look whole */
@@ -236,6 +291,14 @@ static void on_call_fail(struct call *c, const struct call_failure *f)
 		return;
 	}
 
+	if (unlikely(px->hedge)) { /* the other one is still under way */
+		end_attempt(at, f->stale ? SERVER_ABANDONED : server_outcome_of(f->cause, refused));
+		if (at == px->hedge)
+			px->hedge = NULL;
+		else
+			promote_hedge(px);
+		return;
+	}
 	/* An idle connection that the server was just closing is nobody's failure: once more, on a fresh one. */
 	if (f->stale && !px->replay_lost && (f->class == CALL_NOT_SENT || http_method_is_idempotent(px->ex->req.mid))) {
 		end_try(px, SERVER_ABANDONED);
@@ -244,7 +307,7 @@ static void on_call_fail(struct call *c, const struct call_failure *f)
 		return;
 	}
 	px->why = f->why;
-	end_try(px, refused ? SERVER_REFUSED : f->cause == CALL_NO_CONNECTION ? SERVER_ABANDONED : SERVER_RESET);
+	end_try(px, server_outcome_of(f->cause, refused));
 	attempt_failed(px, f->class == CALL_NOT_SENT ? ATTEMPT_NOT_SENT : ATTEMPT_SENT_NO_REPLY, cause_of(f->cause), refused, 0);
 }
 
@@ -271,12 +334,21 @@ static void on_timer(struct timer *t)
 		return;
 	}
 
-	bool connecting = px->state == PX_TRYING && !px->call.sent;
+	if (px->state == PX_TRYING && !over && now < px->step_at) {
+		start_hedge(px);
+		return;
+	}
+
+	bool connecting = px->state == PX_TRYING && !px->cur->call.sent;
 
 	px->why = NULL;
-	call_cancel(&px->call);
+	call_cancel(&px->cur->call);
 	if (px->state == PX_TRYING)
 		end_try(px, connecting ? SERVER_REFUSED : SERVER_TIMEOUT);
+	if (px->hedge && !over) {
+		promote_hedge(px);
+		return;
+	}
 	if (over || px->state != PX_TRYING)
 		give_up(px, GW_DEADLINE);
 	else
@@ -301,20 +373,45 @@ static void expect_trailers(struct px *px, struct buf *head, const struct http_h
 	if (!px->trailers)
 		return;
 	trailers_announce(px->trailers, head, h);
-	call_keep_trailers(&px->call, &px->trailers->lines);
+	call_keep_trailers(&px->cur->call, &px->trailers->lines);
+}
+
+/* Two tries are under way and one has an answer. false: it is a failure, and the other one may do better. */
+static bool settle_hedge(struct px *px, struct attempt *at, bool failed)
+{
+	struct attempt *other = at == px->cur ? px->hedge : px->cur;
+
+	if (failed) {
+		call_cancel(&at->call);
+		end_attempt(at, SERVER_ERROR);
+		if (at == px->cur)
+			promote_hedge(px);
+		px->hedge = NULL;
+		return false;
+	}
+	drop_attempt(other);
+	px->hedge = NULL;
+	px->cur = at;
+	px->last = at->server;
+	px->upstream = at->server->id;
+	return true;
 }
 
 static void on_call_head(struct call *c, const struct http_head *h)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct attempt *at = container_of(c, struct attempt, call);
+	struct px *px = at->px;
 	struct exchange *ex = px->ex;
 	bool failed = gw_is_failure(&px->picture->settings, h->status);
 
 	if (h->status < 200) {
-		ex_inform(ex, h);
+		if (at == px->cur)
+			ex_inform(ex, h);
 		return;
 	}
 	px->why = NULL;
+	if (unlikely(px->hedge) && !settle_hedge(px, at, failed))
+		return;
 	if (unlikely(retry_status_is_listed(&px->target->lb.retry, h->status))) {
 		struct retry_decision d = decide(px, ATTEMPT_REPLY_RETRYABLE, false, h->status);
 
@@ -347,7 +444,7 @@ static void on_call_head(struct call *c, const struct http_head *h)
 
 static void on_call_body(struct call *c, struct str piece)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct px *px = container_of(c, struct attempt, call)->px;
 
 	ex_write(px->ex, piece);
 	arm(px, now_of(px) + 60 * USEC_PER_SEC);
@@ -357,7 +454,7 @@ static void on_call_body(struct call *c, struct str piece)
 
 static void on_call_end(struct call *c)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct px *px = container_of(c, struct attempt, call)->px;
 
 	px->state = PX_OVER;
 	timer_park(&px->ex->timer);
@@ -370,7 +467,7 @@ static void on_call_end(struct call *c)
 /* A body past the limit is kept only while nothing of it was sent. */
 static void forget_long_body(struct px *px)
 {
-	if (!px->call.sent || !body_is_long(px) || px->replay_lost)
+	if (!px->cur->call.sent || !body_is_long(px) || px->replay_lost)
 		return;
 	px->replay_lost = true;
 	buf_fini(&px->replay);
@@ -378,16 +475,18 @@ static void forget_long_body(struct px *px)
 
 static void on_call_sent(struct call *c)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct attempt *at = container_of(c, struct attempt, call);
+	struct px *px = at->px;
 
-	arm(px, now_of(px) + px->target->lb.read_timeout);
+	if (at == px->cur)
+		arm_step(px, now_of(px) + px->target->lb.read_timeout);
 	forget_long_body(px);
 	ex_resume_body(px->ex);
 }
 
 static void on_call_drain(struct call *c)
 {
-	ex_resume_body(container_of(c, struct px, call)->ex);
+	ex_resume_body(container_of(c, struct attempt, call)->px->ex);
 }
 
 static const struct call_ops call_ops = {
@@ -401,7 +500,7 @@ static const struct call_ops call_ops = {
 
 /* --- sending --- */
 
-static void write_head(struct px *px)
+static void write_head(struct px *px, const struct fserver *server)
 {
 	const struct gw_settings *s = &px->picture->settings;
 	struct trace_context span;
@@ -414,7 +513,7 @@ static void write_head(struct px *px)
 		.route = px->route,
 		.path = px->path,
 		.base_path = px->target->base_path,
-		.host = px->server->id,
+		.host = server->id,
 		.span = &span,
 		.pass_host = s->add_host_header,
 		.add_proxy_headers = s->add_proxy_headers,
@@ -439,8 +538,11 @@ static struct pick choose_server(struct px *px)
 		.worker = px->g->w->index,
 	};
 
-	if (t->lb.hash != HASH_NONE)
-		c.has_hash = gw_stick_key(&t->lb, px->ex, px->path, &c.hash);
+	if (unlikely(t->lb.hash != HASH_NONE)) {
+		const struct gw_settings *s = &px->picture->settings;
+
+		c.has_hash = gw_stick_key(&t->lb, px->ex, px->path, s->n_trusted && gw_is_trusted(s, &px->ex->peer), &c.hash);
+	}
 	return balancer_choose(t->balancer, &c);
 }
 
@@ -459,6 +561,19 @@ static void no_server(struct px *px, enum pick_why why)
 	give_up(px, px->fault.len ? GW_RULE_FAULT : px->cause == GW_OK ? GW_NO_INSTANCE : px->cause);
 }
 
+static void send_to(struct px *px, struct attempt *at, struct fserver *server, unsigned flags)
+{
+	at->server = server;
+	at->began = now_of(px);
+	px->tries++;
+	tried_add(&px->tried, server);
+	server_begin(server);
+	write_head(px, server);
+	at->call.ops = &call_ops;
+	at->call.method = px->ex->req.mid;
+	call_start(px->g->w->client, &at->call, gw_peer_of(px->g, px->target, server), buf_str(&px->g->head), buf_str(&px->replay), flags);
+}
+
 /* Sends the request to a server: the same one again, or the one that the balancer chooses. false: there is none, the
  * exchange has been answered and px is gone. */
 static bool try_server(struct px *px, bool same, unsigned flags)
@@ -475,20 +590,31 @@ static bool try_server(struct px *px, bool same, unsigned flags)
 		return false;
 	}
 	px->state = PX_TRYING;
-	px->server = px->last = pick.server;
+	px->last = pick.server;
 	px->upstream = pick.server->id;
-	px->try_began = now_of(px);
-	px->tries++;
-	tried_add(&px->tried, pick.server);
-	server_begin(pick.server);
-	write_head(px);
-	arm(px, px->try_began + px->target->lb.connect_timeout);
-	px->call.ops = &call_ops;
-	px->call.method = px->ex->req.mid;
 	if (!px->ex->body_done)
 		flags |= CALL_BODY_FOLLOWS;
-	call_start(px->g->w->client, &px->call, gw_peer_of(px->g, px->target, pick.server), buf_str(&px->g->head), buf_str(&px->replay), flags);
+	px->cur->began = now_of(px);
+	arm_step(px, px->cur->began + px->target->lb.connect_timeout); /* before: on a kept connection it is sent at once */
+	send_to(px, px->cur, pick.server, flags);
 	return true;
+}
+
+/* The present try takes long: the same request to a second server, if there is one that is well, and the budget has it. */
+static void start_hedge(struct px *px)
+{
+	struct pick pick;
+
+	px->hedged = true;
+	arm(px, px->step_at);
+	if (!retry_budget_spend(&px->target->service->ribbon->budget, &px->target->lb.budget, now_of(px)))
+		return;
+	pick = choose_server(px);
+	if (!pick.server || pick.why == PICK_LAST)
+		return;
+	px->hedge = arena_zalloc(&px->ex->arena, sizeof(*px->hedge));
+	px->hedge->px = px;
+	send_to(px, px->hedge, pick.server, 0);
 }
 
 /* --- the request's body --- */
@@ -531,9 +657,9 @@ static void on_ex_body(struct exchange *ex, struct str piece)
 		if (!try_server(px, false, 0))
 			return;
 	} else {
-		call_write(&px->call, framed);
+		call_write(&px->cur->call, framed);
 	}
-	if (call_pending(&px->call) > REQUEST_BACKLOG || (!px->call.sent && body_is_long(px)))
+	if (call_pending(&px->cur->call) > REQUEST_BACKLOG || (!px->cur->call.sent && body_is_long(px)))
 		ex_pause_body(ex);
 }
 
@@ -556,9 +682,9 @@ static void on_ex_body_end(struct exchange *ex)
 	}
 	if (ex->req.body == BODY_CHUNKED) {
 		keep_for_replay(px, FORWARD_LAST_CHUNK);
-		call_write(&px->call, FORWARD_LAST_CHUNK);
+		call_write(&px->cur->call, FORWARD_LAST_CHUNK);
 	}
-	call_finish(&px->call);
+	call_finish(&px->cur->call);
 }
 
 static void on_ex_drain(struct exchange *ex)
@@ -566,7 +692,7 @@ static void on_ex_drain(struct exchange *ex)
 	struct px *px = ex->user;
 
 	if (px->state == PX_STREAMING)
-		call_resume(&px->call);
+		call_resume(&px->cur->call);
 }
 
 /* --- the end --- */
@@ -592,8 +718,8 @@ static void on_ex_close(struct exchange *ex)
 {
 	struct px *px = ex->user;
 
-	call_cancel(&px->call);
-	end_try(px, SERVER_ABANDONED);
+	drop_attempt(px->cur);
+	drop_attempt(TAKE(px->hedge));
 	record(px, OUTCOME_CANCELLED);
 	timer_park(&px->ex->timer);
 	list_del(&px->link);
@@ -725,6 +851,8 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g)
 	px->ex = ex;
 	px->g = g;
 	px->picture = gw_picture_ref(g->picture);
+	px->first.px = px;
+	px->cur = &px->first;
 	px->deadline = DEADLINE_NONE;
 	ex->timer.fn = on_timer;
 	list_init(&px->link);

@@ -5,6 +5,7 @@
 
 #include "codec/json.h"
 #include "eureka/self.h"
+#include "gateway/explain_lb.h"
 #include "gateway/gateway.h"
 #include "manage/actuator.h"
 #include "manage/health.h"
@@ -38,6 +39,7 @@ static struct gw_peer *make_peer(struct gw_worker *g, const struct gw_target *t,
 	p->server = server_ref((struct fserver *)(uintptr_t)s);
 	p->peer = http_client_peer(g->w->client, host, port);
 	p->version = g->picture->version;
+	http_peer_set_idle_timeout(p->peer, t->lb.idle_timeout);
 	http_peer_set_idle_cap(p->peer, MAX(t->lb.max_idle / g->gw->host->n_workers, 1u));
 	map_put(&g->peers, p->server->id, p);
 	return p;
@@ -324,6 +326,7 @@ static int start(struct host *h, struct err *e)
 	if (r < 0)
 		return r;
 	gw_endpoints_add(gw);
+	gw_explain_lb_add(gw);
 	host_add_health(h, &discovery);
 	meters_source(h->meters, circuit_meters, gw);
 	timer_set(h->loop, &gw->sweep, loop_now(h->loop) + SWEEP_EVERY);

@@ -15,7 +15,16 @@ static struct str cookie_of(const struct http_head *h, struct str name)
 	return value;
 }
 
-bool gw_stick_key(const struct ribbon_settings *lb, const struct exchange *ex, struct str path, uint64_t *ret)
+static struct str address_of(const struct exchange *ex, bool trusted, char room[ADDR_TEXT_MAX])
+{
+	struct str list = trusted ? head_value(&ex->req, H_X_FORWARDED_FOR) : STR_EMPTY, first;
+
+	str_cut(&list, ',', &first);
+	first = str_trim(first);
+	return first.len ? first : str_of(room, (size_t)addr_ip_text(&ex->peer, room));
+}
+
+bool gw_stick_key(const struct ribbon_settings *lb, const struct exchange *ex, struct str path, bool trusted, uint64_t *ret)
 {
 	char ip[ADDR_TEXT_MAX];
 	const struct hfield *f;
@@ -32,7 +41,7 @@ bool gw_stick_key(const struct ribbon_settings *lb, const struct exchange *ex, s
 		key = cookie_of(&ex->req, lb->hash_name);
 		break;
 	case HASH_ADDRESS:
-		key = str_of(ip, (size_t)addr_ip_text(&ex->peer, ip));
+		key = address_of(ex, trusted, ip);
 		break;
 	case HASH_PATH:
 		key = path;

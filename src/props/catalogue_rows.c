@@ -222,7 +222,7 @@ const struct prop_desc prop_catalogue[] = {
 	RIBBON(SEC, "NFLoadBalancerPingInterval", "30", 0, 86400, "how often servers are pinged; 0: never"),
 	RIBBON(SEC, "NFLoadBalancerMaxTotalPingTime", "2", 0, 3600, "for all pings of one round; who has not answered then is dead"),
 	RIBBON(OFF, "ConnectionManagerTimeout", MS, "2000", "wait for a free connection", "the request's own deadline bounds it"),
-	RIBBON(OFF, "ConnIdleEvictTimeMilliSeconds", MS, "30000", "life of idle connections", LATER),
+	RIBBON(MS, "ConnIdleEvictTimeMilliSeconds", "30000", 1, HOUR, "how long the gateway keeps an idle connection to a server"),
 	RIBBON(OFF, "ConnectionCleanerRepeatInterval", MS, "30000", "how often idle ones are looked for", SETTLED),
 	RIBBON(OFF, "ConnectionPoolCleanerTaskEnabled", BOOL, "true", "are idle ones looked for", SETTLED),
 	RIBBON(OFF, "PoolKeepAliveTime", SEC, "900", "life of the client's threads", SETTLED),

@@ -12,7 +12,8 @@ size_t check_report(struct buf *out, const struct props *p);
 /* A service's tries: how long they may take by its Ribbon settings, and what its command allows. */
 struct check_timeouts {
 	int64_t connect, read, same, next; /* ms, ms, retries, retries */
-	int64_t tries_ms;                  /* (connect + read) * (same + 1) * (next + 1) */
+	int64_t backoff;                   /* ms before each further try */
+	int64_t tries_ms;                  /* (connect + read) * (same + 1) * (next + 1), and the pauses between */
 	int64_t command_ms;                /* the command's time-out; 0: off */
 	bool command_is_set;               /* in a source, not by default */
 };

@@ -12,15 +12,13 @@
 struct ribbon *ribbon_new(struct str name, const struct ribbon_env *env, usec now)
 {
 	struct ribbon *rb = xzalloc(sizeof(*rb));
-	const struct retry_budget_settings budget = { 100, 10, 100 };
-
 	rb->name = str_of(str_dup(name), name.len);
 	rb->env = env;
 	rb->refresh.env = env;
 	rb->refreshed_at = INT64_MIN / 2;
 	rng_seed_os(&rb->rng);
 	decisions_init(&rb->decisions);
-	retry_budget_init(&rb->budget, &budget, now);
+	retry_budget_init(&rb->budget, now);
 	return rb;
 }
 
@@ -34,6 +32,7 @@ void ribbon_free(struct ribbon *rb)
 	}
 	for (struct ribbon_balancer *b; (b = rb->balancers);) {
 		rb->balancers = b->next;
+		free(b->zones);
 		free(b);
 	}
 	filter_state_fini(&rb->filter);
@@ -89,20 +88,20 @@ static struct ribbon_balancer *make_balancer(struct ribbon *rb, const struct rib
 	b->rule = rule;
 	b->above = above;
 	b->ops = ops;
-	b->zone_aware = zone_aware;
 	if (zone_aware) {
-		zone_aware_init(&b->parts, ops);
-		b->top = &b->parts.b;
+		b->zones = xmalloc(sizeof(*b->zones));
+		zone_aware_init(b->zones, ops);
+		b->top = &b->zones->b;
 	} else {
-		balancer_init(&b->parts.rule, ops);
-		b->top = &b->parts.rule;
+		balancer_init(&b->rule_b, ops);
+		name_it(&b->rule_b, rule, rb);
+		b->top = &b->rule_b;
 	}
-	name_it(&b->parts.rule, rule, rb);
 	if (above) {
-		balancer_init(&b->parts.b, &user_balancer);
-		name_it(&b->parts.b, above, rb);
-		balancer_put_above(&b->parts.b, &b->parts.rule);
-		b->top = &b->parts.b;
+		balancer_init(&b->above_b, &user_balancer);
+		name_it(&b->above_b, above, rb);
+		balancer_put_above(&b->above_b, &b->rule_b);
+		b->top = &b->above_b;
 	}
 	b->top->decisions = &rb->decisions;
 	b->next = rb->balancers;
@@ -118,7 +117,7 @@ struct balancer *ribbon_balancer(struct ribbon *rb, const struct ribbon_settings
 	bool zone_aware = s->zone_aware && !rule && !above;
 	struct ribbon_balancer *b = rb->balancers;
 
-	while (b && (b->rule != rule || b->above != above || b->ops != ops || b->zone_aware != zone_aware))
+	while (b && (b->rule != rule || b->above != above || b->ops != ops || (b->zones != NULL) != zone_aware))
 		b = b->next;
 	return (b ? b : make_balancer(rb, s, zone_aware))->top;
 }

@@ -37,9 +37,9 @@ struct ribbon_balancer {
 	struct ribbon_balancer *next;
 	struct plugin *rule, *above; /* the user's; NULL: built in */
 	const struct balance_ops *ops;
-	bool zone_aware;
 	struct balancer *top;
-	struct zone_aware parts; /* whichever are in use */
+	struct balancer above_b, rule_b; /* whichever are in use */
+	struct zone_aware *zones;        /* owned; NULL: no balancer of that kind */
 };
 
 struct ribbon {

@@ -237,6 +237,7 @@ static void read_retry(struct reader *rd, struct ribbon_settings *s)
 	s->connect_timeout = time_of(rd, RIBBON "ConnectTimeout", 1);
 	s->read_timeout = time_of(rd, RIBBON "ReadTimeout", 1);
 	s->max_idle = u32_of(rd, RIBBON "MaxConnectionsPerHost");
+	s->idle_timeout = time_of(rd, RIBBON "ConnIdleEvictTimeMilliSeconds", 1);
 }
 
 static void read_list(struct reader *rd, struct ribbon_settings *s)

@@ -36,6 +36,7 @@ struct ribbon_settings {
 	/* the connection */
 	usec connect_timeout, read_timeout;
 	uint32_t max_idle;         /* MaxConnectionsPerHost */
+	usec idle_timeout;         /* ConnIdleEvictTimeMilliSeconds */
 	/* the list */
 	enum ribbon_list list;
 	struct str *listed;        /* listOfServers */

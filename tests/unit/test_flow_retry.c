@@ -121,7 +121,7 @@ static void test_budget_earns_by_requests_and_by_time(void **state)
 	struct retry_budget_settings s = { .ratio_pct = 20, .per_second = 10, .cap = 50 };
 	struct retry_budget b;
 
-	retry_budget_init(&b, &s, NOW);
+	retry_budget_init(&b, NOW);
 	assert_int_equal(spend_all(&b, &s, NOW), 10);
 	for (unsigned i = 0; i < 100; i++)
 		retry_budget_request(&b, &s);
