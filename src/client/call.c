@@ -110,38 +110,60 @@ static void write_head(struct buf *b, struct going *g, struct str host, usec now
 	buf_addz(b, "\r\n");
 }
 
-/* Exchanges with one server; false if there was no whole answer. */
-static bool exchange_with(struct going *g, const struct fserver *s, struct once_result *res)
-{
-	const struct remote *rm = g->link->remote;
-	struct buf head = BUF_INIT(HEAD_MAX);
-	struct str host;
-	uint16_t port;
+static struct pick choose_server(struct going *g);
 
-	response_reset(g->rs);
-	*res = (struct once_result){ .failure = { .class = CALL_NOT_SENT, .cause = CALL_NO_ADDRESS } };
-	if (!addr_split(s->id, 80, &host, &port))
+/* A hedge, and what it needs of its call. */
+struct second {
+	struct hedge h;
+	struct going *g;
+	struct fserver *server;
+	struct buf head;
+};
+
+static bool begin_second(struct hedge *h, struct str *host, uint16_t *port, struct str *head)
+{
+	struct second *s = container_of(h, struct second, h);
+	struct going *g = s->g;
+	const struct remote *rm = g->link->remote;
+	usec now = clock_mono();
+	struct pick pick;
+
+	if (!retry_budget_spend(&g->link->remote->ribbon->budget, &rm->lb.budget, now))
 		return false;
-	write_head(&head, g, s->id, clock_mono());
-	if (!head.failed)
-		caller_exchange(g->caller, &(struct exchange_once){
-			.method = g->method,
-			.head = buf_str(&head),
-			.body = str_of(g->o->body, g->o->body_len),
-			.connect_timeout = rm->lb.connect_timeout,
-			.read_timeout = rm->lb.read_timeout,
-			.deadline = g->deadline.at,
-			.rs = g->rs,
-		}, host, port, res);
-	buf_fini(&head);
-	snprintf(g->rs->server, sizeof(g->rs->server), "%.*s", STRF(s->id));
-	return res->ok;
+	pick = choose_server(g); /* the first one counts as tried */
+	if (!pick.server || pick.why == PICK_LAST || !addr_split(pick.server->id, 80, host, port))
+		return false;
+	s->server = pick.server;
+	h->rs = response_new();
+	write_head(&s->head, g, s->server->id, now);
+	*head = buf_str(&s->head);
+	tried_add(&g->tried, s->server);
+	server_begin(s->server);
+	g->rs->tries++;
+	return !s->head.failed;
 }
 
-static enum server_outcome server_outcome_of(const struct going *g, const struct once_result *res)
+static void set_server(struct vine_response *rs, const struct fserver *s)
+{
+	snprintf(rs->server, sizeof(rs->server), "%.*s", STRF(s->id));
+}
+
+/* The second's answer takes the place of the first's. */
+static void swap_answers(struct going *g, struct second *s, struct once_result *res)
+{
+	struct vine_response *won = TAKE(s->h.rs);
+
+	won->tries = g->rs->tries;
+	set_server(won, s->server);
+	vine_response_free(g->rs);
+	g->rs = won;
+	*res = s->h.result;
+}
+
+static enum server_outcome server_outcome_of(const struct vine_response *rs, const struct once_result *res)
 {
 	if (res->ok)
-		return g->rs->status >= 500 ? SERVER_ERROR : SERVER_OK;
+		return rs->status >= 500 ? SERVER_ERROR : SERVER_OK;
 	switch (res->failure.cause) {
 	case CALL_REFUSED:
 	case CALL_CONNECT_TIMEOUT:
@@ -154,6 +176,51 @@ static enum server_outcome server_outcome_of(const struct going *g, const struct
 	default:
 		return SERVER_RESET;
 	}
+}
+
+/* Each try is credited to its server; whose answer was not waited for is nobody's failure. */
+static void settle(struct going *g, struct fserver *first, struct second *s, struct once_result *res)
+{
+	const struct outlier_settings *os = &g->link->remote->lb.outlier;
+	usec now = clock_mono();
+
+	server_end(first, os, s->h.first_let_go ? SERVER_ABANDONED : server_outcome_of(g->rs, res), res->took, now);
+	if (s->server)
+		server_end(s->server, os, s->h.let_go || !s->h.begun ? SERVER_ABANDONED : server_outcome_of(s->h.rs, &s->h.result),
+			   s->h.result.took, now);
+	if (s->h.won)
+		swap_answers(g, s, res);
+}
+
+/* Exchanges with one server, or with a second one beside it; false if there was no whole answer. */
+static bool exchange_with(struct going *g, struct fserver *s, struct once_result *res)
+{
+	const struct remote *rm = g->link->remote;
+	struct buf head = BUF_INIT(HEAD_MAX);
+	struct second second = { .h = { .delay = rm->lb.hedge_delay, .begin = begin_second }, .g = g, .head = BUF_INIT(HEAD_MAX) };
+	bool may_hedge = rm->lb.hedge_delay && g->servers->n > 1 && retry_method_is_safe(g->method_name);
+	struct str host;
+	uint16_t port;
+
+	response_reset(g->rs);
+	set_server(g->rs, s);
+	*res = (struct once_result){ .failure = { .class = CALL_NOT_SENT, .cause = CALL_NO_ADDRESS } };
+	write_head(&head, g, s->id, clock_mono());
+	if (!head.failed && addr_split(s->id, 80, &host, &port))
+		caller_exchange(g->caller, &(struct exchange_once){
+			.method = g->method,
+			.head = buf_str(&head),
+			.body = str_of(g->o->body, g->o->body_len),
+			.connect_timeout = rm->lb.connect_timeout,
+			.read_timeout = rm->lb.read_timeout,
+			.deadline = g->deadline.at,
+			.rs = g->rs,
+		}, host, port, may_hedge ? &second.h : NULL, res);
+	settle(g, s, &second, res);
+	vine_response_free(second.h.rs);
+	buf_fini(&second.head);
+	buf_fini(&head);
+	return res->ok;
 }
 
 static struct retry_attempt attempt_of(const struct going *g, const struct once_result *res)
@@ -208,12 +275,12 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 	bool whole;
 
 	server_begin(s);
-	whole = exchange_with(g, s, &res);
 	g->rs->tries++;
+	tried_add(&g->tried, s);
+	whole = exchange_with(g, s, &res);
 
 	usec now = clock_mono();
 
-	server_end(s, &rm->lb.outlier, server_outcome_of(g, &res), res.took, now);
 	if (whole && g->rs->status < 500 && !retry_status_is_listed(&rm->lb.retry, g->rs->status)) {
 		g->outcome = g->rs->status >= 400 ? OUTCOME_BAD_REQUEST : OUTCOME_SUCCESS;
 		g->cause = VINE_CAUSE_NONE;
@@ -318,8 +385,6 @@ static void try_servers(struct going *g)
 			break;
 		if (!try_server(g, pick.server, &again))
 			return;
-		if (!again)
-			tried_add(&g->tried, pick.server);
 		pause_before(g);
 	}
 	if (g->rs->tries && pick.why == PICK_ALL_TRIED)

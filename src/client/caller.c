@@ -113,6 +113,7 @@ struct waiting {
 	const struct exchange_once *x;
 	struct http_peer *peer;
 	struct once_result *ret;
+	usec began;
 	bool over, replaced;
 };
 
@@ -190,17 +191,72 @@ static const struct call_ops ops = {
 	.on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail, .on_sent = on_sent,
 };
 
-void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct once_result *ret)
+static void begin(struct waiting *w, struct caller *c, const struct exchange_once *x, struct str host, uint16_t port,
+		  struct once_result *ret)
 {
-	struct waiting w = { .call.ops = &ops, .loop = c->loop, .x = x, .ret = ret };
-	usec began = loop_refresh_now(c->loop);
-
+	*w = (struct waiting){ .call.ops = &ops, .loop = c->loop, .client = c->client, .x = x, .ret = ret };
 	*ret = (struct once_result){ 0 };
-	w.peer = http_client_peer(c->client, host, port);
-	w.client = c->client;
-	start(&w, 0);
-	while (!w.over)
-		loop_turn(c->loop, USEC_PER_SEC);
-	http_peer_unref(w.peer);
-	ret->took = loop_refresh_now(c->loop) - began;
+	w->began = loop_refresh_now(c->loop);
+	w->peer = http_client_peer(c->client, host, port);
+	start(w, 0);
+}
+
+static void end(struct waiting *w)
+{
+	if (!w->over)
+		call_cancel(&w->call);
+	http_peer_unref(w->peer);
+	w->ret->took = loop_refresh_now(w->loop) - w->began;
+}
+
+static bool is_good(const struct waiting *w)
+{
+	return w->over && w->ret->ok && w->x->rs->status < 500;
+}
+
+static void begin_hedge(struct caller *c, struct hedge *h, struct exchange_once *x, struct waiting *w)
+{
+	struct str host, head;
+	uint16_t port;
+
+	if (!h->begin(h, &host, &port, &head))
+		return;
+	x->head = head;
+	x->rs = h->rs;
+	h->begun = true;
+	begin(w, c, x, host, port, &h->result);
+}
+
+/* Both run, or the first alone until it is time. */
+static void run(struct caller *c, struct hedge *h, struct exchange_once *second, struct waiting *a, struct waiting *b)
+{
+	usec due = h && h->delay ? a->began + h->delay : USEC_NEVER;
+
+	while (!is_good(a) && !is_good(b) && !(a->over && (b->over || !h || !h->begun))) {
+		usec now = loop_now(c->loop);
+
+		if (now >= due) {
+			due = USEC_NEVER;
+			begin_hedge(c, h, second, b);
+			continue;
+		}
+		loop_turn(c->loop, MIN(USEC_PER_SEC, due - now));
+	}
+}
+
+void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct hedge *hedge,
+		     struct once_result *ret)
+{
+	struct exchange_once second = *x;
+	struct waiting a, b = { 0 };
+
+	begin(&a, c, x, host, port, ret);
+	run(c, hedge, &second, &a, &b);
+	end(&a);
+	if (!hedge || !hedge->begun)
+		return;
+	end(&b);
+	hedge->won = is_good(&b) || (!is_good(&a) && b.over && b.ret->ok);
+	hedge->first_let_go = !a.over;
+	hedge->let_go = !b.over;
 }

@@ -191,8 +191,22 @@ struct once_result {
 	usec took;
 };
 
-/* Sends it to host:port and waits. A pooled connection that turns out dead is replaced once where nothing can run twice. */
-void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct once_result *ret);
+/* The same request to a second server, if the first takes long: whichever gives a good answer first. */
+struct hedge {
+	usec delay;
+	/* Asked once, after the delay: where to, and the head for it; false: nowhere. */
+	bool (*begin)(struct hedge *h, struct str *host, uint16_t *port, struct str *head);
+	struct vine_response *rs; /* its answer */
+	/* how it went */
+	struct once_result result;
+	bool begun, won;      /* won: its answer counts, the first try's result says nothing */
+	bool first_let_go, let_go; /* whose answer was not waited for */
+};
+
+/* Sends it to host:port and waits. A pooled connection that turns out dead is replaced once where nothing can run twice.
+ * hedge: NULL for none. */
+void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct hedge *hedge,
+		     struct once_result *ret);
 
 /* --- response.c --- */
 
