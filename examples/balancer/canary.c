@@ -38,7 +38,8 @@ static void *create(const struct vine_host *host, const char *client)
 	if (!c)
 		return NULL;
 	c->host = host;
-	c->percent = host->property(host, "canary.percent", text, sizeof(text)) >= 0 ? (uint32_t)strtoul(text, NULL, 10) : PERCENT_DEFAULT;
+	c->percent = host->property(host, "canary.percent", text, sizeof(text)) >= 0 ? (uint32_t)strtoul(text, NULL, 10)
+										     : PERCENT_DEFAULT;
 	host->property(host, "canary.servers-file", c->file, sizeof(c->file));
 	return c;
 }
@@ -55,7 +56,8 @@ static bool is_canary(const struct canary *c, const struct vine_servers *s, uint
 	size_t len;
 	const char *track = c->host->balance->metadata(s, i, "track", &len);
 
-	return strcmp(c->host->balance->zone(s->at[i]), "canary") == 0 || (track && len == 6 && memcmp(track, "canary", 6) == 0);
+	return strcmp(c->host->balance->zone(s->at[i]), "canary") == 0 ||
+	       (track && len == 6 && memcmp(track, "canary", 6) == 0);
 }
 
 /* Of the group's servers that are in, two are drawn and the less busy one is taken; -1: none is in. */
@@ -84,7 +86,8 @@ static int64_t choose(void *state, const struct vine_choice *ch)
 
 	if (at < 0)
 		at = choose_of(c, ch, !canaries);
-	return at >= 0 ? at : c->host->balance->random(ch, ch->servers->n); /* all are out: trying is better than failing */
+	return at >= 0 ? at
+		       : c->host->balance->random(ch, ch->servers->n); /* all are out: trying is better than failing */
 }
 
 const struct vine_rule_ops canary_rule = {

@@ -28,12 +28,12 @@ struct vine_servers {
 /* One choice. */
 struct vine_choice {
 	uint32_t size;
-	unsigned worker;        /* whose thread it is; 0 in libvine */
-	const char *client;     /* the service */
+	unsigned worker;                    /* whose thread it is; 0 in libvine */
+	const char *client;                 /* the service */
 	const struct vine_servers *servers; /* those that this request has not tried yet; never none */
-	int64_t now_us;         /* monotonic */
-	bool has_key;           /* the request has a key that should stick to a server... */
-	uint64_t key;           /* ... and this is its hash */
+	int64_t now_us;                     /* monotonic */
+	bool has_key;                       /* the request has a key that should stick to a server... */
+	uint64_t key;                       /* ... and this is its hash */
 };
 
 enum vine_server_state { VINE_SERVER_IN, VINE_SERVER_EJECTED, VINE_SERVER_REFUSING, VINE_SERVER_PROBING };
@@ -102,10 +102,10 @@ struct vine_config_ops {
 /* What these tables may ask of Vine. Texts live as long as the server, during the call at least. */
 struct vine_balance_host {
 	uint32_t size;
-	const char *(*id)(const struct vine_server *s);   /* "10.0.0.7:8080" */
-	const char *(*zone)(const struct vine_server *s); /* "": unknown */
-	uint32_t (*weight)(const struct vine_server *s);  /* 100 is plain */
-	uint32_t (*active)(const struct vine_server *s);  /* requests under way */
+	const char *(*id)(const struct vine_server *s);                /* "10.0.0.7:8080" */
+	const char *(*zone)(const struct vine_server *s);              /* "": unknown */
+	uint32_t (*weight)(const struct vine_server *s);               /* 100 is plain */
+	uint32_t (*active)(const struct vine_server *s);               /* requests under way */
 	double (*latency_us)(const struct vine_choice *c, uint32_t i); /* moving average; 0: unknown */
 	enum vine_server_state (*state)(const struct vine_choice *c, uint32_t i);
 	/* Metadata of the instance in the registry, not NUL-terminated; NULL: not there. */

@@ -19,7 +19,8 @@
 
 #define VINE_PLUGIN_ABI 1
 
-enum vine_plugin_kind { /* vine/balance.h has the tables */
+/* vine/balance.h has the tables. */
+enum vine_plugin_kind {
 	VINE_PLUGIN_RULE = 1,
 	VINE_PLUGIN_PING,
 	VINE_PLUGIN_LIST,
@@ -34,21 +35,24 @@ struct vine_host;
 
 /* The beginning of every table. */
 struct vine_plugin {
-	uint32_t size; /* sizeof the whole table */
-	uint32_t abi;  /* VINE_PLUGIN_ABI */
-	uint32_t kind; /* enum vine_plugin_kind */
-	uint32_t flags; /* 0 */
-	const char *name; /* shown in logs, errors and explanations; required */
+	uint32_t size;                             /* sizeof the whole table */
+	uint32_t abi;                              /* VINE_PLUGIN_ABI */
+	uint32_t kind;                             /* enum vine_plugin_kind */
+	uint32_t flags;                            /* 0 */
+	const char *name;                          /* shown in logs, errors and explanations; required */
 	int (*init)(const struct vine_host *host); /* once a process; 0, or negative: it is refused. May be NULL */
 	int (*worker_init)(const struct vine_host *host, unsigned worker); /* the same on each worker. May be NULL */
 };
 
 /* .plugin = VINE_PLUGIN(struct vine_rule_ops, VINE_PLUGIN_RULE, "cheapest") */
-#define VINE_PLUGIN(table, kind_, name_) { .size = sizeof(table), .abi = VINE_PLUGIN_ABI, .kind = (kind_), .name = (name_) }
+#define VINE_PLUGIN(table, kind_, name_)                                                                               \
+	{                                                                                                              \
+		.size = sizeof(table), .abi = VINE_PLUGIN_ABI, .kind = (kind_), .name = (name_)                        \
+	}
 
 enum vine_plugin_level { VINE_PLUGIN_DEBUG, VINE_PLUGIN_INFO, VINE_PLUGIN_WARN, VINE_PLUGIN_ERROR };
 
-/* What Vine offers. It lives as long as the process. Later versions add members: `size` tells which are there. */
+/* What Vine offers. It lives as long as the role, or the app of libvine that took the table. Later versions add members: `size` tells which are there. */
 struct vine_host {
 	uint32_t size, abi;
 	const char *version; /* "0.1.0" */

@@ -86,6 +86,7 @@ static void ping_all(struct timer *t)
 
 		pthread_mutex_lock(&rm->lock);
 		pinger_tick(r->pinger, rm->ribbon, &rm->lb, v, v && v->version > rm->view_version, now);
+		ribbon_tell_changes(rm->ribbon, now);
 		pthread_mutex_unlock(&rm->lock);
 		eureka_view_unref(v);
 	}

@@ -154,7 +154,9 @@ static struct pick choose_by_rule(struct balancer *b, const struct choice *c)
 
 static void note(struct balancer *b, const struct choice *c, struct pick p)
 {
-	struct decision d = { .at = c->now, .why = pick_why_name(p.why), .servers = c->list.n, .tried = c->tried ? c->tried->n : 0 };
+	struct decision d = {
+		.at = c->now, .why = pick_why_name(p.why), .servers = c->list.n, .tried = c->tried ? c->tried->n : 0
+	};
 
 	if (p.server) {
 		memcpy(d.server, p.server->id.ptr, MIN(p.server->id.len, sizeof(d.server) - 1));
@@ -180,16 +182,31 @@ struct pick balancer_choose(struct balancer *b, const struct choice *c)
 
 const char *pick_why_name(enum pick_why why)
 {
-	static const char *const names[] = { "in",	   "probe",	 "panic",	"last resort",	 "no servers",
-					     "all tried", "rule chose none", "rule chose a stranger", "rule did not start" };
+	static const char *const names[] = { "in",
+					     "probe",
+					     "panic",
+					     "last resort",
+					     "no servers",
+					     "all tried",
+					     "rule chose none",
+					     "rule chose a stranger",
+					     "rule did not start" };
 
 	return (unsigned)why < ARRAY_LEN(names) ? names[why] : "?";
 }
 
 static const struct balance_ops *const all[] = {
-	&balance_p2c,	       &balance_round_robin,	    &balance_random,	     &balance_least_requests,
-	&balance_best_available, &balance_availability,	    &balance_weighted_response, &balance_zone_avoidance,
-	&balance_retry,	       &balance_ring_hash,	    &balance_maglev,
+	&balance_p2c,
+	&balance_round_robin,
+	&balance_random,
+	&balance_least_requests,
+	&balance_best_available,
+	&balance_availability,
+	&balance_weighted_response,
+	&balance_zone_avoidance,
+	&balance_retry,
+	&balance_ring_hash,
+	&balance_maglev,
 };
 
 const struct balance_ops *balance_at(size_t i)

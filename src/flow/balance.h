@@ -54,13 +54,13 @@ struct server_list {
 };
 
 enum pick_why {
-	PICK_IN,      /* usable, by the rule */
-	PICK_PROBE,   /* was ejected, is tried again by this one request */
-	PICK_PANIC,   /* too many are out: softly ejected, taken all the same */
-	PICK_LAST,    /* nobody else left to try: ejected, taken all the same */
-	PICK_EMPTY,   /* no server: the list is empty */
-	PICK_ALL_TRIED, /* no server: each one was tried already */
-	PICK_RULE_NONE, /* no server: the user's rule named none */
+	PICK_IN,           /* usable, by the rule */
+	PICK_PROBE,        /* was ejected, is tried again by this one request */
+	PICK_PANIC,        /* too many are out: softly ejected, taken all the same */
+	PICK_LAST,         /* nobody else left to try: ejected, taken all the same */
+	PICK_EMPTY,        /* no server: the list is empty */
+	PICK_ALL_TRIED,    /* no server: each one was tried already */
+	PICK_RULE_NONE,    /* no server: the user's rule named none */
 	PICK_RULE_OUTSIDE, /* no server: the user's rule named one that is not in the list */
 	PICK_RULE_FAILED,  /* no server: the user's rule could not be started on this worker */
 };
@@ -72,14 +72,14 @@ struct pick {
 
 /* What the rules can be told. One a service and picture. */
 struct rule_settings {
-	uint32_t active_limit;      /* ActiveConnectionsLimit; 0: none */
-	bool ignore_tripped;        /* filterCircuitTripped false: availability filtering takes the ejected too */
-	usec weights_every;         /* ServerWeightTaskTimerInterval */
-	uint32_t choices;           /* least requests: how many are drawn */
-	uint32_t hash_bound_pct;    /* hashing: none gets more than this share of the mean load; 0: no bound */
-	bool zones_off;             /* zoneAvoidanceRule.enabled false */
-	float zone_trigger;         /* triggeringLoadPerServerThreshold */
-	float zone_blackout;        /* avoidZoneWithBlackoutPercetage */
+	uint32_t active_limit;   /* ActiveConnectionsLimit; 0: none */
+	bool ignore_tripped;     /* filterCircuitTripped false: availability filtering takes the ejected too */
+	usec weights_every;      /* ServerWeightTaskTimerInterval */
+	uint32_t choices;        /* least requests: how many are drawn */
+	uint32_t hash_bound_pct; /* hashing: none gets more than this share of the mean load; 0: no bound */
+	bool zones_off;          /* zoneAvoidanceRule.enabled false */
+	float zone_trigger;      /* triggeringLoadPerServerThreshold */
+	float zone_blackout;     /* avoidZoneWithBlackoutPercetage */
 };
 
 #define RULE_SETTINGS_DEFAULT                                                                                          \
@@ -94,17 +94,17 @@ struct choice { /* what a rule gets to see */
 	const struct rule_settings *rule; /* NULL: the defaults */
 	struct rng *rng;
 	usec now;
-	uint64_t hash;             /* of the key that sticks; has_hash false: this request has none */
+	uint64_t hash; /* of the key that sticks; has_hash false: this request has none */
 	bool has_hash;
-	unsigned worker;           /* who chooses: a user's rule has an init per worker */
+	unsigned worker; /* who chooses: a user's rule has an init per worker */
 };
 
 struct balancer;
 
 enum balance_flags {
-	BALANCE_USER = 1u << 0,    /* a user's: taken at its word */
-	BALANCE_HASHES = 1u << 1,  /* wants list.ring */
-	BALANCE_MAGLEV = 1u << 2,  /* ... of this kind */
+	BALANCE_USER = 1u << 0,         /* a user's: taken at its word */
+	BALANCE_HASHES = 1u << 1,       /* wants list.ring */
+	BALANCE_MAGLEV = 1u << 2,       /* ... of this kind */
 	BALANCE_LOOKS_AT_ALL = 1u << 3, /* each choice looks at every server, as its meaning is */
 };
 
@@ -120,16 +120,16 @@ struct balance_ops {
 
 struct balancer {
 	const struct balance_ops *ops;
-	struct balancer *inner;       /* of one that stands above a rule; NULL: this is the rule */
-	struct outlier_watch *watch;  /* the uppermost one's */
-	struct str name;              /* for errors and explanations; the ops', or the user's */
-	void *user;                   /* of a user's rule: its state */
+	struct balancer *inner;      /* of one that stands above a rule; NULL: this is the rule */
+	struct outlier_watch *watch; /* the uppermost one's */
+	struct str name;             /* for errors and explanations; the ops', or the user's */
+	void *user;                  /* of a user's rule: its state */
 	_Atomic uint64_t cursor;
 	_Atomic uint64_t rule_errors; /* indices outside the list, and none */
 	_Atomic usec summed_at;       /* of the weighted rule */
 	_Atomic uint32_t latency_sum; /* a float's bits */
 	struct outlier_watch own_watch;
-	struct decisions *decisions;  /* NULL: none are kept */
+	struct decisions *decisions; /* NULL: none are kept */
 };
 
 void balancer_init(struct balancer *b, const struct balance_ops *ops); /* nothing to free */

@@ -30,7 +30,8 @@ static inline int64_t rule_next_from(const struct balancer *b, const struct choi
 	return -1;
 }
 
-static inline uint32_t rule_turn(struct balancer *b, uint32_t n) /* the cursor's next place; the first is 1, as Ribbon's */
+static inline uint32_t rule_turn(struct balancer *b,
+				 uint32_t n) /* the cursor's next place; the first is 1, as Ribbon's */
 {
 	return (uint32_t)((atomic_fetch_add_explicit(&b->cursor, 1, memory_order_relaxed) + 1) % n);
 }

@@ -60,7 +60,7 @@ static int64_t choose_p2c(struct balancer *b, const struct choice *c)
 			return y < 0 ? x : y;
 	}
 	return server_cost(c->list.at[x], c->settings, c->now) <= server_cost(c->list.at[y], c->settings, c->now) ? x
-														   : y;
+														  : y;
 }
 
 /* --- round robin, random, retry --- */
@@ -149,7 +149,8 @@ bool rule_is_available(const struct balancer *b, const struct choice *c, const s
 
 	if (rs->active_limit && rule_active(s) >= rs->active_limit)
 		return false;
-	return rs->ignore_tripped ? !server_is_dead(s) && !(c->tried && tried_has(c->tried, s)) : balancer_may_use(b, c, s);
+	return rs->ignore_tripped ? !server_is_dead(s) && !(c->tried && tried_has(c->tried, s))
+				  : balancer_may_use(b, c, s);
 }
 
 int64_t rule_choose_availability(struct balancer *b, const struct choice *c)
@@ -205,7 +206,8 @@ const struct balance_ops balance_p2c = { STR_INIT("p2c"), choose_p2c };
 const struct balance_ops balance_round_robin = { STR_INIT("round-robin"), choose_round_robin };
 const struct balance_ops balance_random = { STR_INIT("random"), choose_random };
 const struct balance_ops balance_least_requests = { STR_INIT("least-requests"), choose_least_requests };
-const struct balance_ops balance_best_available = { STR_INIT("best-available"), choose_best_available, BALANCE_LOOKS_AT_ALL };
+const struct balance_ops balance_best_available = { STR_INIT("best-available"), choose_best_available,
+						    BALANCE_LOOKS_AT_ALL };
 const struct balance_ops balance_availability = { STR_INIT("availability-filtering"), rule_choose_availability };
 const struct balance_ops balance_weighted_response = { STR_INIT("weighted-response-time"), choose_weighted_response };
 /* RetryRule asks its sub-rule, round robin, again until a live server comes; round robin here does so by itself. */

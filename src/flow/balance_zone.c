@@ -29,7 +29,8 @@ static struct zone_load *zone_of(struct zones *z, struct str name)
 			return &z->at[i];
 		}
 	}
-	z->last = z->n == ZONES_MAX ? ZONES_MAX - 1 : z->n++; /* more zones than anyone has: the rest count as the last */
+	z->last =
+		z->n == ZONES_MAX ? ZONES_MAX - 1 : z->n++; /* more zones than anyone has: the rest count as the last */
 	if (z->at[z->last].servers == 0)
 		z->at[z->last].name = name;
 	return &z->at[z->last];
@@ -104,7 +105,8 @@ static int64_t choose_zone_avoidance(struct balancer *b, const struct choice *c)
 	return rule_choose_availability(b, c);
 }
 
-const struct balance_ops balance_zone_avoidance = { STR_INIT("zone-avoidance"), choose_zone_avoidance, BALANCE_LOOKS_AT_ALL };
+const struct balance_ops balance_zone_avoidance = { STR_INIT("zone-avoidance"), choose_zone_avoidance,
+						    BALANCE_LOOKS_AT_ALL };
 
 /* --- the balancer above a rule --- */
 

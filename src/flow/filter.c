@@ -1,6 +1,8 @@
 /* filter.c - see filter.h. */
 #include "flow/filter.h"
 
+#include "flow/hash_ring.h"
+
 #define FAILURE_WINDOW USEC_PER_SEC /* Ribbon counts failures of the last second */
 
 static uint32_t active_of(const struct fserver *s)
@@ -23,7 +25,8 @@ static bool is_of_zone(const struct filter_settings *fs, const struct fserver *s
 }
 
 /* Is the own zone well enough to carry all? Sets the note where it is not. */
-static bool zone_is_well(const struct filter_settings *fs, struct filter_state *st, struct fserver *const *at, uint32_t n)
+static bool zone_is_well(const struct filter_settings *fs, struct filter_state *st, struct fserver *const *at,
+			 uint32_t n)
 {
 	uint32_t mine = 0, in = 0;
 	uint64_t active = 0;
@@ -68,7 +71,8 @@ static bool zone_has_any(const struct filter_settings *fs, struct fserver *const
 	return false;
 }
 
-static uint32_t zone_affinity(const struct filter_settings *fs, struct filter_state *st, struct fserver **at, uint32_t n)
+static uint32_t zone_affinity(const struct filter_settings *fs, struct filter_state *st, struct fserver **at,
+			      uint32_t n)
 {
 	if (fs->zone.len == 0 || (!fs->affinity && !fs->exclusive))
 		return n;
@@ -145,8 +149,8 @@ static uint32_t refill(enum mark *mark, uint32_t n, uint32_t in, uint32_t want, 
 	return in;
 }
 
-static uint32_t subset(const struct filter_settings *fs, struct filter_state *st, struct fserver **at, uint32_t n, bool refresh,
-		       struct rng *rng, usec now)
+static uint32_t subset(const struct filter_settings *fs, struct filter_state *st, struct fserver **at, uint32_t n,
+		       bool refresh, struct rng *rng, usec now)
 {
 	enum mark *mark = xzalloc(MAX(n, 1u) * sizeof(*mark));
 	uint32_t in = 0, gone = 0, kept = 0, force = (uint32_t)((float)fs->size * fs->eliminate);
@@ -180,15 +184,6 @@ static uint32_t subset(const struct filter_settings *fs, struct filter_state *st
 	return kept;
 }
 
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	x ^= x >> 27;
-	x *= UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
-
 static int by_score(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -197,7 +192,8 @@ static int by_score(const void *a, const void *b)
 }
 
 /* The servers with the highest hashes of (server, this process): one change of the list moves at most one member. */
-static uint32_t stable_subset(const struct filter_settings *fs, struct filter_state *st, struct fserver **at, uint32_t n)
+static uint32_t stable_subset(const struct filter_settings *fs, struct filter_state *st, struct fserver **at,
+			      uint32_t n)
 {
 	uint64_t *score, *sorted, limit;
 	uint32_t kept = 0;
@@ -209,7 +205,7 @@ static uint32_t stable_subset(const struct filter_settings *fs, struct filter_st
 	score = xmalloc(n * sizeof(*score));
 	sorted = xmalloc(n * sizeof(*sorted));
 	for (uint32_t i = 0; i < n; i++)
-		sorted[i] = score[i] = mix(str_hash(at[i]->id, 0) ^ fs->seed);
+		sorted[i] = score[i] = hash_mix(str_hash(at[i]->id, 0) ^ fs->seed);
 	qsort(sorted, n, sizeof(*sorted), by_score);
 	limit = sorted[fs->size - 1];
 	for (uint32_t i = 0; i < n && kept < fs->size; i++) {
@@ -233,8 +229,8 @@ void filter_state_fini(struct filter_state *st)
 	st->n = 0;
 }
 
-uint32_t filter_apply(const struct filter_settings *fs, struct filter_state *st, struct fserver **at, uint32_t n, bool refresh,
-		      struct rng *rng, usec now)
+uint32_t filter_apply(const struct filter_settings *fs, struct filter_state *st, struct fserver **at, uint32_t n,
+		      bool refresh, struct rng *rng, usec now)
 {
 	uint32_t left = n;
 
@@ -244,20 +240,15 @@ uint32_t filter_apply(const struct filter_settings *fs, struct filter_state *st,
 	left = zone_affinity(fs, st, at, n);
 	switch (fs->kind) {
 	case FILTER_NONE:
-	case FILTER_ZONE_AFFINITY:
-		break;
+	case FILTER_ZONE_AFFINITY: break;
 	case FILTER_ZONE_PREFERENCE: /* as Spring's: only where affinity has left all */
 		if (left == n && fs->zone.len && zone_has_any(fs, at, n)) {
 			left = keep_zone(fs, at, n);
 			st->note = "the own zone's servers";
 		}
 		break;
-	case FILTER_SUBSET:
-		left = subset(fs, st, at, left, refresh, rng, now);
-		break;
-	case FILTER_STABLE_SUBSET:
-		left = stable_subset(fs, st, at, left);
-		break;
+	case FILTER_SUBSET: left = subset(fs, st, at, left, refresh, rng, now); break;
+	case FILTER_STABLE_SUBSET: left = stable_subset(fs, st, at, left); break;
 	}
 	return left;
 }

@@ -19,8 +19,8 @@ struct filter_settings {
 	enum filter_kind kind;
 	struct str zone;          /* the own one; empty: unknown, then zones do not count */
 	bool affinity, exclusive; /* EnableZoneAffinity, EnableZoneExclusivity */
-	float max_load;           /* zoneAffinity.maxLoadPerServer: affinity ends at so many requests under way per server */
-	float max_blackout;       /* zoneAffinity.maxBlackOutServesrPercentage: or at such a share that is out */
+	float max_load;     /* zoneAffinity.maxLoadPerServer: affinity ends at so many requests under way per server */
+	float max_blackout; /* zoneAffinity.maxBlackOutServesrPercentage: or at such a share that is out */
 	uint32_t min_available;   /* zoneAffinity.minAvailableServers: or below so many that are in */
 	uint32_t size;            /* of a subset */
 	float eliminate;          /* ServerListSubsetFilter.forceEliminatePercent */
@@ -35,7 +35,7 @@ struct filter_settings {
 		.eliminate = 0.1f                                                                                      \
 	}
 
-struct filter_state { /* zeroed at first */
+struct filter_state {            /* zeroed at first */
 	struct fserver **member; /* of the subset; referenced */
 	uint32_t n;
 	const char *note; /* what the filter did at last, for people; static */
@@ -45,6 +45,6 @@ void filter_state_fini(struct filter_state *st);
 
 /* Returns how many are left of at[0 .. n). refresh: the subset's forced changes are due; else only those that left are
  * replaced. Takes and gives no references for at. */
-uint32_t filter_apply(const struct filter_settings *fs, struct filter_state *st, struct fserver **at, uint32_t n, bool refresh,
-		      struct rng *rng, usec now);
+uint32_t filter_apply(const struct filter_settings *fs, struct filter_state *st, struct fserver **at, uint32_t n,
+		      bool refresh, struct rng *rng, usec now);
 const char *filter_kind_name(enum filter_kind k);

@@ -22,18 +22,9 @@ struct hash_ring {
 	uint32_t *slot;
 };
 
-static uint64_t mix(uint64_t x) /* the end of splitmix64: every bit of x moves every bit */
-{
-	x ^= x >> 30;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	x ^= x >> 27;
-	x *= UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
-
 uint64_t hash_ring_key(struct str key)
 {
-	return mix(str_hash(key, SEED));
+	return hash_mix(str_hash(key, SEED));
 }
 
 static uint32_t weight_of(const struct fserver *s)
@@ -46,7 +37,7 @@ static uint64_t print_of(struct fserver *const *at, uint32_t n)
 	uint64_t print = n;
 
 	for (uint32_t i = 0; i < n; i++)
-		print = mix(print ^ str_hash(at[i]->id, SEED)) + weight_of(at[i]);
+		print = hash_mix(print ^ str_hash(at[i]->id, SEED)) + weight_of(at[i]);
 	return print;
 }
 
@@ -88,7 +79,7 @@ static void make_ring(struct hash_ring *r, struct fserver *const *at, uint32_t n
 		uint64_t points = MAX(want * weight_of(at[i]) / total, (uint64_t)1), h = str_hash(at[i]->id, SEED);
 
 		for (uint64_t k = 0; k < points && r->n < want + n; k++)
-			r->point[r->n++] = (struct point){ mix(h + (k + 1) * SEED), i };
+			r->point[r->n++] = (struct point){ hash_mix(h + (k + 1) * SEED), i };
 	}
 	qsort(r->point, r->n, sizeof(*r->point), by_hash);
 	fill_arcs(r);
@@ -116,7 +107,7 @@ static bool is_prime(uint32_t x)
 struct turn {
 	struct str id;
 	uint32_t server;
-	uint32_t at, skip; /* the next slot it likes, and how far it goes when that is taken */
+	uint32_t at, skip;    /* the next slot it likes, and how far it goes when that is taken */
 	double credit, share; /* by weight: the heaviest takes a slot each round */
 };
 
@@ -142,7 +133,10 @@ static void make_maglev(struct hash_ring *r, struct fserver *const *at, uint32_t
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t h = str_hash(at[i]->id, SEED);
 
-		turn[i] = (struct turn){ .id = at[i]->id, .server = i, .at = (uint32_t)(mix(h) % m), .skip = (uint32_t)(mix(h ^ SEED) % (m - 1)) + 1,
+		turn[i] = (struct turn){ .id = at[i]->id,
+					 .server = i,
+					 .at = (uint32_t)(hash_mix(h) % m),
+					 .skip = (uint32_t)(hash_mix(h ^ SEED) % (m - 1)) + 1,
 					 .share = (double)weight_of(at[i]) / max };
 	}
 	qsort(turn, n, sizeof(*turn), by_id); /* whose turn it is must not depend on the list's order */
@@ -200,9 +194,11 @@ void hash_ring_unref(struct hash_ring *r)
 	free(r);
 }
 
-bool hash_ring_is_of(const struct hash_ring *r, struct fserver *const *at, uint32_t n, const struct hash_ring_settings *s)
+bool hash_ring_is_of(const struct hash_ring *r, struct fserver *const *at, uint32_t n,
+		     const struct hash_ring_settings *s)
 {
-	return r && r->servers == n && r->settings.maglev == s->maglev && r->settings.size == s->size && r->print == print_of(at, n);
+	return r && r->servers == n && r->settings.maglev == s->maglev && r->settings.size == s->size &&
+	       r->print == print_of(at, n);
 }
 
 uint32_t hash_ring_points(const struct hash_ring *r)

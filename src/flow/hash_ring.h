@@ -26,7 +26,8 @@ struct hash_ring *hash_ring_new(struct fserver *const *at, uint32_t n, const str
 struct hash_ring *hash_ring_ref(const struct hash_ring *r);
 void hash_ring_unref(struct hash_ring *r); /* NULL is fine */
 /* Was it made of this very list, in its order, with these weights and settings? */
-bool hash_ring_is_of(const struct hash_ring *r, struct fserver *const *at, uint32_t n, const struct hash_ring_settings *s);
+bool hash_ring_is_of(const struct hash_ring *r, struct fserver *const *at, uint32_t n,
+		     const struct hash_ring_settings *s);
 uint32_t hash_ring_points(const struct hash_ring *r);
 
 /* The server for that hash, as an index into the list; then, as long as *step is passed in again, the next ones round
@@ -34,3 +35,12 @@ uint32_t hash_ring_points(const struct hash_ring *r);
 uint32_t hash_ring_walk(const struct hash_ring *r, uint64_t hash, uint32_t *step);
 
 uint64_t hash_ring_key(struct str key); /* the same in every process */
+
+static inline uint64_t hash_mix(uint64_t x) /* the end of splitmix64: every bit of x moves every bit */
+{
+	x ^= x >> 30;
+	x *= UINT64_C(0xbf58476d1ce4e5b9);
+	x ^= x >> 27;
+	x *= UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}

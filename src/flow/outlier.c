@@ -50,8 +50,8 @@ struct seen { /* since the last comparison */
 static bool take_rate(struct fserver *s, uint32_t min, double *rate)
 {
 	uint64_t ok = LOAD(s->outcomes[SERVER_OK]);
-	uint64_t bad = LOAD(s->outcomes[SERVER_ERROR]) + LOAD(s->outcomes[SERVER_TIMEOUT]) + LOAD(s->outcomes[SERVER_RESET]) +
-		       LOAD(s->outcomes[SERVER_REFUSED]);
+	uint64_t bad = LOAD(s->outcomes[SERVER_ERROR]) + LOAD(s->outcomes[SERVER_TIMEOUT]) +
+		       LOAD(s->outcomes[SERVER_RESET]) + LOAD(s->outcomes[SERVER_REFUSED]);
 	uint64_t new_ok = ok - LOAD(s->judged_ok), new_bad = bad - LOAD(s->judged_bad);
 
 	STORE(s->judged_ok, ok);
@@ -112,7 +112,8 @@ static void judge_latency(struct fserver *const *at, uint32_t n, const struct ou
 	free(lat);
 }
 
-static void judge(struct outlier_watch *w, struct fserver *const *at, uint32_t n, const struct outlier_settings *os, usec now)
+static void judge(struct outlier_watch *w, struct fserver *const *at, uint32_t n, const struct outlier_settings *os,
+		  usec now)
 {
 	usec was = LOAD(w->judged_at);
 
@@ -126,7 +127,8 @@ static void judge(struct outlier_watch *w, struct fserver *const *at, uint32_t n
 		judge_latency(at, n, os, now);
 }
 
-void outlier_survey(struct outlier_watch *w, struct fserver *const *at, uint32_t n, const struct outlier_settings *os, usec now)
+void outlier_survey(struct outlier_watch *w, struct fserver *const *at, uint32_t n, const struct outlier_settings *os,
+		    usec now)
 {
 	usec was = LOAD(w->surveyed_at);
 	uint32_t soft = 0, hard = 0, allowed = allowed_out(n, os);

@@ -16,7 +16,8 @@ struct outlier_watch {
 };
 
 void outlier_init(struct outlier_watch *w);
-void outlier_survey(struct outlier_watch *w, struct fserver *const *at, uint32_t n, const struct outlier_settings *os, usec now);
+void outlier_survey(struct outlier_watch *w, struct fserver *const *at, uint32_t n, const struct outlier_settings *os,
+		    usec now);
 
 #define OUTLIER_SURVEY_EVERY (USEC_PER_SEC / 10)
 

@@ -305,7 +305,8 @@ static void note_bad(struct fserver *s, const struct outlier_settings *os, enum 
 		server_eject(s, os, SERVER_WHY_FAILURES, now);
 }
 
-void server_end(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec latency, usec now)
+void server_end(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec latency,
+		usec now)
 {
 	atomic_fetch_sub_explicit(&s->active, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->outcomes[outcome], 1, memory_order_relaxed);
@@ -322,11 +323,8 @@ void server_end(struct fserver *s, const struct outlier_settings *os, enum serve
 		ewma_add(s, os, latency, false, now);
 		note_bad(s, os, outcome, now);
 		break;
-	case SERVER_REFUSED:
-		note_bad(s, os, outcome, now);
-		break;
+	case SERVER_REFUSED: note_bad(s, os, outcome, now); break;
 	case SERVER_ABANDONED:
-	case SERVER_OUTCOMES:
-		break;
+	case SERVER_OUTCOMES: break;
 	}
 }

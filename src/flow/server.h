@@ -17,20 +17,21 @@
 #include "base/str.h"
 
 struct outlier_settings {
-	bool enabled;                /* false: failures are counted, nobody is ejected */
-	uint32_t consecutive;        /* failures in a row that eject; 0: never */
-	uint32_t refused;            /* connections in a row that failed; 0: never */
-	msec base_ms, max_ms;        /* length: base x times ejected, at most max */
-	uint32_t max_ejected_pct;    /* softly ejected servers beyond this share are brought back (one is always allowed) */
-	uint32_t panic_pct;          /* fewer usable than this share: soft ejections are ignored; 0: never */
-	msec slow_start_ms;          /* a new or returned server's weight grows over this time; 0: off */
-	float slow_start_bend;       /* 1: straight; more: fast first (Envoy's aggression) */
-	usec ewma_tau;               /* how fast latency is forgotten */
+	bool enabled;         /* false: failures are counted, nobody is ejected */
+	uint32_t consecutive; /* failures in a row that eject; 0: never */
+	uint32_t refused;     /* connections in a row that failed; 0: never */
+	msec base_ms, max_ms; /* length: base x times ejected, at most max */
+	uint32_t
+		max_ejected_pct; /* softly ejected servers beyond this share are brought back (one is always allowed) */
+	uint32_t panic_pct;      /* fewer usable than this share: soft ejections are ignored; 0: never */
+	msec slow_start_ms;      /* a new or returned server's weight grows over this time; 0: off */
+	float slow_start_bend;   /* 1: straight; more: fast first (Envoy's aggression) */
+	usec ewma_tau;           /* how fast latency is forgotten */
 	/* much worse than the others: see flow/outlier.h */
-	msec judge_ms;               /* how often the servers are compared */
-	float success_deviations;    /* so many standard deviations below the mean success rate; 0: off */
+	msec judge_ms;                            /* how often the servers are compared */
+	float success_deviations;                 /* so many standard deviations below the mean success rate; 0: off */
 	uint32_t success_hosts, success_requests; /* fewer servers with fewer requests are not compared */
-	float latency_factor;        /* latency above so many times the median; 0: off */
+	float latency_factor;                     /* latency above so many times the median; 0: off */
 };
 
 #define OUTLIER_SETTINGS_DEFAULT                                                                                       \
@@ -58,39 +59,39 @@ enum server_state {
 };
 
 enum server_why { /* ... it went out, or came back */
-	SERVER_NEW,
-	SERVER_WHY_FAILURES,  /* a run of errors, resets, time-outs */
-	SERVER_WHY_REFUSED,   /* no connection */
-	SERVER_WHY_PROBE,     /* the probe after an ejection failed too */
-	SERVER_WHY_RATE,      /* its success rate is far below the others' */
-	SERVER_WHY_LATENCY,   /* its latency is far above the others' */
-	SERVER_WHY_PING,      /* the ping called it dead */
-	SERVER_BACK_REPLY,    /* back: it replied to its probe */
-	SERVER_BACK_PING,     /* back: the ping called it alive */
-	SERVER_BACK_SHARE,    /* back: too many were out */
-	SERVER_WHYS,
+		  SERVER_NEW,
+		  SERVER_WHY_FAILURES, /* a run of errors, resets, time-outs */
+		  SERVER_WHY_REFUSED,  /* no connection */
+		  SERVER_WHY_PROBE,    /* the probe after an ejection failed too */
+		  SERVER_WHY_RATE,     /* its success rate is far below the others' */
+		  SERVER_WHY_LATENCY,  /* its latency is far above the others' */
+		  SERVER_WHY_PING,     /* the ping called it dead */
+		  SERVER_BACK_REPLY,   /* back: it replied to its probe */
+		  SERVER_BACK_PING,    /* back: the ping called it alive */
+		  SERVER_BACK_SHARE,   /* back: too many were out */
+		  SERVER_WHYS,
 };
 
 struct fserver {
 	/* read at each choice */
 	_Alignas(64) _Atomic uint32_t active;
 	_Atomic uint32_t failures_in_row;
-	_Atomic uint64_t ewma;       /* latency in us as a float (high half) and when, in ms (low half) */
-	_Atomic usec out_until;      /* 0: in; else the end of ejection or of a probe's lease */
+	_Atomic uint64_t ewma;  /* latency in us as a float (high half) and when, in ms (low half) */
+	_Atomic usec out_until; /* 0: in; else the end of ejection or of a probe's lease */
 	_Atomic uint32_t out_flags;
 	_Atomic uint32_t times_out;
-	_Atomic usec since;          /* first seen, or last returned: slow start */
-	_Atomic uint32_t weight;     /* 100 is plain */
+	_Atomic usec since;      /* first seen, or last returned: slow start */
+	_Atomic uint32_t weight; /* 100 is plain */
 	/* colder */
 	_Alignas(64) _Atomic uint32_t refs;
 	_Atomic uint64_t outcomes[SERVER_OUTCOMES];
 	_Atomic uint64_t latency_sum; /* us, of replies */
 	_Atomic usec last_failure;
-	_Atomic uint32_t connect_failures; /* in a row, as Ribbon counts */
-	_Atomic uint32_t why;        /* enum server_why: of the last change */
-	_Atomic usec changed;        /* when that was */
+	_Atomic uint32_t connect_failures;      /* in a row, as Ribbon counts */
+	_Atomic uint32_t why;                   /* enum server_why: of the last change */
+	_Atomic usec changed;                   /* when that was */
 	_Atomic uint64_t judged_ok, judged_bad; /* outcomes at the last comparison with the others */
-	struct str id, zone;         /* "host:port"; owned, with a NUL behind them */
+	struct str id, zone;                    /* "host:port"; owned, with a NUL behind them */
 };
 
 struct fserver *server_new(struct str id, struct str zone, uint32_t weight, usec now);
@@ -103,7 +104,8 @@ static inline void server_begin(struct fserver *s)
 }
 
 /* latency: from sending to the reply's head, or to the failure. */
-void server_end(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec latency, usec now);
+void server_end(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec latency,
+		usec now);
 
 enum server_state server_state(const struct fserver *s, usec now);
 const char *server_state_name(enum server_state st);

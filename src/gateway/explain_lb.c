@@ -5,6 +5,7 @@
 #include "eureka/instance.h"
 #include "gateway/gateway.h"
 #include "manage/actuator.h"
+#include "manage/meters.h"
 #include "plugin/plugin.h"
 
 struct when {
@@ -53,7 +54,8 @@ static struct str rule_name(const struct gw_target *t)
 
 static struct str balancer_name(const struct gw_target *t)
 {
-	return part_name(t, CLASS_BALANCER, t->lb.zone_aware && !t->lb.user[CLASS_RULE] ? BALANCER_ZONE_AWARE : BALANCER_PLAIN);
+	return part_name(t, CLASS_BALANCER,
+			 t->lb.zone_aware && !t->lb.user[CLASS_RULE] ? BALANCER_ZONE_AWARE : BALANCER_PLAIN);
 }
 
 static void put_hash(struct jsonw *w, const struct gw_target *t)
@@ -96,7 +98,8 @@ static void put_list(struct jsonw *w, const struct gw_target *t, const struct wh
 {
 	jsonw_key(w, z("list"));
 	jsonw_object(w);
-	jsonw_key_str(w, z("from"), t->lb.user[CLASS_LIST] ? part_name(t, CLASS_LIST, 0) : z(server_origin_name(t->set->origin)));
+	jsonw_key_str(w, z("from"),
+		      t->lb.user[CLASS_LIST] ? part_name(t, CLASS_LIST, 0) : z(server_origin_name(t->set->origin)));
 	jsonw_key_str(w, z("updater"), part_name(t, CLASS_UPDATER, (int)t->lb.updater));
 	put_time(w, "at", at, t->set->made);
 	put_ms(w, "ageMs", at->now - t->set->made);
@@ -317,6 +320,28 @@ static void explain_one(struct control_call *c)
 	jsonw_object_end(&w);
 }
 
+static void server_meters(struct meter_snapshot *s, void *arg)
+{
+	static const struct meter_desc desc = { "vine.loadbalancer.servers", "servers of a client by their state", NULL,
+						0 };
+	struct gateway *gw = arg;
+	usec now = loop_now(gw->host->loop);
+
+	for (unsigned i = 0; i < gw->picture->n_targets; i++) {
+		const struct gw_target *t = gw->picture->targets[i];
+		uint32_t n[SERVER_PROBING + 1] = { 0 };
+
+		for (uint32_t k = 0; k < t->set->n; k++)
+			n[server_state(t->set->at[k], now)]++;
+		for (unsigned st = 0; st < ARRAY_LEN(n); st++) {
+			struct meter_tag tags[2] = { { "service", t->service->id },
+						     { "state", z(server_state_name((enum server_state)st)) } };
+
+			snapshot_add(s, METER_GAUGE, &desc, n[st], tags, 2);
+		}
+	}
+}
+
 void gw_explain_lb_add(struct gateway *gw)
 {
 	const struct endpoint list[] = {
@@ -326,4 +351,5 @@ void gw_explain_lb_add(struct gateway *gw)
 
 	for (size_t i = 0; i < ARRAY_LEN(list); i++)
 		actuator_add(gw->host->actuator, &list[i]);
+	meters_source(gw->host->meters, server_meters, gw);
 }

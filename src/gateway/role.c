@@ -175,6 +175,8 @@ static void upkeep(struct timer *timer)
 	if (next <= now)
 		rebuild_and_publish(gw, false, "refresh interval");
 	look_after(gw, false);
+	for (unsigned i = 0; i < gw->picture->n_targets; i++)
+		ribbon_tell_changes(gw->picture->targets[i]->service->ribbon, now);
 	timer_set(gw->host->loop, timer, now + UPKEEP_EVERY);
 }
 

@@ -24,28 +24,22 @@ static struct str address_of(const struct exchange *ex, bool trusted, char room[
 	return first.len ? first : str_of(room, (size_t)addr_ip_text(&ex->peer, room));
 }
 
-bool gw_stick_key(const struct ribbon_settings *lb, const struct exchange *ex, struct str path, bool trusted, uint64_t *ret)
+bool gw_stick_key(const struct ribbon_settings *lb, const struct exchange *ex, struct str path, bool trusted,
+		  uint64_t *ret)
 {
 	char ip[ADDR_TEXT_MAX];
 	const struct hfield *f;
 	struct str key = STR_EMPTY;
 
 	switch (lb->hash) {
-	case HASH_NONE:
-		return false;
+	case HASH_NONE: return false;
 	case HASH_HEADER:
 		f = head_find_name(&ex->req, lb->hash_name);
 		key = f ? f->value : STR_EMPTY;
 		break;
-	case HASH_COOKIE:
-		key = cookie_of(&ex->req, lb->hash_name);
-		break;
-	case HASH_ADDRESS:
-		key = address_of(ex, trusted, ip);
-		break;
-	case HASH_PATH:
-		key = path;
-		break;
+	case HASH_COOKIE: key = cookie_of(&ex->req, lb->hash_name); break;
+	case HASH_ADDRESS: key = address_of(ex, trusted, ip); break;
+	case HASH_PATH: key = path; break;
 	}
 	if (key.len == 0)
 		return false;

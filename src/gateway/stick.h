@@ -5,4 +5,5 @@
 
 /* false: this request has none (no such header or cookie). path: in its one form. trusted: the peer's X-Forwarded-For is
  * believed, whose first address is then the client's. */
-bool gw_stick_key(const struct ribbon_settings *lb, const struct exchange *ex, struct str path, bool trusted, uint64_t *ret);
+bool gw_stick_key(const struct ribbon_settings *lb, const struct exchange *ex, struct str path, bool trusted,
+		  uint64_t *ret);

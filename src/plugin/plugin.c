@@ -15,7 +15,7 @@
 struct plugin {
 	const struct vine_plugin *table;
 	const struct vine_host *host;
-	struct str spec; /* owned; empty: by pointer */
+	struct str spec;                            /* owned; empty: by pointer */
 	_Atomic uint8_t worker[PLUGIN_WORKERS_MAX]; /* enum on_worker */
 	pthread_mutex_t lock; /* held while a worker_init runs: libvine's threads share one number */
 };
@@ -41,7 +41,10 @@ struct kind {
 	const char *function;
 };
 
-#define KIND(name_, table, fn) { name_, sizeof(struct table), offsetof(struct table, fn), #fn }
+#define KIND(name_, table, fn)                                                                                         \
+	{                                                                                                              \
+		name_, sizeof(struct table), offsetof(struct table, fn), #fn                                           \
+	}
 
 static const struct kind kinds[] = {
 	[VINE_PLUGIN_RULE] = KIND("rule", vine_rule_ops, choose),
@@ -66,17 +69,20 @@ int plugin_judge(const struct vine_plugin *t, struct err *e)
 	if (t->size < offsetof(struct vine_plugin, kind))
 		return err_set(e, VINE_EINVAL, "not a table of a plugin: its size says %u bytes", t->size);
 	if (t->abi != VINE_PLUGIN_ABI)
-		return err_set(e, VINE_EINVAL, "made for version %u of the plugin interface, this is version %d", t->abi, VINE_PLUGIN_ABI);
+		return err_set(e, VINE_EINVAL, "made for version %u of the plugin interface, this is version %d",
+			       t->abi, VINE_PLUGIN_ABI);
 	if (t->size < sizeof(*t) || t->kind == 0 || t->kind >= ARRAY_LEN(kinds))
-		return err_set(e, VINE_EINVAL, "not a table of a plugin: %u bytes, kind %u", t->size, t->size < sizeof(*t) ? 0 : t->kind);
+		return err_set(e, VINE_EINVAL, "not a table of a plugin: %u bytes, kind %u", t->size,
+			       t->size < sizeof(*t) ? 0 : t->kind);
 	if (t->size < kinds[t->kind].size)
-		return err_set(e, VINE_EINVAL, "a table for a %s has %zu bytes, this one says %u", kinds[t->kind].name, kinds[t->kind].size,
-			       t->size);
+		return err_set(e, VINE_EINVAL, "a table for a %s has %zu bytes, this one says %u", kinds[t->kind].name,
+			       kinds[t->kind].size, t->size);
 	if (!t->name || !t->name[0] || strnlen(t->name, NAME_MAX_BYTES) == NAME_MAX_BYTES)
 		return err_set(e, VINE_EINVAL, "the table needs a name of 1 to %d bytes", NAME_MAX_BYTES - 1);
 	memcpy(&fn, (const char *)t + kinds[t->kind].required, sizeof(fn));
 	if (!fn)
-		return err_set(e, VINE_EINVAL, "%s: a %s needs the function %s", t->name, kinds[t->kind].name, kinds[t->kind].function);
+		return err_set(e, VINE_EINVAL, "%s: a %s needs the function %s", t->name, kinds[t->kind].name,
+			       kinds[t->kind].function);
 	return 0;
 }
 
@@ -92,7 +98,8 @@ static void host_log(const struct vine_host *h, enum vine_plugin_level level, co
 	static const enum log_level levels[] = { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 	struct plugins *p = of_host(h);
 
-	LOG(&p->log, (unsigned)level < ARRAY_LEN(levels) ? levels[level] : LOG_ERROR, text ? text : "", F_BOOL("plugin", true));
+	LOG(&p->log, (unsigned)level < ARRAY_LEN(levels) ? levels[level] : LOG_ERROR, text ? text : "",
+	    F_BOOL("plugin", true));
 }
 
 static int host_property(const struct vine_host *h, const char *key, char *buf, size_t room)
@@ -136,8 +143,12 @@ struct plugins *plugins_new(const struct logger *log, const struct vine_balance_
 	struct plugins *p = xzalloc(sizeof(*p));
 
 	p->log = *log;
-	p->host = (struct vine_host){ .size = sizeof(p->host), .abi = VINE_PLUGIN_ABI, .version = VINE_VERSION, .log = host_log,
-				      .property = host_property, .balance = balance };
+	p->host = (struct vine_host){ .size = sizeof(p->host),
+				      .abi = VINE_PLUGIN_ABI,
+				      .version = VINE_VERSION,
+				      .log = host_log,
+				      .property = host_property,
+				      .balance = balance };
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_init(&p->props_lock, NULL);
 	return p;
@@ -217,7 +228,8 @@ static int check_kind(const struct plugin *pl, enum vine_plugin_kind kind, struc
 {
 	if (pl->table->kind == (uint32_t)kind)
 		return 0;
-	return err_set(e, VINE_EINVAL, "%s is a %s, not a %s", pl->table->name, plugin_kind_name(pl->table->kind), plugin_kind_name(kind));
+	return err_set(e, VINE_EINVAL, "%s is a %s, not a %s", pl->table->name, plugin_kind_name(pl->table->kind),
+		       plugin_kind_name(kind));
 }
 
 int plugins_load(struct plugins *p, struct str spec, enum vine_plugin_kind kind, struct plugin **ret, struct err *e)
@@ -276,7 +288,8 @@ static uint8_t init_on_worker(struct plugin *pl, unsigned worker, _Atomic uint8_
 	pthread_mutex_lock(&pl->lock);
 	is = atomic_load(state);
 	if (is == WORKER_NEW) {
-		is = pl->table->worker_init && pl->table->worker_init(pl->host, worker) < 0 ? WORKER_FAILED : WORKER_FINE;
+		is = pl->table->worker_init && pl->table->worker_init(pl->host, worker) < 0 ? WORKER_FAILED
+											    : WORKER_FINE;
 		atomic_store_explicit(state, is, memory_order_release);
 	}
 	pthread_mutex_unlock(&pl->lock);

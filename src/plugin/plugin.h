@@ -19,7 +19,7 @@ struct props;
 #define PLUGINS_MAX 256
 
 struct plugins *plugins_new(const struct logger *log, const struct vine_balance_host *balance);
-void plugins_free(struct plugins *p); /* NULL is fine; nothing of them is in use any more */
+void plugins_free(struct plugins *p);                           /* NULL is fine; nothing of them is in use any more */
 void plugins_set_props(struct plugins *p, struct props *props); /* what host->property reads from now on */
 const struct vine_host *plugins_host(const struct plugins *p);
 

@@ -8,10 +8,22 @@
 #define NIWS "com.netflix.niws.loadbalancer."
 #define SPRING "org.springframework.cloud.netflix.ribbon."
 
-#define RULE(name) { CLASS_RULE, STR_INIT(name), 0, STR_INIT(name) }
-#define JAVA_RULE(cls, name) { CLASS_RULE, STR_INIT(NETFLIX cls), 0, STR_INIT(name) }
-#define PART(kind, id, name) { kind, STR_INIT(name), id, STR_INIT(name) }
-#define JAVA(kind, id, cls, name) { kind, STR_INIT(cls), id, STR_INIT(name) }
+#define RULE(name)                                                                                                     \
+	{                                                                                                              \
+		CLASS_RULE, STR_INIT(name), 0, STR_INIT(name)                                                          \
+	}
+#define JAVA_RULE(cls, name)                                                                                           \
+	{                                                                                                              \
+		CLASS_RULE, STR_INIT(NETFLIX cls), 0, STR_INIT(name)                                                   \
+	}
+#define PART(kind, id, name)                                                                                           \
+	{                                                                                                              \
+		kind, STR_INIT(name), id, STR_INIT(name)                                                               \
+	}
+#define JAVA(kind, id, cls, name)                                                                                      \
+	{                                                                                                              \
+		kind, STR_INIT(cls), id, STR_INIT(name)                                                                \
+	}
 
 static const struct class_name classes[] = {
 	RULE("p2c"),
@@ -84,9 +96,9 @@ const struct class_name *class_at(size_t i)
 const char *class_property(enum class_kind kind)
 {
 	static const char *const names[] = {
-		[CLASS_RULE] = "NFLoadBalancerRuleClassName",	    [CLASS_BALANCER] = "NFLoadBalancerClassName",
-		[CLASS_PING] = "NFLoadBalancerPingClassName",	    [CLASS_LIST] = "NIWSServerListClassName",
-		[CLASS_FILTER] = "NIWSServerListFilterClassName",   [CLASS_UPDATER] = "ServerListUpdaterClassName",
+		[CLASS_RULE] = "NFLoadBalancerRuleClassName",     [CLASS_BALANCER] = "NFLoadBalancerClassName",
+		[CLASS_PING] = "NFLoadBalancerPingClassName",     [CLASS_LIST] = "NIWSServerListClassName",
+		[CLASS_FILTER] = "NIWSServerListFilterClassName", [CLASS_UPDATER] = "ServerListUpdaterClassName",
 	};
 
 	return names[kind];

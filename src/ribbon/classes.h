@@ -18,6 +18,6 @@ struct class_name {
 
 /* In full, or the last part of a Java class; NULL: unknown. */
 const struct class_name *class_find(enum class_kind kind, struct str name);
-const struct class_name *class_at(size_t i); /* all; NULL at the end */
-const char *class_property(enum class_kind kind); /* "NFLoadBalancerRuleClassName" */
+const struct class_name *class_at(size_t i);              /* all; NULL at the end */
+const char *class_property(enum class_kind kind);         /* "NFLoadBalancerRuleClassName" */
 const char *class_our_name(enum class_kind kind, int id); /* of all but rules */

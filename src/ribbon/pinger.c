@@ -107,7 +107,11 @@ static void start_probes(struct round *r)
 		p->server = r->set->at[r->next++];
 		addr_split(p->server->id, 80, &host, &port); /* the id was made as host:port */
 		p->peer = http_client_peer(r->pg->http, host, port);
-		p->f = (struct fetch){ .method = HTTP_GET, .target = r->path, .max_body = BODY_MAX, .deadline = r->end, .done = on_probe };
+		p->f = (struct fetch){ .method = HTTP_GET,
+				       .target = r->path,
+				       .max_body = BODY_MAX,
+				       .deadline = r->end,
+				       .done = on_probe };
 		r->running++;
 		fetch_start(r->pg->http, &p->f, p->peer);
 	}
@@ -172,7 +176,8 @@ static void ask_registry(struct ribbon *rb, const struct ribbon_settings *s, con
 			const struct instance *in = g->inst[i];
 			struct str host = s->use_ip && in->ip.len ? in->ip : in->host;
 
-			map_put(&up, str_printf_in(&a, "%.*s:%u", STRF(host), s->force_port ? s->force_port : in->port.port),
+			map_put(&up,
+				str_printf_in(&a, "%.*s:%u", STRF(host), s->force_port ? s->force_port : in->port.port),
 				(void *)(uintptr_t)(in->status == INST_UP ? 2 : 1));
 		}
 	}
@@ -187,8 +192,8 @@ static void ask_registry(struct ribbon *rb, const struct ribbon_settings *s, con
 
 /* --- all --- */
 
-void pinger_tick(struct pinger *pg, struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool news,
-		 usec now)
+void pinger_tick(struct pinger *pg, struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view,
+		 bool news, usec now)
 {
 	bool due = s->ping_every > 0 && (rb->pinged_at == 0 || now >= rb->pinged_at + s->ping_every);
 
@@ -204,26 +209,18 @@ void pinger_tick(struct pinger *pg, struct ribbon *rb, const struct ribbon_setti
 	rb->pinged = true;
 	rb->pinged_at = now;
 	switch (s->ping) {
-	case PING_URL:
-		start_round(pg, rb, s, now);
-		break;
-	case PING_CONSTANT:
-		all_alive(rb, s->ping_constant, now);
-		break;
-	case PING_REGISTRY:
-		ask_registry(rb, s, view, now);
-		break;
-	case PING_USER:
-		ask_user(rb, s, now);
-		break;
-	case PING_NONE:
-		break;
+	case PING_URL: start_round(pg, rb, s, now); break;
+	case PING_CONSTANT: all_alive(rb, s->ping_constant, now); break;
+	case PING_REGISTRY: ask_registry(rb, s, view, now); break;
+	case PING_USER: ask_user(rb, s, now); break;
+	case PING_NONE: break;
 	}
 }
 
 void pinger_forget(struct pinger *pg, const struct ribbon *rb)
 {
-	list_foreach(l, &pg->rounds) {
+	list_foreach(l, &pg->rounds)
+	{
 		struct round *r = list_entry(l, struct round, link);
 
 		if (r->rb == rb)
@@ -235,7 +232,6 @@ void pinger_free(struct pinger *pg)
 {
 	if (!pg)
 		return;
-	list_foreach(l, &pg->rounds)
-		cancel_round(list_entry(l, struct round, link));
+	list_foreach(l, &pg->rounds) cancel_round(list_entry(l, struct round, link));
 	free(pg);
 }

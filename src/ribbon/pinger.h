@@ -18,7 +18,7 @@ struct pinger *pinger_new(struct http_client *http);
 void pinger_free(struct pinger *pg); /* NULL is fine; ends rounds under way without their results */
 
 /* To be called once a second for each client, and (news) when the registry's view has changed. */
-void pinger_tick(struct pinger *pg, struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool news,
-		 usec now);
+void pinger_tick(struct pinger *pg, struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view,
+		 bool news, usec now);
 /* Before rb goes: its round ends. */
 void pinger_forget(struct pinger *pg, const struct ribbon *rb);

@@ -16,6 +16,7 @@ struct ribbon *ribbon_new(struct str name, const struct ribbon_env *env, usec no
 	rb->env = env;
 	rb->refresh.env = env;
 	rb->refreshed_at = INT64_MIN / 2;
+	rb->told_at = now;
 	rng_seed_os(&rb->rng);
 	decisions_init(&rb->decisions);
 	retry_budget_init(&rb->budget, now);
@@ -125,27 +126,27 @@ struct balancer *ribbon_balancer(struct ribbon *rb, const struct ribbon_settings
 struct str ribbon_rule_fault(const struct balancer *b, enum pick_why why, struct arena *a)
 {
 	switch (why) {
-	case PICK_RULE_NONE:
-		return str_printf_in(a, "rule '%.*s' named no server", STRF(b->name));
+	case PICK_RULE_NONE: return str_printf_in(a, "rule '%.*s' named no server", STRF(b->name));
 	case PICK_RULE_OUTSIDE:
 		return str_printf_in(a, "rule '%.*s' named a server that is not in the list", STRF(b->name));
 	case PICK_RULE_FAILED:
 		return str_printf_in(a, "rule '%.*s' could not be started: its worker_init failed", STRF(b->name));
-	default:
-		return STR_EMPTY;
+	default: return STR_EMPTY;
 	}
 }
 
 /* --- lists --- */
 
-static int list_configured(const struct ribbon *rb, const struct ribbon_settings *s, struct server_drafts *d, struct err *e)
+static int list_configured(const struct ribbon *rb, const struct ribbon_settings *s, struct server_drafts *d,
+			   struct err *e)
 {
 	for (uint32_t i = 0; i < s->n_listed; i++) {
 		struct str where = str_trim(s->listed[i]);
 		int r = where.len ? drafts_add(d, where, STR_EMPTY, 0, NULL) : 0;
 
 		if (r < 0)
-			return err_set(e, r, "%.*s.ribbon.listOfServers: '%.*s' is not host:port", STRF(rb->name), STRF(s->listed[i]));
+			return err_set(e, r, "%.*s.ribbon.listOfServers: '%.*s' is not host:port", STRF(rb->name),
+				       STRF(s->listed[i]));
 	}
 	return 0;
 }
@@ -168,7 +169,9 @@ static uint32_t add_group(const struct ribbon_settings *s, const struct view_gro
 
 		/* Plain HTTP only, as long as there is no TLS here. */
 		if (in->status == INST_UP && (in->port.enabled || s->force_port))
-			drafts_add(d, str_printf_in(d->arena, str_chr(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", STRF(host), port),
+			drafts_add(d,
+				   str_printf_in(d->arena, str_chr(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u",
+						 STRF(host), port),
 				   instance_zone(in), weight_of(in), in);
 	}
 	return d->n - before;
@@ -183,19 +186,16 @@ static void list_registry(const struct ribbon_settings *s, const struct eureka_v
 }
 
 /* Fills the draft. VINE_EAGAIN: the user's list keeps what there was. */
-static int ask_list(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, struct server_drafts *d,
-		    enum server_origin *origin, struct err *e)
+static int ask_list(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view,
+		    struct server_drafts *d, enum server_origin *origin, struct err *e)
 {
 	switch (s->list) {
-	case LIST_CONFIGURED:
-		*origin = FROM_CONFIG;
-		return list_configured(rb, s, d, e);
+	case LIST_CONFIGURED: *origin = FROM_CONFIG; return list_configured(rb, s, d, e);
 	case LIST_USER:
 		*origin = FROM_USER;
 		return user_list_fill(ribbon_part(rb, s->user[CLASS_LIST]), d) < 0 && rb->known ? VINE_EAGAIN : 0;
 	case LIST_AUTO:
-	case LIST_REGISTRY:
-		break;
+	case LIST_REGISTRY: break;
 	}
 	*origin = FROM_REGISTRY;
 	list_registry(s, view, d);
@@ -295,17 +295,15 @@ static bool list_is_due(struct ribbon *rb, const struct ribbon_settings *s, bool
 	if (!rb->set || force || atomic_exchange(&rb->refresh.wanted, false))
 		return true;
 	switch (s->updater) {
-	case UPDATER_USER:
-		return false;
-	case UPDATER_POLLING:
-		return now >= rb->refreshed_at + s->refresh_every;
-	case UPDATER_PUSH:
-		break;
+	case UPDATER_USER: return false;
+	case UPDATER_POLLING: return now >= rb->refreshed_at + s->refresh_every;
+	case UPDATER_PUSH: break;
 	}
 	return s->list != LIST_USER || now >= rb->refreshed_at + s->refresh_every; /* nobody pushes a user's list */
 }
 
-static int refresh(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, usec now, struct err *e)
+static int refresh(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, usec now,
+		   struct err *e)
 {
 	struct server_drafts d;
 	struct arena a = { 0 };
@@ -333,11 +331,12 @@ static void run_updater(struct ribbon *rb, const struct ribbon_settings *s)
 	struct user_part *u = s->user[CLASS_UPDATER] ? ribbon_part(rb, s->user[CLASS_UPDATER]) : NULL;
 
 	if (u && !u->started && user_updater_start(u, &rb->refresh) < 0)
-		LOG(rb->env->log, LOG_ERROR, "an updater does not start", F_STR("service", rb->name), F_STR("updater", plugin_name(u->plugin)));
+		LOG(rb->env->log, LOG_ERROR, "an updater does not start", F_STR("service", rb->name),
+		    F_STR("updater", plugin_name(u->plugin)));
 }
 
-int ribbon_update(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool force, usec now,
-		  struct server_set **ret, struct err *e)
+int ribbon_update(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool force,
+		  usec now, struct server_set **ret, struct err *e)
 {
 	bool interval = now >= rb->refreshed_at + s->refresh_every;
 	int r = 0;
@@ -383,4 +382,34 @@ usec ribbon_next_update(const struct ribbon *rb, const struct ribbon_settings *s
 		       (s->filter.zone.len && s->filter.affinity && s->filter.kind != FILTER_NONE);
 
 	return by_time || by_load ? rb->refreshed_at + s->refresh_every : USEC_NEVER;
+}
+
+/* --- telling --- */
+
+static void tell(const struct ribbon *rb, const struct fserver *s, usec now)
+{
+	const char *why = server_why_name((enum server_why)atomic_load(&s->why));
+	usec until = server_out_until(s);
+
+	if (server_is_in(s))
+		LOG(rb->env->log, LOG_INFO, "server back", F_STR("service", rb->name), F_STR("server", s->id),
+		    F_Z("why", why));
+	else if (until == USEC_NEVER)
+		LOG(rb->env->log, LOG_WARN, "server left out", F_STR("service", rb->name), F_STR("server", s->id),
+		    F_Z("why", why));
+	else
+		LOG(rb->env->log, LOG_WARN, "server left out", F_STR("service", rb->name), F_STR("server", s->id),
+		    F_Z("why", why), F_INT("seconds", MAX(until - now, (usec)0) / USEC_PER_SEC));
+}
+
+void ribbon_tell_changes(struct ribbon *rb, usec now)
+{
+	for (uint32_t i = 0; rb->known && i < rb->known->n; i++) {
+		const struct fserver *s = rb->known->at[i];
+		usec changed = atomic_load(&s->changed);
+
+		if (changed >= rb->told_at && changed < now && atomic_load(&s->why) != SERVER_NEW)
+			tell(rb, s, now);
+	}
+	rb->told_at = now;
 }

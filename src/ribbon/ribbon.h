@@ -54,7 +54,7 @@ struct ribbon {
 	struct decisions decisions;
 	struct vine_refresh refresh;
 	struct rng rng;
-	usec refreshed_at;
+	usec refreshed_at, told_at;
 	/* pings: ribbon/pinger.h */
 	usec pinged_at, ping_took; /* 0: not yet; of the last whole round */
 	bool pinging;              /* a round is under way */
@@ -66,13 +66,16 @@ void ribbon_free(struct ribbon *rb); /* NULL is fine; nobody chooses any more */
 
 /* The present servers, for a reference: the last set where it is not time for another, else a new one. force: whatever the
  * updater says (the configuration has changed). view may be NULL. VINE_EINVAL: an entry of listOfServers is malformed. */
-int ribbon_update(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool force, usec now,
-		  struct server_set **ret, struct err *e);
+int ribbon_update(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool force,
+		  usec now, struct server_set **ret, struct err *e);
 /* Would ribbon_update take these settings? Changes nothing and asks no plugin. */
 int ribbon_check(const struct ribbon_settings *s, const struct ribbon *rb, struct err *e);
 /* When ribbon_update should be called again though nothing was heard; USEC_NEVER: not at all. */
 usec ribbon_next_update(const struct ribbon *rb, const struct ribbon_settings *s);
 struct balancer *ribbon_balancer(struct ribbon *rb, const struct ribbon_settings *s); /* lives as long as rb */
+
+/* Logs which servers went out or came back since the last call; the owner's, about once a second. */
+void ribbon_tell_changes(struct ribbon *rb, usec now);
 
 /* For the other files of this folder. */
 struct plugin *ribbon_given(const struct ribbon *rb, enum vine_plugin_kind kind);

@@ -17,19 +17,19 @@ enum server_origin { FROM_CONFIG, FROM_REGISTRY, FROM_USER, SERVER_ORIGINS };
 struct server_set {
 	_Atomic uint32_t refs;
 	uint32_t n;
-	uint32_t before;         /* how many there were before the filter */
-	uint32_t max_weight;     /* 0: all weigh the same */
+	uint32_t before;     /* how many there were before the filter */
+	uint32_t max_weight; /* 0: all weigh the same */
 	enum server_origin origin;
 	usec made;               /* when the list was last asked */
 	const char *filter_note; /* what the filter did; static */
 	struct hash_ring *ring;  /* NULL: the rule hashes nothing */
 	struct fserver **at;
-	struct instance **inst;  /* of each; NULL: not from the registry */
+	struct instance **inst; /* of each; NULL: not from the registry */
 };
 
 struct server_set *server_set_new(uint32_t n); /* with room for n; n is 0 */
 struct server_set *server_set_ref(struct server_set *s);
-void server_set_unref(struct server_set *s); /* NULL is fine */
+void server_set_unref(struct server_set *s);                    /* NULL is fine */
 struct server_list server_set_list(const struct server_set *s); /* borrowed */
 const char *server_origin_name(enum server_origin o);
 

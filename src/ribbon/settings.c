@@ -40,8 +40,8 @@ static bool from_user(struct reader *rd, const char *row, struct str *ret)
 		return false;
 	*ret = str_printf_in(rd->arena, "%.*s", (int)MIN((size_t)len, sizeof(text) - 1), text);
 	if (prop_validate(prop_desc_named(row), *ret, &why) < 0 && rd->r == 0)
-		rd->r = err_set(rd->e, VINE_EINVAL, "client config %.*s: %.*s.ribbon.%s = %.*s: %s", STRF(plugin_name(rd->config->plugin)),
-				STRF(rd->rb->name), key, STRF(*ret), why.text);
+		rd->r = err_set(rd->e, VINE_EINVAL, "client config %.*s: %.*s.ribbon.%s = %.*s: %s",
+				STRF(plugin_name(rd->config->plugin)), STRF(rd->rb->name), key, STRF(*ret), why.text);
 	return true;
 }
 
@@ -115,7 +115,7 @@ static uint32_t list_of(struct reader *rd, const char *row, struct str *ret, uin
 
 static const enum vine_plugin_kind plugin_kinds[] = {
 	[CLASS_RULE] = VINE_PLUGIN_RULE, [CLASS_BALANCER] = VINE_PLUGIN_BALANCER, [CLASS_PING] = VINE_PLUGIN_PING,
-	[CLASS_LIST] = VINE_PLUGIN_LIST, [CLASS_FILTER] = VINE_PLUGIN_FILTER,	  [CLASS_UPDATER] = VINE_PLUGIN_UPDATER,
+	[CLASS_LIST] = VINE_PLUGIN_LIST, [CLASS_FILTER] = VINE_PLUGIN_FILTER,     [CLASS_UPDATER] = VINE_PLUGIN_UPDATER,
 };
 
 /* The part of that kind: a built-in one (its name), or the user's (put into s->user); NULL: a fault, or none is named. */
@@ -140,7 +140,8 @@ static const struct class_name *part_of(struct reader *rd, struct ribbon_setting
 	}
 	c = class_find(kind, name);
 	if (!c)
-		rd->r = err_set(rd->e, VINE_EINVAL, "%.*s.ribbon.%s: unknown: %.*s", STRF(rd->rb->name), class_property(kind), STRF(name));
+		rd->r = err_set(rd->e, VINE_EINVAL, "%.*s.ribbon.%s: unknown: %.*s", STRF(rd->rb->name),
+				class_property(kind), STRF(name));
 	return c;
 }
 
@@ -166,7 +167,9 @@ static void read_rules(struct reader *rd, struct ribbon_settings *s)
 	s->rules = (struct rule_settings)RULE_SETTINGS_DEFAULT;
 	s->rules.active_limit = u32_of(rd, RIBBON "ActiveConnectionsLimit");
 	if (!s->rules.active_limit)
-		s->rules.active_limit = (uint32_t)MIN(props_int(rd->p, NIWS "availabilityFilteringRule.activeConnectionsLimit"), (int64_t)INT32_MAX);
+		s->rules.active_limit =
+			(uint32_t)MIN(props_int(rd->p, NIWS "availabilityFilteringRule.activeConnectionsLimit"),
+				      (int64_t)INT32_MAX);
 	s->rules.ignore_tripped = !props_bool(rd->p, NIWS "availabilityFilteringRule.filterCircuitTripped");
 	s->rules.zones_off = !props_bool(rd->p, NIWS "zoneAvoidanceRule.enabled");
 	s->rules.weights_every = time_of(rd, RIBBON "ServerWeightTaskTimerInterval", 1);
@@ -177,8 +180,10 @@ static void read_rules(struct reader *rd, struct ribbon_settings *s)
 	s->ring.maglev = s->rule->flags & BALANCE_MAGLEV;
 	s->ring.size = u32_of(rd, s->ring.maglev ? LB "maglev-table-size" : LB "ring-size");
 	if (s->rules.hash_bound_pct && s->rules.hash_bound_pct < 100 && rd->r == 0)
-		rd->r = err_set(rd->e, VINE_EINVAL, "vine.loadbalancer.%.*s.hash-balance-percent = %u: below 100 no server could take its share",
-				STRF(rd->rb->name), s->rules.hash_bound_pct);
+		rd->r = err_set(
+			rd->e, VINE_EINVAL,
+			"vine.loadbalancer.%.*s.hash-balance-percent = %u: below 100 no server could take its share",
+			STRF(rd->rb->name), s->rules.hash_bound_pct);
 }
 
 static void read_outlier(struct reader *rd, struct ribbon_settings *s)
@@ -226,8 +231,8 @@ static void read_retry(struct reader *rd, struct ribbon_settings *s)
 		if (str_to_u64(codes[i], &code) && code >= 100 && code <= 999)
 			s->retry.statuses[s->retry.status_count++] = (uint16_t)code;
 		else if (rd->r == 0)
-			rd->r = err_set(rd->e, VINE_EINVAL, "%.*s.ribbon.retryableStatusCodes: '%.*s' is not a status", STRF(rd->rb->name),
-					STRF(codes[i]));
+			rd->r = err_set(rd->e, VINE_EINVAL, "%.*s.ribbon.retryableStatusCodes: '%.*s' is not a status",
+					STRF(rd->rb->name), STRF(codes[i]));
 	}
 	s->budget.ratio_pct = u32_of(rd, LB "retry-budget.percent");
 	s->budget.per_second = u32_of(rd, LB "retry-budget.min-per-second");
@@ -247,7 +252,8 @@ static void read_list(struct reader *rd, struct ribbon_settings *s)
 	struct str client = rd->rb->name;
 
 	s->n_listed = list_of(rd, RIBBON "listOfServers", listed, RIBBON_SERVERS_MAX);
-	s->listed = memcpy(arena_alloc(rd->arena, (s->n_listed + 1) * sizeof(*listed)), listed, s->n_listed * sizeof(*listed));
+	s->listed = memcpy(arena_alloc(rd->arena, (s->n_listed + 1) * sizeof(*listed)), listed,
+			   s->n_listed * sizeof(*listed));
 	if (s->list == LIST_AUTO)
 		s->list = s->n_listed ? LIST_CONFIGURED : LIST_REGISTRY;
 	s->n_vips = list_of(rd, RIBBON "DeploymentContextBasedVipAddresses", s->vip, RIBBON_VIPS_MAX);
@@ -278,7 +284,8 @@ static void read_filter(struct reader *rd, struct ribbon_settings *s)
 	fs->max_connections = u32_of(rd, RIBBON "ServerListSubsetFilter.eliminationConnectionThresold");
 	fs->seed = rd->rb->env->seed;
 	if ((fs->eliminate < 0 || fs->eliminate > 1) && rd->r == 0)
-		rd->r = err_set(rd->e, VINE_EINVAL, "%.*s.ribbon.ServerListSubsetFilter.forceEliminatePercent: must be between 0 and 1",
+		rd->r = err_set(rd->e, VINE_EINVAL,
+				"%.*s.ribbon.ServerListSubsetFilter.forceEliminatePercent: must be between 0 and 1",
 				STRF(rd->rb->name));
 }
 
@@ -290,8 +297,8 @@ static void read_ping(struct reader *rd, struct ribbon_settings *s)
 	s->ping_expect = text_of(rd, LB "ping.expect");
 	s->ping_constant = bool_of(rd, LB "ping.constant");
 	if ((s->ping_path.len == 0 || s->ping_path.ptr[0] != '/') && rd->r == 0)
-		rd->r = err_set(rd->e, VINE_EINVAL, "vine.loadbalancer.%.*s.ping.path: '%.*s' does not begin with /", STRF(rd->rb->name),
-				STRF(s->ping_path));
+		rd->r = err_set(rd->e, VINE_EINVAL, "vine.loadbalancer.%.*s.ping.path: '%.*s' does not begin with /",
+				STRF(rd->rb->name), STRF(s->ping_path));
 }
 
 /* "header:X-User", "cookie:SID", "address", "path" */
@@ -312,8 +319,10 @@ static void read_hash_key(struct reader *rd, struct ribbon_settings *s)
 	else if (str_eq_nocase(text, STR("path")))
 		s->hash = HASH_PATH;
 	else
-		rd->r = err_set(rd->e, VINE_EINVAL, "vine.loadbalancer.%.*s.hash-key = %.*s: must be header:NAME, cookie:NAME, address or path",
-				STRF(rd->rb->name), STRF(text));
+		rd->r = err_set(
+			rd->e, VINE_EINVAL,
+			"vine.loadbalancer.%.*s.hash-key = %.*s: must be header:NAME, cookie:NAME, address or path",
+			STRF(rd->rb->name), STRF(text));
 }
 
 /* --- all --- */
@@ -335,7 +344,8 @@ static int find_config(struct reader *rd)
 	return 0;
 }
 
-int ribbon_settings_read(struct ribbon_settings *ret, struct ribbon *rb, const struct props *p, struct arena *a, struct err *e)
+int ribbon_settings_read(struct ribbon_settings *ret, struct ribbon *rb, const struct props *p, struct arena *a,
+			 struct err *e)
 {
 	struct reader rd = { .rb = rb, .p = p, .arena = a, .e = e };
 	struct ribbon_settings s = { 0 };

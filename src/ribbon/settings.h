@@ -27,24 +27,24 @@ struct ribbon_settings {
 	struct outlier_settings outlier;
 	struct hash_ring_settings ring;
 	enum hash_source hash;
-	struct str hash_name;      /* of the header or cookie */
+	struct str hash_name; /* of the header or cookie */
 	/* trying again */
 	struct retry_settings retry;
 	struct retry_budget_settings budget;
-	usec backoff;              /* before each further try */
-	usec hedge_delay;          /* 0: no hedging */
+	usec backoff;     /* before each further try */
+	usec hedge_delay; /* 0: no hedging */
 	/* the connection */
 	usec connect_timeout, read_timeout;
-	uint32_t max_idle;         /* MaxConnectionsPerHost */
-	usec idle_timeout;         /* ConnIdleEvictTimeMilliSeconds */
+	uint32_t max_idle; /* MaxConnectionsPerHost */
+	usec idle_timeout; /* ConnIdleEvictTimeMilliSeconds */
 	/* the list */
 	enum ribbon_list list;
-	struct str *listed;        /* listOfServers */
+	struct str *listed; /* listOfServers */
 	uint32_t n_listed;
 	struct str vip[RIBBON_VIPS_MAX]; /* to look up in the registry; the client's name where none is given */
 	uint32_t n_vips;
 	bool first_vip_only, use_registry, use_ip;
-	uint16_t force_port;       /* 0: the registry's */
+	uint16_t force_port; /* 0: the registry's */
 	struct filter_settings filter;
 	enum ribbon_updater updater;
 	usec refresh_every;
@@ -58,4 +58,5 @@ struct ribbon_settings {
 };
 
 /* rb: whose settings; holds the user's client config, if there is one. VINE_EINVAL: the key, its value, what is wrong. */
-int ribbon_settings_read(struct ribbon_settings *ret, struct ribbon *rb, const struct props *p, struct arena *a, struct err *e);
+int ribbon_settings_read(struct ribbon_settings *ret, struct ribbon *rb, const struct props *p, struct arena *a,
+			 struct err *e);

@@ -77,12 +77,20 @@ static uint32_t leave_out_tried(const struct choice *c, struct fserver **at, uin
 	return n;
 }
 
-static int64_t ask(struct balancer *b, const struct choice *c, struct fserver *const *at, const uint32_t *place, uint32_t n)
+static int64_t ask(struct balancer *b, const struct choice *c, struct fserver *const *at, const uint32_t *place,
+		   uint32_t n)
 {
 	const struct user_part *u = b->user;
 	struct shown_choice sc = {
-		.pub = { .size = sizeof(sc.pub), .worker = c->worker, .client = u->client, .now_us = c->now, .has_key = c->has_hash, .key = c->hash },
-		.servers = { .pub = { .size = sizeof(sc.servers.pub), .n = n, .at = as_public(at) }, .set = c->list.set, .place = place },
+		.pub = { .size = sizeof(sc.pub),
+			 .worker = c->worker,
+			 .client = u->client,
+			 .now_us = c->now,
+			 .has_key = c->has_hash,
+			 .key = c->hash },
+		.servers = { .pub = { .size = sizeof(sc.servers.pub), .n = n, .at = as_public(at) },
+			     .set = c->list.set,
+			     .place = place },
 		.c = c,
 		.b = b,
 	};
@@ -137,7 +145,8 @@ int user_list_fill(struct user_part *u, struct server_drafts *d)
 void user_filter_apply(struct user_part *u, struct server_set *set)
 {
 	const struct vine_filter_ops *ops = (const void *)plugin_table(u->plugin);
-	struct shown shown = { .pub = { .size = sizeof(shown.pub), .n = set->n, .at = as_public(set->at) }, .set = set };
+	struct shown shown = { .pub = { .size = sizeof(shown.pub), .n = set->n, .at = as_public(set->at) },
+			       .set = set };
 	_cleanup_(freep) bool *keep = xzalloc(MAX(set->n, 1u) * sizeof(*keep));
 	uint32_t kept = 0;
 
@@ -159,7 +168,8 @@ void user_filter_apply(struct user_part *u, struct server_set *set)
 
 bool user_ping_alive(struct user_part *u, const struct fserver *s)
 {
-	return ((const struct vine_ping_ops *)(const void *)plugin_table(u->plugin))->is_alive(u->state, (const void *)s);
+	return ((const struct vine_ping_ops *)(const void *)plugin_table(u->plugin))
+		->is_alive(u->state, (const void *)s);
 }
 
 int user_updater_start(struct user_part *u, struct vine_refresh *refresh)
@@ -211,7 +221,8 @@ static double host_latency(const struct vine_choice *c, uint32_t i)
 
 static enum vine_server_state host_state(const struct vine_choice *c, uint32_t i)
 {
-	static const enum vine_server_state states[] = { VINE_SERVER_IN, VINE_SERVER_EJECTED, VINE_SERVER_REFUSING, VINE_SERVER_PROBING };
+	static const enum vine_server_state states[] = { VINE_SERVER_IN, VINE_SERVER_EJECTED, VINE_SERVER_REFUSING,
+							 VINE_SERVER_PROBING };
 
 	return i < c->servers->n ? states[server_state(inner(c->servers->at[i]), c->now_us)] : VINE_SERVER_REFUSING;
 }
@@ -256,7 +267,8 @@ static int host_add(struct vine_list *list, const char *id, const char *zone, ui
 
 	if (where.len == 0 || where.len > 512 || z.len > 255 || weight > WEIGHT_MAX)
 		return VINE_EINVAL;
-	return drafts_add(list->drafts, str_printf_in(a, "%.*s", STRF(where)), str_printf_in(a, "%.*s", STRF(z)), weight, NULL);
+	return drafts_add(list->drafts, str_printf_in(a, "%.*s", STRF(where)), str_printf_in(a, "%.*s", STRF(z)),
+			  weight, NULL);
 }
 
 static void host_refresh(struct vine_refresh *refresh)

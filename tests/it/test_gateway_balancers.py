@@ -1,6 +1,7 @@
 """Balancers of the gateway beyond the rule: stickiness, hedges, pings, updaters, plugins, and what the gateway says of them."""
 import json
 import pathlib
+import re
 import subprocess
 import threading
 
@@ -348,7 +349,8 @@ def test_a_table_of_another_kind_stops_the_start(vine, bad_rules):
 def test_what_is_said_of_a_balancer(vine, upstream, connect):
     held, port = peers.free_port()
     up = upstream(named("a"))
-    gw = vine("gateway", config=simple(up, f"127.0.0.1:{port}", **ROUND_ROBIN, **ONE))
+    gw = vine("gateway", config=simple(up, f"127.0.0.1:{port}", **ROUND_ROBIN, **ONE,
+                                       **{"vine__loadbalancer__up__outlier__base-ejection-ms": 60000}))
     c = connect(gw)
     assert c.get("/x").body == b"a"
     status, body = fetch(gw.port, "/actuator/loadbalancers")
@@ -359,11 +361,14 @@ def test_what_is_said_of_a_balancer(vine, upstream, connect):
     assert said["filter"]["did"] == "all" and said["list"]["updater"] == "push" and said["list"]["ageMs"] >= 0
     dead = server(gw, f"127.0.0.1:{port}")
     assert (dead["state"], dead["why"], dead["ejections"]) == ("refusing", "connection refused", 1)
-    assert 0 < dead["leftMs"] <= 5000 and dead["until"] > dead["since"]
+    assert 0 < dead["leftMs"] <= 60000 and dead["until"] > dead["since"]
     well = server(gw, up.address)
     assert (well["state"], well["active"], well["outcomes"]["ok"]) == ("in", 0, 1)
     assert well["latencyMs"] > 0
     assert fetch(gw.port, "/actuator/loadbalancers/none")[0] == 404
+    assert gw.wait_log(rf'"server left out" service=up server=127.0.0.1:{port} why="connection refused" seconds=[56][0-9]')
+    meters = fetch(gw.port, "/actuator/prometheus")[1].decode()
+    assert re.search(r'^vine_loadbalancer_servers\{[^}]*service="up",state="refusing"\} 1\.0$', meters, re.M)
     held.close()
 
 

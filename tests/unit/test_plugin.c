@@ -58,7 +58,8 @@ static struct plugins *make(struct log **log)
 static void test_what_is_wrong_with_a_table_is_said(void **state)
 {
 	struct vine_rule_ops good = GOOD, t;
-	struct vine_ping_ops ping = { .plugin = VINE_PLUGIN(struct vine_ping_ops, VINE_PLUGIN_PING, "p"), .is_alive = alive };
+	struct vine_ping_ops ping = { .plugin = VINE_PLUGIN(struct vine_ping_ops, VINE_PLUGIN_PING, "p"),
+				      .is_alive = alive };
 	struct err e;
 
 	assert_int_equal(plugin_judge(&good.plugin, &e), 0);
