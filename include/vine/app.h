@@ -24,6 +24,7 @@
 #include <vine/http.h>
 
 struct vine_app;
+struct vine_plugin;
 
 struct vine_app_opts {
 	int argc; /* main's; --key=value and -c FILE are read, anything else is refused. 0: no command line */
@@ -39,6 +40,11 @@ VINE_API void vine_app_free(struct vine_app *app); /* stops first, if it runs; N
 /* Answers method ("GET", "POST PUT", "*") on pattern ("/products/{id}", "/files/{*path}") by handler, on a thread of the
  * pool. Literal segments win over variables. Before start; a malformed pattern is the programmer's and aborts. */
 VINE_API void vine_app_route(struct vine_app *app, const char *method, const char *pattern, vine_handler handler, void *ctx);
+
+/* A part of the balancers of your own (vine/balance.h): table is the struct vine_plugin that a struct vine_rule_ops, ... begins
+ * with, and lives as long as app. It stands before what the properties name. service NULL: for all services without a table of
+ * their own. Before start. Negative: e says what is wrong with the table. */
+VINE_API int vine_app_use(struct vine_app *app, const char *service, const struct vine_plugin *table, struct vine_err *e);
 
 /* start, the ready line on stdout ("member ready: http://127.0.0.1:8081 pid 4711"), then until SIGTERM or SIGINT or
  * vine_app_stop, then an orderly end. Returns what main should return: 0, or 1 with the reason in one line on stderr.

@@ -39,6 +39,7 @@ struct vine_call_opts {
 	size_t body_len;
 	const char *command; /* the command key; NULL: the service */
 	const char *group;   /* the command group, for the dashboard; NULL: the service */
+	const char *stick;   /* with the rules ring-hash and maglev: calls of one key meet one server; NULL: by hash-key */
 	int64_t timeout_ms;  /* tighter than the command's; 0: no */
 	vine_fallback fallback; /* NULL: none */
 	void *ctx;           /* for fallback */

@@ -17,6 +17,7 @@
 #include "client/membership.h"
 #include "client/remotes.h"
 #include "http/limits.h"
+#include "plugin/plugin.h"
 #include "props/props.h"
 
 #define LEAVE_TIME (3 * USEC_PER_SEC) /* for the registry's answer to the goodbye */
@@ -54,6 +55,20 @@ void vine_app_route(struct vine_app *app, const char *method, const char *patter
 	name_vars(rt);
 	app->routes[app->n_routes++] = rt;
 	router_add(app->router, rt->method, rt->pattern, request_begin, rt);
+}
+
+int vine_app_use(struct vine_app *app, const char *service, const struct vine_plugin *table, struct vine_err *e)
+{
+	struct plugin *pl;
+	int r;
+
+	if (atomic_load(&app->state) != APP_NEW || app->n_uses == APP_USES_MAX)
+		return err_set(inner_err(e), VINE_EINVAL, "a table is given before the app starts, and at most %d", APP_USES_MAX);
+	r = plugins_adopt(app->plugins, table, &pl, inner_err(e));
+	if (r < 0)
+		return r;
+	app->uses[app->n_uses++] = (struct app_use){ service ? xstrdup(service) : NULL, pl };
+	return 0;
 }
 
 /* --- the loop thread --- */
@@ -140,6 +155,7 @@ static void take_down(struct vine_app *app)
 {
 	jobs_lane_free(TAKE(app->handlers)); /* waits for handlers; their answers come by the mailbox */
 	callers_close(app);
+	remotes_end_upkeep(app->remotes);
 	membership_free(TAKE(app->membership));
 	loop_turn(app->loop, 0);
 	http_server_free(TAKE(app->server));
@@ -182,6 +198,7 @@ static int make_parts(struct vine_app *app, struct err *e)
 		return r;
 	atomic_store(&app->port, addr_port(http_server_local(app->server)));
 	app->remotes = remotes_new(app);
+	remotes_begin_upkeep(app->remotes);
 	callers_open(app);
 	return membership_new(&app->membership, app, e);
 }

@@ -2,7 +2,8 @@
  *
  * The tries are the command's function: pick a server, exchange, judge, decide about another. What they work on is a `going`.
  * In SEMAPHORE isolation it lies on the caller's stack, for the caller waits; in THREAD it belongs to the run, copies of the
- * caller's texts included, because a call that is timed out outlives its caller.
+ * caller's texts included, because a call that is timed out outlives its caller. A hedge lies on the stack of the function,
+ * which waits for both sendings or cancels them.
  *
  * vine_call itself is bounded by its deadline either way, so a thread is taken only where the configuration says THREAD in
  * so many words (see policy.c).
@@ -15,6 +16,7 @@
 #include "client/impl.h"
 #include "client/remotes.h"
 #include "client/run.h"
+#include "ribbon/stick.h"
 
 #define HEAD_MAX (64u * 1024)
 #define PATH_MAX_BYTES (16u * 1024)
@@ -26,6 +28,7 @@ struct going {
 	enum http_method method;
 	struct str method_name;
 	char trace_text[33], span_text[17]; /* of the request, for the log */
+	char peer[ADDR_TEXT_MAX];           /* its client, for the key that sticks */
 	struct arena texts;      /* of o, in THREAD isolation */
 	_Atomic unsigned tries;
 
@@ -34,7 +37,7 @@ struct going {
 	struct err *e;
 	struct caller *caller;
 	struct vine_response *rs;
-	struct servers *servers;
+	struct server_set *servers;
 	struct trace_context trace;
 	struct deadline deadline;
 	struct retry_state retry;
@@ -112,39 +115,66 @@ static void write_head(struct buf *b, struct going *g, struct str host, usec now
 	buf_addz(b, "\r\n");
 }
 
-/* Exchanges with one server; false if there was no whole answer. */
-static bool exchange_with(struct going *g, const struct fserver *s, struct once_result *res)
-{
-	const struct remote *rm = g->link->remote;
-	struct buf head = BUF_INIT(HEAD_MAX);
-	struct str host;
-	uint16_t port;
+static struct pick choose_server(struct going *g);
 
-	response_reset(g->rs);
-	*res = (struct once_result){ .failure = { .class = CALL_NOT_SENT, .cause = CALL_NO_ADDRESS } };
-	if (!addr_split(s->id, 80, &host, &port))
-		return false;
-	write_head(&head, g, s->id, clock_mono());
-	if (!head.failed)
-		caller_exchange(g->caller, &(struct exchange_once){
-			.method = g->method,
-			.head = buf_str(&head),
-			.body = str_of(g->o.body, g->o.body_len),
-			.connect_timeout = rm->connect_timeout,
-			.read_timeout = rm->read_timeout,
-			.deadline = g->deadline.at,
-			.cancel = context_now()->cancel,
-			.rs = g->rs,
-		}, host, port, res);
-	buf_fini(&head);
-	snprintf(g->rs->server, sizeof(g->rs->server), "%.*s", STRF(s->id));
-	return res->ok;
+static void count_try(struct going *g)
+{
+	g->rs->tries++;
+	atomic_fetch_add(&g->tries, 1);
 }
 
-static enum server_outcome server_outcome_of(const struct going *g, const struct once_result *res)
+/* A hedge, and what it needs of its call. */
+struct second {
+	struct hedge h;
+	struct going *g;
+	struct fserver *server;
+	struct buf head;
+};
+
+static bool begin_second(struct hedge *h, struct str *host, uint16_t *port, struct str *head)
+{
+	struct second *s = container_of(h, struct second, h);
+	struct going *g = s->g;
+	const struct remote *rm = g->link->remote;
+	usec now = clock_mono();
+	struct pick pick;
+
+	if (!retry_budget_spend(&g->link->remote->ribbon->budget, &rm->lb.budget, now))
+		return false;
+	pick = choose_server(g); /* the first one counts as tried */
+	if (!pick.server || pick.why == PICK_LAST || !addr_split(pick.server->id, 80, host, port))
+		return false;
+	s->server = pick.server;
+	h->rs = response_new();
+	write_head(&s->head, g, s->server->id, now);
+	*head = buf_str(&s->head);
+	tried_add(&g->tried, s->server);
+	server_begin(s->server);
+	count_try(g);
+	return !s->head.failed;
+}
+
+static void set_server(struct vine_response *rs, const struct fserver *s)
+{
+	snprintf(rs->server, sizeof(rs->server), "%.*s", STRF(s->id));
+}
+
+/* The second's answer takes the place of the first's. */
+static void swap_answers(struct going *g, struct second *s, struct once_result *res)
+{
+	struct vine_response *won = TAKE(s->h.rs);
+
+	won->tries = g->rs->tries;
+	set_server(won, s->server);
+	vine_response_free(g->rs);
+	g->rs = won;
+	*res = s->h.result;
+}
+
+static enum server_outcome server_outcome_of(const struct vine_response *rs, const struct once_result *res)
 {
 	if (res->ok)
-		return g->rs->status >= 500 ? SERVER_ERROR : SERVER_OK;
+		return rs->status >= 500 ? SERVER_ERROR : SERVER_OK;
 	switch (res->failure.cause) {
 	case CALL_REFUSED:
 	case CALL_CONNECT_TIMEOUT:
@@ -157,6 +187,52 @@ static enum server_outcome server_outcome_of(const struct going *g, const struct
 	default:
 		return SERVER_RESET;
 	}
+}
+
+/* Each try is credited to its server; whose answer was not waited for is nobody's failure. */
+static void settle(struct going *g, struct fserver *first, struct second *s, struct once_result *res)
+{
+	const struct outlier_settings *os = &g->link->remote->lb.outlier;
+	usec now = clock_mono();
+
+	server_end(first, os, s->h.first_let_go ? SERVER_ABANDONED : server_outcome_of(g->rs, res), res->took, now);
+	if (s->server)
+		server_end(s->server, os, s->h.let_go || !s->h.begun ? SERVER_ABANDONED : server_outcome_of(s->h.rs, &s->h.result),
+			   s->h.result.took, now);
+	if (s->h.won)
+		swap_answers(g, s, res);
+}
+
+/* Exchanges with one server, or with a second one beside it; false if there was no whole answer. */
+static bool exchange_with(struct going *g, struct fserver *s, struct once_result *res)
+{
+	const struct remote *rm = g->link->remote;
+	struct buf head = BUF_INIT(HEAD_MAX);
+	struct second second = { .h = { .delay = rm->lb.hedge_delay, .begin = begin_second }, .g = g, .head = BUF_INIT(HEAD_MAX) };
+	bool may_hedge = rm->lb.hedge_delay && g->servers->n > 1 && retry_method_is_safe(g->method_name);
+	struct str host;
+	uint16_t port;
+
+	response_reset(g->rs);
+	set_server(g->rs, s);
+	*res = (struct once_result){ .failure = { .class = CALL_NOT_SENT, .cause = CALL_NO_ADDRESS } };
+	write_head(&head, g, s->id, clock_mono());
+	if (!head.failed && addr_split(s->id, 80, &host, &port))
+		caller_exchange(g->caller, &(struct exchange_once){
+			.method = g->method,
+			.head = buf_str(&head),
+			.body = str_of(g->o.body, g->o.body_len),
+			.connect_timeout = rm->lb.connect_timeout,
+			.read_timeout = rm->lb.read_timeout,
+			.deadline = g->deadline.at,
+			.cancel = context_now()->cancel,
+			.rs = g->rs,
+		}, host, port, may_hedge ? &second.h : NULL, res);
+	settle(g, s, &second, res);
+	vine_response_free(second.h.rs);
+	buf_fini(&second.head);
+	buf_fini(&head);
+	return res->ok;
 }
 
 static struct retry_attempt attempt_of(const struct going *g, const struct once_result *res)
@@ -216,57 +292,115 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 	bool whole;
 
 	server_begin(s);
+	count_try(g);
+	tried_add(&g->tried, s);
 	whole = exchange_with(g, s, &res);
-	g->rs->tries++;
-	atomic_fetch_add(&g->tries, 1);
 
 	usec now = clock_mono();
 
-	server_end(s, &rm->outlier, server_outcome_of(g, &res), res.took, now);
-	if (whole && g->rs->status < 500 && !retry_status_is_listed(&rm->retry, g->rs->status)) {
+	if (whole && g->rs->status < 500 && !retry_status_is_listed(&rm->lb.retry, g->rs->status)) {
 		note_answer(g);
 		return false;
 	}
 	note_failure(g, &res, now);
 
 	struct retry_attempt at = attempt_of(g, &res);
-	struct retry_decision d = retry_decide(&rm->retry, &g->retry, &at, g->deadline, now);
+	struct retry_decision d = retry_decide(&rm->lb.retry, &g->retry, &at, g->deadline, now);
 
+	if (d.verdict != RETRY_GIVE_UP && !retry_budget_spend(&rm->ribbon->budget, &rm->lb.budget, now))
+		d = (struct retry_decision){ RETRY_GIVE_UP, RETRY_NO_BUDGET };
 	log_try(g, &res, &d);
 	*again = d.verdict == RETRY_SAME;
 	if (d.verdict == RETRY_GIVE_UP && whole && g->rs->status < 500) /* listed as retryable, but an answer all the same */
 		note_answer(g);
-	return d.verdict != RETRY_GIVE_UP && !work_is_cancelled(g->work);
+	return d.verdict != RETRY_GIVE_UP;
+}
+
+/* The key that sticks: the call's own, or where vine.loadbalancer.<client>.hash-key says. */
+static struct str stick_of(const struct going *g)
+{
+	const struct ribbon_settings *lb = &g->link->remote->lb;
+	struct str field = STR_EMPTY;
+
+	if (g->o.stick)
+		return str_from(g->o.stick);
+	switch (lb->hash) {
+	case HASH_NONE:
+		break;
+	case HASH_HEADER:
+	case HASH_COOKIE:
+		for (const char *const *h = g->o.headers; h && *h && field.len == 0; h += 2) {
+			if (str_eq_nocase(str_from(h[0]), lb->hash == HASH_COOKIE ? STR("Cookie") : lb->hash_name))
+				field = lb->hash == HASH_COOKIE ? stick_cookie(str_from(h[1]), lb->hash_name) : str_from(h[1]);
+		}
+		return field;
+	case HASH_ADDRESS:
+		return str_from(g->peer);
+	case HASH_PATH:
+		return str_slice(str_from(g->o.path), 0, strcspn(g->o.path, "?"));
+	}
+	return STR_EMPTY;
+}
+
+static struct pick choose_server(struct going *g)
+{
+	struct remote *rm = g->link->remote;
+	struct str key = stick_of(g);
+	struct choice c = {
+		.list = server_set_list(g->servers),
+		.tried = &g->tried,
+		.settings = &rm->lb.outlier,
+		.rule = &rm->lb.rules,
+		.rng = &g->caller->rng,
+		.now = clock_mono(),
+		.has_hash = key.len > 0,
+		.hash = key.len ? hash_ring_key(key) : 0,
+	};
+
+	return balancer_choose(rm->balancer, &c);
+}
+
+static void no_server(struct going *g, enum pick_why why)
+{
+	struct arena a = { 0 };
+	struct str fault;
+
+	arena_init(&a, 256);
+	fault = ribbon_rule_fault(g->link->remote->balancer, why, &a);
+	g->answer = RUN_FAILED;
+	if (fault.len)
+		g->code = err_set(g->e, VINE_EUNAVAIL, "%s: %.*s", g->o.service, STRF(fault));
+	else
+		g->code = err_set(g->e, VINE_EUNAVAIL, "%s has no server", g->o.service);
+	arena_fini(&a);
+}
+
+/* BackoffTimeout, or what the deadline leaves of it. false: meanwhile the call has been given up. */
+static bool pause_before(const struct going *g)
+{
+	usec pause = MIN(g->link->remote->lb.backoff, deadline_left(g->deadline, clock_mono()));
+
+	if (pause > 0)
+		caller_pause(g->caller, context_now()->cancel, pause);
+	return !work_is_cancelled(g->work);
 }
 
 static void try_servers(struct going *g)
 {
-	struct remote *rm = g->link->remote;
 	bool again = false;
 	struct pick pick = { 0 };
 
 	for (;;) {
-		struct choice c = {
-			.list = { g->servers->at, g->servers->n },
-			.tried = &g->tried,
-			.settings = &rm->outlier,
-			.rng = &g->caller->rng,
-			.now = clock_mono(),
-		};
-
 		if (!again)
-			pick = balancer_choose(&rm->balancer, &c);
+			pick = choose_server(g);
 		if (!pick.server)
 			break;
-		if (!try_server(g, pick.server, &again))
+		if (!try_server(g, pick.server, &again) || !pause_before(g))
 			return;
-		if (!again)
-			tried_add(&g->tried, pick.server);
 	}
-	if (g->rs->tries)
+	if (g->rs->tries && pick.why == PICK_ALL_TRIED)
 		return; /* the last failure stands */
-	g->answer = RUN_FAILED;
-	g->code = err_set(g->e, VINE_EUNAVAIL, "%s has no server", g->o.service);
+	no_server(g, pick.why);
 }
 
 /* The command's function. */
@@ -284,9 +418,10 @@ static enum run_answer call_servers(struct work *w, void *arg)
 	}
 	g->rs = response_new();
 	trace_for_call(&g->trace, g->app, &g->caller->rng);
+	retry_budget_request(&g->link->remote->ribbon->budget, &g->link->remote->lb.budget);
 	g->servers = remote_take_servers(g->app->remotes, g->link->remote, clock_mono());
 	try_servers(g);
-	servers_unref(g->servers);
+	server_set_unref(g->servers);
 	caller_give(g->app, g->caller);
 	if (g->code == 0)
 		work_set_result(w, &g->rs->shared);
@@ -383,6 +518,7 @@ static struct going *going_copy(const struct going *g)
 	o->method = keep(&own->texts, o->method);
 	o->path = keep(&own->texts, o->path);
 	o->type = keep(&own->texts, o->type);
+	o->stick = keep(&own->texts, o->stick);
 	o->headers = keep_headers(&own->texts, o->headers);
 	o->body = str_dup_in(&own->texts, str_of(o->body, o->body_len)).ptr;
 	own->method_name = str_from(o->method ? o->method : "GET");
@@ -468,6 +604,7 @@ int vine_call(struct vine_app *app, struct vine_request *rq, const struct vine_c
 	if (rq) {
 		memcpy(g.trace_text, rq->trace_text, sizeof(g.trace_text));
 		memcpy(g.span_text, rq->span_text, sizeof(g.span_text));
+		memcpy(g.peer, rq->peer, sizeof(g.peer));
 	}
 	if (!callers_enter(app))
 		return err_set(why, VINE_EUNAVAIL, "the app does not run");

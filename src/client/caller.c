@@ -117,6 +117,12 @@ void callers_close(struct vine_app *app)
 
 /* --- one exchange --- */
 
+/* A turning loop ends its wait when the token is asked. */
+struct waking {
+	struct loop *loop;
+	struct cancel_watch watch;
+};
+
 struct waiting {
 	struct call call;
 	struct http_client *client;
@@ -124,7 +130,7 @@ struct waiting {
 	const struct exchange_once *x;
 	struct http_peer *peer;
 	struct once_result *ret;
-	struct cancel_watch watch;
+	usec began;
 	bool over, replaced;
 };
 
@@ -202,38 +208,112 @@ static const struct call_ops ops = {
 	.on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail, .on_sent = on_sent,
 };
 
+static void begin(struct waiting *w, struct caller *c, const struct exchange_once *x, struct str host, uint16_t port,
+		  struct once_result *ret)
+{
+	*w = (struct waiting){ .call.ops = &ops, .loop = c->loop, .client = c->client, .x = x, .ret = ret };
+	*ret = (struct once_result){ 0 };
+	w->began = loop_refresh_now(c->loop);
+	w->peer = http_client_peer(c->client, host, port);
+	start(w, 0);
+}
+
+static void end(struct waiting *w)
+{
+	if (!w->over)
+		call_cancel(&w->call);
+	http_peer_unref(w->peer);
+	w->ret->took = loop_refresh_now(w->loop) - w->began;
+}
+
+static bool is_good(const struct waiting *w)
+{
+	return w->over && w->ret->ok && w->x->rs->status < 500;
+}
+
 /* On whatever thread asks. */
 static void on_cancel(struct cancel_watch *cw)
 {
-	loop_wake(container_of(cw, struct waiting, watch)->loop);
+	loop_wake(container_of(cw, struct waking, watch)->loop);
 }
 
 static void give_up(struct waiting *w)
 {
 	enum call_class class = w->call.sent ? CALL_SENT_NO_REPLY : CALL_NOT_SENT;
 
+	if (w->over)
+		return;
 	call_cancel(&w->call);
 	w->ret->failure = (struct call_failure){ .class = class, .cause = CALL_TIMEOUT, .why = "nobody waits for it any more" };
 	w->over = true;
 }
 
-void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct once_result *ret)
+static void begin_hedge(struct caller *c, struct hedge *h, struct exchange_once *x, struct waiting *w)
 {
-	struct waiting w = { .call.ops = &ops, .loop = c->loop, .x = x, .ret = ret };
-	usec began = loop_refresh_now(c->loop);
+	struct str host, head;
+	uint16_t port;
 
-	*ret = (struct once_result){ 0 };
-	w.peer = http_client_peer(c->client, host, port);
-	w.client = c->client;
-	cancel_watch(x->cancel, &w.watch, on_cancel);
-	start(&w, 0);
-	while (!w.over) {
-		if (cancel_is_asked(x->cancel))
-			give_up(&w);
-		else
-			loop_turn(c->loop, USEC_PER_SEC);
+	if (!h->begin(h, &host, &port, &head))
+		return;
+	x->head = head;
+	x->rs = h->rs;
+	h->begun = true;
+	begin(w, c, x, host, port, &h->result);
+}
+
+static bool is_settled(const struct hedge *h, const struct waiting *a, const struct waiting *b)
+{
+	return is_good(a) || is_good(b) || (a->over && (b->over || !h || !h->begun));
+}
+
+/* Both run, or the first alone until it is time. */
+static void run(struct caller *c, struct hedge *h, struct exchange_once *second, struct waiting *a, struct waiting *b)
+{
+	usec due = h && h->delay ? a->began + h->delay : USEC_NEVER;
+
+	while (!is_settled(h, a, b)) {
+		usec now = loop_now(c->loop);
+
+		if (cancel_is_asked(a->x->cancel)) {
+			give_up(a);
+			if (h && h->begun)
+				give_up(b);
+		} else if (now >= due) {
+			due = USEC_NEVER;
+			begin_hedge(c, h, second, b);
+		} else {
+			loop_turn(c->loop, MIN(USEC_PER_SEC, due - now));
+		}
 	}
-	cancel_unwatch(x->cancel, &w.watch);
-	http_peer_unref(w.peer);
-	ret->took = loop_refresh_now(c->loop) - began;
+}
+
+void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct hedge *hedge,
+		     struct once_result *ret)
+{
+	struct waking wake = { .loop = c->loop };
+	struct exchange_once second = *x;
+	struct waiting a, b = { 0 };
+
+	cancel_watch(x->cancel, &wake.watch, on_cancel);
+	begin(&a, c, x, host, port, ret);
+	run(c, hedge, &second, &a, &b);
+	cancel_unwatch(x->cancel, &wake.watch);
+	end(&a);
+	if (!hedge || !hedge->begun)
+		return;
+	end(&b);
+	hedge->won = is_good(&b) || (!is_good(&a) && b.over && b.ret->ok);
+	hedge->first_let_go = !a.over;
+	hedge->let_go = !b.over;
+}
+
+void caller_pause(struct caller *c, struct cancel *cancel, usec span)
+{
+	struct waking wake = { .loop = c->loop };
+	usec until = loop_refresh_now(c->loop) + span;
+
+	cancel_watch(cancel, &wake.watch, on_cancel);
+	for (usec now; (now = loop_now(c->loop)) < until && !cancel_is_asked(cancel);)
+		loop_turn(c->loop, MIN(USEC_PER_SEC, until - now));
+	cancel_unwatch(cancel, &wake.watch);
 }

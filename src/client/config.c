@@ -5,7 +5,10 @@
 #include "client/impl.h"
 #include "flow/properties.h"
 #include "manage/config.h"
+#include "plugin/plugin.h"
+#include "props/check.h"
 #include "props/load.h"
+#include "ribbon/user.h"
 
 #define ARGS_MAX 256
 
@@ -55,6 +58,8 @@ static int load(struct vine_app *app, const struct vine_app_opts *o, struct err 
 		r = props_load(&app->props, &(struct load_opts){ .config = a.config, .args = a.set, .n_args = a.n, .env = environ }, NULL, e);
 	if (r == 0)
 		r = judge(app->props, e);
+	if (r == 0 && props_bool(app->props, "vine.timeouts.must-fit"))
+		r = check_times(app->props, e);
 	if (r == 0)
 		r = flow_properties_check(app->props, e);
 	if (r == 0)
@@ -80,6 +85,7 @@ int vine_app_new(struct vine_app **ret, const struct vine_app_opts *opts, struct
 {
 	struct vine_app *app = xzalloc(sizeof(*app));
 	int r = load(app, opts, inner_err(e));
+	struct err unfit;
 
 	if (r < 0) {
 		props_unref(app->props);
@@ -87,6 +93,10 @@ int vine_app_new(struct vine_app **ret, const struct vine_app_opts *opts, struct
 		return r;
 	}
 	make_logs(app);
+	app->plugins = plugins_new(&app->log, &user_host);
+	plugins_set_props(app->plugins, app->props);
+	if (!props_bool(app->props, "vine.timeouts.must-fit") && check_times(app->props, &unfit) < 0)
+		LOG(&app->log, LOG_WARN, "time-outs do not fit together", F_Z("why", unfit.text));
 	app->signals.fd = -1;
 	app->trace_make = (struct trace_make){ .sampler.probability = app->set.sample_rate, .supports_join = true };
 	pthread_mutex_init(&app->callers.lock, NULL);
@@ -111,6 +121,9 @@ void vine_app_free(struct vine_app *app)
 	for (unsigned i = 0; i < app->n_routes; i++)
 		route_free(app->routes[i]);
 	router_free(app->router);
+	for (unsigned i = 0; i < app->n_uses; i++)
+		free(app->uses[i].service);
+	plugins_free(app->plugins);
 	log_free(app->logs);
 	map_fini(&app->property_map);
 	arena_fini(&app->property_texts);

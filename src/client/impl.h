@@ -28,10 +28,13 @@
 #include "trace/context.h"
 
 struct membership;
+struct plugin;
+struct plugins;
 struct props;
 struct remotes;
 
 #define APP_ROUTES_MAX 256
+#define APP_USES_MAX 64
 
 /* The free list of callers. */
 struct callers {
@@ -52,6 +55,12 @@ struct app_route {
 	void *ctx;
 };
 
+/* A table of the program's own (vine_app_use). */
+struct app_use {
+	char *service; /* NULL: all */
+	struct plugin *plugin;
+};
+
 enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_DRAINING, APP_OVER };
 
 struct vine_app {
@@ -69,6 +78,9 @@ struct vine_app {
 	pthread_mutex_t property_lock; /* leaf; guards the two below */
 	struct arena property_texts;   /* of values, with a NUL */
 	struct map property_map;       /* of such a text, by key */
+	struct plugins *plugins;
+	struct app_use uses[APP_USES_MAX];
+	unsigned n_uses;
 
 	pthread_t thread;
 	bool has_thread;
@@ -168,7 +180,7 @@ struct exchange_once {
 	struct str body;
 	usec connect_timeout, read_timeout; /* spans */
 	usec deadline;    /* absolute */
-	struct cancel *cancel; /* ends it when asked; NULL: none */
+	struct cancel *cancel; /* ends it when asked, and a hedge with it; NULL: none */
 	struct vine_response *rs; /* filled in */
 };
 
@@ -179,8 +191,24 @@ struct once_result {
 	usec took;
 };
 
-/* Sends it to host:port and waits. A pooled connection that turns out dead is replaced once where nothing can run twice. */
-void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct once_result *ret);
+/* The same request to a second server, if the first takes long: whichever gives a good answer first. */
+struct hedge {
+	usec delay;
+	/* Asked once, after the delay: where to, and the head for it; false: nowhere. */
+	bool (*begin)(struct hedge *h, struct str *host, uint16_t *port, struct str *head);
+	struct vine_response *rs; /* its answer */
+	/* how it went */
+	struct once_result result;
+	bool begun, won;      /* won: its answer counts, the first try's result says nothing */
+	bool first_let_go, let_go; /* whose answer was not waited for */
+};
+
+/* Sends it to host:port and waits. A pooled connection that turns out dead is replaced once where nothing can run twice.
+ * hedge: NULL for none. */
+void caller_exchange(struct caller *c, const struct exchange_once *x, struct str host, uint16_t port, struct hedge *hedge,
+		     struct once_result *ret);
+/* Waits; shorter if the token (NULL: none) is asked. */
+void caller_pause(struct caller *c, struct cancel *cancel, usec span);
 
 /* --- response.c --- */
 

@@ -9,14 +9,19 @@
 #include "client/policy.h"
 #include "eureka/view.h"
 #include "flow/properties.h"
+#include "plugin/plugin.h"
 #include "props/props.h"
+#include "ribbon/pinger.h"
 
 #define LINKS_MAX 4096
-#define SERVERS_MAX 4096
 #define POOLS_MAX 256
+#define UPKEEP_EVERY USEC_PER_SEC
 
 struct remotes {
 	struct vine_app *app;
+	struct ribbon_env ribbon;
+	struct pinger *pinger; /* the loop thread's; NULL: it does not run */
+	struct timer upkeep;   /* so is this */
 	struct command_table *commands;
 	struct keyed_table *pools;
 	pthread_mutex_t lock; /* guards the maps */
@@ -28,102 +33,105 @@ struct remotes {
 
 /* --- servers --- */
 
-static struct servers *servers_new(uint32_t n)
+static bool is_stale(const struct remote *rm, const struct eureka_view *v, usec now)
 {
-	struct servers *s = xzalloc(sizeof(*s) + n * sizeof(s->at[0]));
-
-	s->refs = 1;
-	return s;
+	return !rm->set || (v && v->version > rm->view_version) || now >= rm->next_update ||
+	       atomic_load_explicit(&rm->ribbon->refresh.wanted, memory_order_relaxed);
 }
 
-void servers_unref(struct servers *s)
+/* Caller holds the lock. */
+static int update(struct remote *rm, const struct eureka_view *v, usec now, struct err *e)
 {
-	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
-		return;
-	for (uint32_t i = 0; i < s->n; i++)
-		server_unref(s->at[i]);
-	free(s);
+	struct server_set *set;
+	int r = ribbon_update(rm->ribbon, &rm->lb, v, !rm->set, now, &set, e);
+
+	if (r < 0)
+		return r;
+	server_set_unref(rm->set);
+	rm->set = set;
+	rm->view_version = v ? v->version : rm->view_version;
+	rm->next_update = ribbon_next_update(rm->ribbon, &rm->lb);
+	return 0;
 }
 
-/* The server of that name, with what is known of it, or a new one; referenced. */
-static struct fserver *keep_or_make(const struct servers *old, struct str id, struct str zone, usec now)
+static struct eureka_view *view_for(const struct remotes *r, const struct remote *rm)
 {
-	for (uint32_t i = 0; old && i < old->n; i++) {
-		if (str_eq(old->at[i]->id, id))
-			return server_ref(old->at[i]);
-	}
-	return server_new(id, zone, 100, now);
+	bool wanted = rm->lb.list == LIST_REGISTRY || rm->lb.ping == PING_REGISTRY;
+
+	return wanted && r->app->membership ? membership_take_view(r->app->membership) : NULL;
 }
 
-static struct servers *servers_of_config(const struct vine_app *app, struct str service, usec now)
+struct server_set *remote_take_servers(struct remotes *r, struct remote *rm, usec now)
 {
-	struct str *list = xmalloc((SERVERS_MAX + 1) * sizeof(*list));
-	size_t n = props_list(app->props, "{client}.ribbon.listOfServers", service, list, SERVERS_MAX + 1);
-
-	if (n > SERVERS_MAX) {
-		LOG(&app->log, LOG_WARN, "{client}.ribbon.listOfServers has too many: the first ones are used",
-		    F_STR("client", service), F_INT("used", SERVERS_MAX));
-		n = SERVERS_MAX;
-	}
-
-	struct servers *s = servers_new((uint32_t)n);
-
-	for (size_t i = 0; i < n; i++) {
-		struct str one = str_trim(list[i]);
-
-		if (one.len)
-			s->at[s->n++] = server_new(one, STR_EMPTY, 100, now);
-	}
-	free(list);
-	return s;
-}
-
-static struct servers *servers_of_view(const struct eureka_view *v, struct str service, const struct servers *old, usec now)
-{
-	const struct view_group *g = v ? eureka_view_service(v, service) : NULL;
-	uint32_t n = g ? MIN(g->n, (uint32_t)SERVERS_MAX) : 0;
-	struct servers *s = servers_new(n);
-
-	s->version = v ? v->version : 0;
-	for (uint32_t i = 0; i < n; i++) {
-		const struct instance *in = g->inst[i];
-		char id[INST_NAME_MAX + 8];
-		int len = snprintf(id, sizeof(id), "%.*s:%u", STRF(in->host), in->port.port);
-
-		if (in->status != INST_UP || !in->port.enabled || len >= (int)sizeof(id))
-			continue; /* plain HTTP only, as long as there is no TLS here */
-		s->at[s->n++] = keep_or_make(old, str_of(id, (size_t)len), instance_meta(in, STR("zone")), now);
-	}
-	return s;
-}
-
-static struct servers *take(struct servers *s)
-{
-	atomic_fetch_add(&s->refs, 1);
-	return s;
-}
-
-struct servers *remote_take_servers(struct remotes *r, struct remote *rm, usec now)
-{
-	struct membership *m = r->app->membership;
-	struct eureka_view *v = rm->configured || !m ? NULL : membership_take_view(m);
-	struct servers *s, *old = NULL;
+	struct eureka_view *v = view_for(r, rm);
+	struct server_set *s;
+	struct err e;
 
 	pthread_mutex_lock(&rm->lock);
-	if (!rm->servers && rm->configured)
-		rm->servers = servers_of_config(r->app, rm->name, now);
-	if (!rm->servers || (v && v->version > rm->servers->version)) {
-		old = rm->servers;
-		rm->servers = servers_of_view(v, rm->name, old, now);
-	}
-	s = take(rm->servers);
+	if (is_stale(rm, v, now) && update(rm, v, now, &e) < 0)
+		LOG(&r->app->log, LOG_ERROR, "servers not changed", F_STR("service", rm->ribbon->name), F_Z("error", e.text));
+	s = server_set_ref(rm->set);
 	pthread_mutex_unlock(&rm->lock);
-	servers_unref(old);
 	eureka_view_unref(v);
 	return s;
 }
 
+/* --- upkeep: the loop thread's --- */
+
+static void ping_all(struct timer *t)
+{
+	struct remotes *r = container_of(t, struct remotes, upkeep);
+	usec now = loop_now(r->app->loop);
+	size_t pos = 0;
+
+	pthread_mutex_lock(&r->lock);
+	for (struct remote *rm; (rm = map_next(&r->by_service, &pos));) {
+		struct eureka_view *v = view_for(r, rm);
+
+		pthread_mutex_lock(&rm->lock);
+		pinger_tick(r->pinger, rm->ribbon, &rm->lb, v, v && v->version > rm->view_version, now);
+		ribbon_tell_changes(rm->ribbon, now);
+		pthread_mutex_unlock(&rm->lock);
+		eureka_view_unref(v);
+	}
+	pthread_mutex_unlock(&r->lock);
+	timer_set(r->app->loop, t, now + UPKEEP_EVERY);
+}
+
+void remotes_begin_upkeep(struct remotes *r)
+{
+	r->pinger = pinger_new(r->app->client);
+	timer_init(&r->upkeep, ping_all);
+	timer_set(r->app->loop, &r->upkeep, loop_now(r->app->loop) + UPKEEP_EVERY);
+}
+
+void remotes_end_upkeep(struct remotes *r)
+{
+	if (!r || !r->pinger)
+		return;
+	timer_cancel(r->app->loop, &r->upkeep);
+	pinger_free(TAKE(r->pinger));
+}
+
 /* --- the tables --- */
+
+/* A table that the program has given: the one for this service, else one for all. */
+static struct plugin *given(void *ctx, enum vine_plugin_kind kind, struct str client)
+{
+	const struct remotes *r = ctx;
+	struct plugin *for_all = NULL;
+
+	for (unsigned i = 0; i < r->app->n_uses; i++) {
+		const struct app_use *u = &r->app->uses[i];
+
+		if (plugin_table(u->plugin)->kind != (uint32_t)kind)
+			continue;
+		if (u->service && str_eq(str_from(u->service), client))
+			return u->plugin;
+		for_all = u->service ? for_all : u->plugin;
+	}
+	return for_all;
+}
 
 struct remotes *remotes_new(struct vine_app *app)
 {
@@ -132,6 +140,8 @@ struct remotes *remotes_new(struct vine_app *app)
 
 	rng_os(&seed, sizeof(seed));
 	r->app = app;
+	r->ribbon = (struct ribbon_env){ .plugins = app->plugins, .log = &app->log, .given = given, .ctx = r,
+					 .seed = str_hash(str_from(app->set.name), atomic_load(&app->port)) };
 	r->commands = command_table_new(&(struct command_table_opts){ .stripes = 8, .max = LINKS_MAX, .seed = seed });
 	r->pools = pool_table_new(POOLS_MAX, seed);
 	map_init(&r->by_pool, seed);
@@ -144,9 +154,12 @@ struct remotes *remotes_new(struct vine_app *app)
 
 static void remote_free(struct remote *rm)
 {
-	servers_unref(rm->servers);
+	if (!rm)
+		return;
+	server_set_unref(rm->set);
+	ribbon_free(rm->ribbon);
+	arena_fini(&rm->texts);
 	pthread_mutex_destroy(&rm->lock);
-	free((char *)(uintptr_t)rm->name.ptr);
 	free(rm);
 }
 
@@ -181,23 +194,39 @@ void remotes_free(struct remotes *r)
 	free(r);
 }
 
+static int remote_new(struct remotes *r, struct str service, usec now, struct remote **ret, struct err *e)
+{
+	struct remote *rm = xzalloc(sizeof(*rm));
+	struct eureka_view *v;
+	int code;
+
+	pthread_mutex_init(&rm->lock, NULL);
+	arena_init(&rm->texts, 1024);
+	rm->ribbon = ribbon_new(service, &r->ribbon, now);
+	code = ribbon_settings_read(&rm->lb, rm->ribbon, r->app->props, &rm->texts, e);
+	if (code == 0) {
+		v = view_for(r, rm);
+		code = update(rm, v, now, e);
+		eureka_view_unref(v);
+	}
+	if (code < 0) {
+		remote_free(rm);
+		return code;
+	}
+	rm->balancer = ribbon_balancer(rm->ribbon, &rm->lb);
+	*ret = rm;
+	return 0;
+}
+
 /* Caller holds the lock. */
-static int find_remote(struct remotes *r, struct str service, struct remote **ret, struct err *e)
+static int find_remote(struct remotes *r, struct str service, usec now, struct remote **ret, struct err *e)
 {
 	struct remote *rm = map_get(&r->by_service, service);
+	int code = rm ? 0 : remote_new(r, service, now, &rm, e);
 
-	if (!rm) {
-		struct remote fresh = { 0 };
-		int code = policy_remote(&fresh, r->app->props, service, e);
-
-		if (code < 0)
-			return code;
-		rm = xmalloc(sizeof(*rm));
-		*rm = fresh;
-		rm->name = str_from(str_dup(service));
-		pthread_mutex_init(&rm->lock, NULL);
-		map_put(&r->by_service, rm->name, rm);
-	}
+	if (code < 0)
+		return code;
+	map_put(&r->by_service, rm->ribbon->name, rm);
 	*ret = rm;
 	return 0;
 }
@@ -231,17 +260,17 @@ static int make_link(struct remotes *r, struct str service, struct str command, 
 {
 	struct threads *t = NULL;
 	struct cmd_settings cs;
-	struct remote *rm;
+	struct remote *rm = NULL;
 	int code;
 
 	/* First of all: a service that is refused must not stay either. */
 	if (r->links.len >= LINKS_MAX)
 		return err_set(e, VINE_ELIMIT, "more than %d commands and services are called", LINKS_MAX);
-	code = find_remote(r, service, &rm, e);
-	if (code == 0)
-		code = policy_command(&cs, r->app->props, command, e);
+	code = policy_command(&cs, r->app->props, command, e);
 	if (code == 0 && cs.isolation == FLOW_THREAD)
 		code = find_threads(r, cs.pool_key.len ? cs.pool_key : group, now, &t, e);
+	if (code == 0)
+		code = find_remote(r, service, now, &rm, e);
 	if (code < 0)
 		return code;
 	cs.pool = t ? threads_pool(t)->id.key : STR_EMPTY;

@@ -1,35 +1,27 @@
 /* remotes.h - the services that this process calls: their servers, balancers, commands and settings.
  *
  * A remote is one service, a link one command key towards it. Both are made at the first call, live as long as the app and
- * are few: their names are the programmer's. A remote's list of servers is an immutable counted picture, made anew when the
- * registry's view has changed; what is known of a server (load, failures, ejection) outlives it.
+ * are few: their names are the programmer's. How a remote's servers are found and chosen is ribbon/'s, as in the gateway; its
+ * set of servers is made anew by the next call after the registry's view has changed, or when its updater or filter wants it.
  *
  * Threads   Any; one mutex guards the two tables, one a remote its list. Both are leaves. */
 #pragma once
-#include "flow/balance.h"
 #include "client/threads.h"
 #include "flow/command.h"
-#include "flow/retry.h"
+#include "ribbon/ribbon.h"
 
 struct remotes;
 struct vine_app;
 
-struct servers {
-	_Atomic uint32_t refs;
-	uint64_t version; /* of the view; 0: configured */
-	uint32_t n;
-	struct fserver *at[];
-};
-
 struct remote {
-	struct str name;
-	bool configured; /* listOfServers, not the registry */
-	struct balancer balancer;
-	struct outlier_settings outlier;
-	struct retry_settings retry;
-	usec connect_timeout, read_timeout;
-	pthread_mutex_t lock; /* guards servers */
-	struct servers *servers;
+	struct ribbon *ribbon;
+	struct ribbon_settings lb;
+	struct balancer *balancer;
+	struct arena texts;    /* of the settings */
+	pthread_mutex_t lock;  /* guards the ribbon, but for what is for every thread, and the rest */
+	struct server_set *set;
+	uint64_t view_version; /* of the view that the set was made of */
+	usec next_update;      /* when it is to be made anew all the same */
 };
 
 struct link {
@@ -42,12 +34,14 @@ struct link {
 
 struct remotes *remotes_new(struct vine_app *app);
 void remotes_free(struct remotes *r); /* NULL is fine; no call is running */
+/* Pings, on the loop thread: begun before it runs or on it, ended after it or on it. */
+void remotes_begin_upkeep(struct remotes *r);
+void remotes_end_upkeep(struct remotes *r); /* NULL is fine */
 /* VINE_EINVAL: the settings are wrong; VINE_ELIMIT: too many links. It lives as long as the app. */
 int remotes_link(struct remotes *r, struct str service, struct str command, struct str group, usec now, struct link **ret,
 		 struct err *e);
 /* The present servers; unref them. */
-struct servers *remote_take_servers(struct remotes *r, struct remote *rm, usec now);
-void servers_unref(struct servers *s);
+struct server_set *remote_take_servers(struct remotes *r, struct remote *rm, usec now);
 
 struct command_table *remotes_commands(struct remotes *r);
 struct keyed_table *remotes_pools(struct remotes *r); /* of struct pool */

@@ -9,7 +9,7 @@ static void show(const struct prop_desc *d)
 {
 	printf("%s\n  %s\n", d->name, d->doc);
 	printf("  type     %s", prop_type_name(d->type));
-	if (d->type == PROP_ENUM)
+	if (d->type == PROP_ENUM || d->type == PROP_CLASS)
 		printf(" %s", d->values);
 	if (d->min || d->max)
 		printf(", %lld to %lld", (long long)d->min, (long long)d->max);

@@ -1,4 +1,4 @@
-/* balance.c - choosing: the frame around the rules, and shares and panic.
+/* balance.c - choosing: the frame around the rules.
  *
  * A choice goes: what the rule says; if it finds none, a server due for its probe; then the softly ejected; then those that
  * refuse connections. Each step looks only at servers not tried yet and starts at a random place, so that nobody is favoured.
@@ -7,74 +7,39 @@
  */
 #include "flow/balance_rule.h"
 
-#define SURVEY_EVERY (USEC_PER_SEC / 10)
+#define NOTED_ONE_IN 256 /* of the ordinary choices; a power of two */
 
 void balancer_init(struct balancer *b, const struct balance_ops *ops)
 {
 	memset(b, 0, sizeof(*b));
 	b->ops = ops;
-	atomic_init(&b->surveyed_at, INT64_MIN / 2);
+	b->name = ops->name;
+	b->watch = &b->own_watch;
+	outlier_init(&b->own_watch);
 	atomic_init(&b->summed_at, INT64_MIN / 2);
+}
+
+void balancer_put_above(struct balancer *upper, struct balancer *rule)
+{
+	upper->inner = rule;
+	rule->watch = upper->watch;
 }
 
 bool balancer_may_use(const struct balancer *b, const struct choice *c, const struct fserver *s)
 {
 	if (unlikely(c->tried && tried_has(c->tried, s)))
 		return false;
-	if (likely(server_is_in(s) || !c->settings->enabled))
+	if (likely(server_is_in(s)))
 		return true;
+	if (!c->settings->enabled)
+		return !server_is_dead(s);
 
 	enum server_state st = server_state(s, c->now);
 
 	if (st == SERVER_SOFT)
-		return atomic_load_explicit(&b->panic, memory_order_relaxed);
+		return outlier_panic(b->watch);
 	/* Due for a probe: the rule may name it, and the frame asks whether this request is the one. */
 	return st == SERVER_PROBING && c->now >= atomic_load_explicit(&s->out_until, memory_order_relaxed);
-}
-
-/* --- shares: at most ten times a second a chooser looks at the whole list --- */
-
-/* Brings back the softly ejected whose time is nearest its end until only `allowed` are out. */
-static void bring_back(const struct choice *c, uint32_t soft, uint32_t allowed)
-{
-	for (; soft > allowed; soft--) {
-		struct fserver *first = NULL;
-
-		for (uint32_t i = 0; i < c->list.n; i++) {
-			struct fserver *s = c->list.at[i];
-
-			if (server_state(s, c->now) == SERVER_SOFT &&
-			    (!first || atomic_load(&s->out_until) < atomic_load(&first->out_until)))
-				first = s;
-		}
-		if (!first)
-			return;
-		server_return(first, c->now);
-	}
-}
-
-static void survey(struct balancer *b, const struct choice *c)
-{
-	const struct outlier_settings *os = c->settings;
-	usec was = atomic_load_explicit(&b->surveyed_at, memory_order_relaxed);
-	uint32_t soft = 0, hard = 0, allowed;
-
-	if (likely(c->now - was < SURVEY_EVERY) || !atomic_compare_exchange_strong(&b->surveyed_at, &was, c->now))
-		return;
-	for (uint32_t i = 0; i < c->list.n; i++) {
-		enum server_state st = server_state(c->list.at[i], c->now);
-
-		soft += st == SERVER_SOFT;
-		hard += st == SERVER_HARD;
-	}
-	allowed = MAX((uint32_t)((uint64_t)c->list.n * os->max_ejected_pct / 100), 1u);
-	if (soft > allowed) {
-		bring_back(c, soft, allowed);
-		soft = allowed;
-	}
-	atomic_store_explicit(&b->panic,
-			      soft && (uint64_t)(c->list.n - soft - hard) * 100 < (uint64_t)c->list.n * os->panic_pct,
-			      memory_order_relaxed);
 }
 
 /* --- the frame --- */
@@ -82,6 +47,16 @@ static void survey(struct balancer *b, const struct choice *c)
 static bool is_left(const struct choice *c, const struct fserver *s)
 {
 	return !c->tried || !tried_has(c->tried, s);
+}
+
+static bool any_is_left(const struct choice *c)
+{
+	if (!c->tried || c->tried->n < c->list.n)
+		return true;
+	for (uint32_t i = 0; i < c->list.n; i++)
+		if (is_left(c, c->list.at[i]))
+			return true;
+	return false;
 }
 
 static struct fserver *any_of(const struct choice *c, enum server_state st)
@@ -125,11 +100,34 @@ static struct pick choose_last(const struct choice *c)
 	return take(NULL, PICK_ALL_TRIED);
 }
 
-struct pick balancer_choose(struct balancer *b, const struct choice *c)
+static struct pick wrong(struct balancer *b, enum pick_why why)
 {
-	if (c->list.n == 0)
-		return take(NULL, PICK_EMPTY);
-	survey(b, c);
+	atomic_fetch_add_explicit(&b->rule_errors, 1, memory_order_relaxed);
+	return take(NULL, why);
+}
+
+/* A user's rule may know better than we who is usable; only what it cannot know is judged: whether there is such a server. */
+static struct pick choose_by_user(struct balancer *b, const struct choice *c)
+{
+	if (!any_is_left(c))
+		return take(NULL, PICK_ALL_TRIED);
+
+	int64_t at = b->ops->choose(b, c);
+
+	if (at == RULE_FAILED)
+		return wrong(b, PICK_RULE_FAILED);
+	if (at < 0)
+		return wrong(b, PICK_RULE_NONE);
+	if (at >= (int64_t)c->list.n || !is_left(c, c->list.at[at]))
+		return wrong(b, PICK_RULE_OUTSIDE);
+
+	struct fserver *s = c->list.at[at];
+
+	return take(s, server_is_in(s) ? PICK_IN : server_try_probe(s, c->settings, c->now) ? PICK_PROBE : PICK_PANIC);
+}
+
+static struct pick choose_by_rule(struct balancer *b, const struct choice *c)
+{
 	/* A server due for its probe that another request takes first leaves the rule one more look; two suffice to
 	 * make a third unlikely, and the frame below copes with it. */
 	for (unsigned i = 0; i < 2; i++) {
@@ -154,17 +152,61 @@ struct pick balancer_choose(struct balancer *b, const struct choice *c)
 	return choose_last(c);
 }
 
+static void note(struct balancer *b, const struct choice *c, struct pick p)
+{
+	struct decision d = {
+		.at = c->now, .why = pick_why_name(p.why), .servers = c->list.n, .tried = c->tried ? c->tried->n : 0
+	};
+
+	if (p.server) {
+		memcpy(d.server, p.server->id.ptr, MIN(p.server->id.len, sizeof(d.server) - 1));
+		d.cost = server_cost(p.server, c->settings, c->now);
+		d.active = atomic_load_explicit(&p.server->active, memory_order_relaxed);
+	}
+	decisions_note(b->decisions, &d);
+}
+
+struct pick balancer_choose(struct balancer *b, const struct choice *c)
+{
+	struct pick p;
+
+	if (c->list.n == 0)
+		return take(NULL, PICK_EMPTY);
+	if (unlikely(outlier_is_due(b->watch, c->now)))
+		outlier_survey(b->watch, c->list.at, c->list.n, c->settings, c->now);
+	p = unlikely(b->ops->flags & BALANCE_USER) ? choose_by_user(b, c) : choose_by_rule(b, c);
+	if (b->decisions && unlikely(p.why != PICK_IN || (c->rng->s[0] & (NOTED_ONE_IN - 1)) == 0))
+		note(b, c, p);
+	return p;
+}
+
 const char *pick_why_name(enum pick_why why)
 {
-	static const char *const names[] = { "in", "probe", "panic", "last resort", "no servers", "all tried" };
+	static const char *const names[] = { "in",
+					     "probe",
+					     "panic",
+					     "last resort",
+					     "no servers",
+					     "all tried",
+					     "rule chose none",
+					     "rule chose a stranger",
+					     "rule did not start" };
 
 	return (unsigned)why < ARRAY_LEN(names) ? names[why] : "?";
 }
 
 static const struct balance_ops *const all[] = {
-	&balance_p2c,	       &balance_round_robin,	    &balance_random,	     &balance_least_requests,
-	&balance_best_available, &balance_availability,	    &balance_weighted_response, &balance_zone_avoidance,
+	&balance_p2c,
+	&balance_round_robin,
+	&balance_random,
+	&balance_least_requests,
+	&balance_best_available,
+	&balance_availability,
+	&balance_weighted_response,
+	&balance_zone_avoidance,
 	&balance_retry,
+	&balance_ring_hash,
+	&balance_maglev,
 };
 
 const struct balance_ops *balance_at(size_t i)
@@ -175,11 +217,7 @@ const struct balance_ops *balance_at(size_t i)
 const struct balance_ops *balance_by_name(struct str name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		struct str java = all[i]->java;
-
-		if (str_eq_nocase(name, all[i]->name) || (java.len && str_eq(name, java)))
-			return all[i];
-		if (java.len && str_eq(name, str_slice(java, (size_t)(str_rchr(java, '.') + 1), java.len)))
+		if (str_eq_nocase(name, all[i]->name))
 			return all[i];
 	}
 	return NULL;

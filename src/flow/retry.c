@@ -71,19 +71,6 @@ const char *retry_why_name(enum retry_why why)
 	return (unsigned)why < ARRAY_LEN(names) ? names[why] : "?";
 }
 
-int retry_check_fit(const struct retry_settings *rs, msec connect_ms, msec read_ms, msec timeout_ms, struct err *e)
-{
-	msec need = (connect_ms + read_ms) * (msec)retry_tries_max(rs);
-
-	if (need <= timeout_ms)
-		return 0;
-	return err_set(e, VINE_EINVAL,
-		       "(ConnectTimeout %lld + ReadTimeout %lld) x (MaxAutoRetries %u + 1) x "
-		       "(MaxAutoRetriesNextServer %u + 1) = %lld ms do not fit into a timeout of %lld ms",
-		       (long long)connect_ms, (long long)read_ms, rs->same, rs->next, (long long)need,
-		       (long long)timeout_ms);
-}
-
 /* --- the budget --- */
 
 #define TOKEN INT64_C(1000)
@@ -93,10 +80,10 @@ static int64_t budget_cap(const struct retry_budget_settings *s)
 	return (int64_t)MAX(s->cap, 1u) * TOKEN;
 }
 
-void retry_budget_init(struct retry_budget *b, const struct retry_budget_settings *s, usec now)
+void retry_budget_init(struct retry_budget *b, usec now)
 {
-	atomic_init(&b->tokens, MIN((int64_t)s->per_second * TOKEN, budget_cap(s)));
-	atomic_init(&b->filled_at, now);
+	atomic_init(&b->tokens, 0);
+	atomic_init(&b->filled_at, now - USEC_PER_SEC);
 }
 
 /* Adds up to the cap. Two threads at once may pass it by one addend; the next one brings it down again. */
@@ -128,4 +115,9 @@ bool retry_budget_spend(struct retry_budget *b, const struct retry_budget_settin
 		if (atomic_compare_exchange_weak(&b->tokens, &have, have - TOKEN))
 			return true;
 	return false;
+}
+
+double retry_budget_left(const struct retry_budget *b)
+{
+	return (double)atomic_load_explicit(&b->tokens, memory_order_relaxed) / TOKEN;
 }

@@ -71,10 +71,6 @@ bool retry_status_is_listed(const struct retry_settings *rs, unsigned status);
 uint32_t retry_tries_max(const struct retry_settings *rs); /* (same + 1) * (next + 1) */
 const char *retry_why_name(enum retry_why why);
 
-/* Zuul's and Ribbon's arithmetic: the tries, each (connect + read) long, must fit into the command's timeout. 0, or
- * VINE_EINVAL with the sum written out. */
-int retry_check_fit(const struct retry_settings *rs, msec connect_ms, msec read_ms, msec timeout_ms, struct err *e);
-
 /* A budget that all requests to one service share: each request earns a part of a retry, each retry spends one. Any thread. */
 struct retry_budget {
 	_Atomic int64_t tokens; /* thousandths of a retry */
@@ -87,6 +83,7 @@ struct retry_budget_settings {
 	uint32_t cap;        /* retries that can be saved up */
 };
 
-void retry_budget_init(struct retry_budget *b, const struct retry_budget_settings *s, usec now);
+void retry_budget_init(struct retry_budget *b, usec now); /* with what a second earns */
 void retry_budget_request(struct retry_budget *b, const struct retry_budget_settings *s);
 bool retry_budget_spend(struct retry_budget *b, const struct retry_budget_settings *s, usec now);
+double retry_budget_left(const struct retry_budget *b); /* retries saved up, as of the last one */

@@ -9,8 +9,11 @@
  */
 #include "flow/server.h"
 
+#include <math.h>
+
 #define OUT_HARD (1u << 0)
 #define OUT_PROBE (1u << 1) /* out_until is the probe's lease, not the ejection's end */
+#define OUT_DEAD (1u << 2)  /* by its ping: out_until is USEC_NEVER */
 
 #define FIRST_LATENCY 1000.0f /* us; cost of a request in flight where no reply has been seen */
 #define SLOW_START_MIN 0.1f
@@ -29,7 +32,8 @@ struct fserver *server_new(struct str id, struct str zone, uint32_t weight, usec
 
 	atomic_init(&s->refs, 1);
 	atomic_init(&s->since, now);
-	s->weight = weight ? weight : 100;
+	atomic_init(&s->changed, now);
+	atomic_init(&s->weight, weight ? weight : 100);
 	s->id = str_of(str_dup(id), id.len);
 	s->zone = str_of(str_dup(zone), zone.len);
 	return s;
@@ -108,13 +112,14 @@ float server_latency(const struct fserver *s, const struct outlier_settings *os,
 
 float server_weight(const struct fserver *s, const struct outlier_settings *os, usec now)
 {
-	float w = (float)s->weight * 0.01f;
+	float w = (float)LOAD(s->weight) * 0.01f;
 
 	if (os->slow_start_ms) {
-		usec age = now - LOAD(s->since), window = os->slow_start_ms * USEC_PER_MSEC;
+		usec age = MAX(now - LOAD(s->since), (usec)0), window = os->slow_start_ms * USEC_PER_MSEC;
+		float part = (float)age / (float)window;
 
 		if (age < window)
-			w *= MAX(SLOW_START_MIN, (float)age / (float)window);
+			w *= MAX(SLOW_START_MIN, os->slow_start_bend == 1 ? part : powf(part, 1 / os->slow_start_bend));
 	}
 	return w;
 }
@@ -140,17 +145,25 @@ static usec ejection_length(const struct outlier_settings *os, uint32_t times)
 	return (usec)times > max / base ? max : base * (usec)times;
 }
 
-void server_eject(struct fserver *s, const struct outlier_settings *os, bool is_hard, usec now)
+static void note_change(struct fserver *s, enum server_why why, usec now)
+{
+	STORE(s->why, (uint32_t)why);
+	STORE(s->changed, now);
+}
+
+void server_eject(struct fserver *s, const struct outlier_settings *os, enum server_why why, usec now)
 {
 	usec until = LOAD(s->out_until);
 	uint32_t flags = LOAD(s->out_flags);
-	bool was_out = until != 0 && !(flags & OUT_PROBE);
+	bool was_out = until != 0 && !(flags & OUT_PROBE), is_hard = why == SERVER_WHY_REFUSED;
 
 	/* Requests that were in flight when it went out fail too: they do not make it stay out longer, but a refusal
 	 * says more than a failed reply did. */
 	if (was_out && now < until) {
-		if (is_hard)
-			STORE(s->out_flags, OUT_HARD);
+		if (is_hard && !(flags & OUT_HARD)) {
+			atomic_fetch_or(&s->out_flags, OUT_HARD);
+			STORE(s->why, SERVER_WHY_REFUSED);
+		}
 		return;
 	}
 
@@ -160,15 +173,40 @@ void server_eject(struct fserver *s, const struct outlier_settings *os, bool is_
 		return; /* somebody else has just done it */
 	STORE(s->times_out, times);
 	STORE(s->out_flags, is_hard ? OUT_HARD : 0);
+	note_change(s, why, now);
 }
 
-void server_return(struct fserver *s, usec now)
+void server_return(struct fserver *s, enum server_why why, usec now)
 {
 	STORE(s->failures_in_row, 0);
 	STORE(s->connect_failures, 0);
 	STORE(s->since, now);
 	STORE(s->out_flags, 0);
 	STORE(s->out_until, 0);
+	note_change(s, why, now);
+}
+
+void server_set_alive(struct fserver *s, bool alive, usec now)
+{
+	if (alive == !server_is_dead(s))
+		return;
+	if (alive) {
+		server_return(s, SERVER_BACK_PING, now);
+		return;
+	}
+	STORE(s->out_flags, OUT_HARD | OUT_DEAD);
+	STORE(s->out_until, USEC_NEVER);
+	note_change(s, SERVER_WHY_PING, now);
+}
+
+bool server_is_dead(const struct fserver *s)
+{
+	return LOAD(s->out_until) == USEC_NEVER && LOAD(s->out_flags) & OUT_DEAD;
+}
+
+usec server_out_until(const struct fserver *s)
+{
+	return LOAD(s->out_until);
 }
 
 bool server_try_probe(struct fserver *s, const struct outlier_settings *os, usec now)
@@ -193,6 +231,24 @@ enum server_state server_state(const struct fserver *s, usec now)
 	if (now >= until || flags & OUT_PROBE)
 		return SERVER_PROBING;
 	return flags & OUT_HARD ? SERVER_HARD : SERVER_SOFT;
+}
+
+const char *server_why_name(enum server_why why)
+{
+	static const char *const names[] = {
+		[SERVER_NEW] = "first seen",
+		[SERVER_WHY_FAILURES] = "failures in a row",
+		[SERVER_WHY_REFUSED] = "connection refused",
+		[SERVER_WHY_PROBE] = "probe failed",
+		[SERVER_WHY_RATE] = "success rate far below the others",
+		[SERVER_WHY_LATENCY] = "latency far above the others",
+		[SERVER_WHY_PING] = "dead by ping",
+		[SERVER_BACK_REPLY] = "replied again",
+		[SERVER_BACK_PING] = "alive by ping",
+		[SERVER_BACK_SHARE] = "brought back, too many were out",
+	};
+
+	return (unsigned)why < ARRAY_LEN(names) ? names[why] : "?";
 }
 
 const char *server_state_name(enum server_state st)
@@ -226,27 +282,31 @@ static void note_good(struct fserver *s, usec now)
 	/* A reply that was still under way when it went out proves little; the probe's proves that it is back, and so does
 	 * any reply once the ejection is over. */
 	if (LOAD(s->out_flags) & OUT_PROBE || now >= until)
-		server_return(s, now);
+		server_return(s, SERVER_BACK_REPLY, now);
 }
 
 static void note_bad(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec now)
 {
-	uint32_t n = atomic_fetch_add_explicit(&s->failures_in_row, 1, memory_order_relaxed) + 1;
+	uint32_t n = atomic_fetch_add_explicit(&s->failures_in_row, 1, memory_order_relaxed) + 1, connects = 0;
 	bool is_refused = outcome == SERVER_REFUSED;
 
 	STORE(s->last_failure, now);
 	if (outcome == SERVER_ERROR)
 		STORE(s->connect_failures, 0);
 	else
-		atomic_fetch_add_explicit(&s->connect_failures, 1, memory_order_relaxed);
+		connects = atomic_fetch_add_explicit(&s->connect_failures, 1, memory_order_relaxed) + 1;
 	if (!os->enabled)
 		return;
-	if (is_refused || (os->consecutive && n >= os->consecutive) ||
-	    (LOAD(s->out_until) != 0 && LOAD(s->out_flags) & OUT_PROBE))
-		server_eject(s, os, is_refused, now);
+	if (is_refused && os->refused && connects >= os->refused)
+		server_eject(s, os, SERVER_WHY_REFUSED, now);
+	else if (LOAD(s->out_until) != 0 && LOAD(s->out_flags) & OUT_PROBE)
+		server_eject(s, os, is_refused ? SERVER_WHY_REFUSED : SERVER_WHY_PROBE, now);
+	else if (os->consecutive && n >= os->consecutive)
+		server_eject(s, os, SERVER_WHY_FAILURES, now);
 }
 
-void server_end(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec latency, usec now)
+void server_end(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec latency,
+		usec now)
 {
 	atomic_fetch_sub_explicit(&s->active, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->outcomes[outcome], 1, memory_order_relaxed);
@@ -263,11 +323,8 @@ void server_end(struct fserver *s, const struct outlier_settings *os, enum serve
 		ewma_add(s, os, latency, false, now);
 		note_bad(s, os, outcome, now);
 		break;
-	case SERVER_REFUSED:
-		note_bad(s, os, outcome, now);
-		break;
+	case SERVER_REFUSED: note_bad(s, os, outcome, now); break;
 	case SERVER_ABANDONED:
-	case SERVER_OUTCOMES:
-		break;
+	case SERVER_OUTCOMES: break;
 	}
 }

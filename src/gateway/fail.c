@@ -20,6 +20,7 @@ static const struct gw_cause_desc causes[GW_CAUSES] = {
 	[GW_NO_ADDRESS] = { 502, STR_INIT("no_address"), STR_INIT("dns_error"), STR_INIT("the service's name does not resolve"), false },
 	[GW_BAD_PATH] = { 400, STR_INIT("bad_path"), STR_INIT("http_request_error"), STR_INIT("the path has segments that are not allowed"), false },
 	[GW_BAD_MAX_FORWARDS] = { 400, STR_INIT("bad_max_forwards"), STR_INIT("http_request_error"), STR_INIT("Max-Forwards is not one number"), false },
+	[GW_RULE_FAULT] = { 503, STR_INIT("rule_fault"), STR_INIT("proxy_internal_error"), STR_INIT("the balancer's rule chose no server"), false },
 	[GW_UPSTREAM_STATUS] = { 502, STR_INIT("upstream_status"), STR_INIT("http_request_error"), STR_INIT("the service answered with an error"), false },
 };
 

@@ -21,6 +21,7 @@ enum gw_cause {
 	GW_NO_ADDRESS,
 	GW_BAD_PATH,        /* dot segments that leave the route */
 	GW_BAD_MAX_FORWARDS,
+	GW_RULE_FAULT,      /* the user's balancer rule named no server, or a stranger */
 	GW_UPSTREAM_STATUS, /* an answer that counts as a failure; passed on as it is */
 	GW_CAUSES,
 };

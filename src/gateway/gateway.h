@@ -36,6 +36,10 @@ struct gateway {
 	struct gw_picture *picture;     /* the control thread's reference */
 	struct eureka_client *eureka;   /* NULL: not enabled */
 	struct eureka_view *view;
+	struct plugins *plugins;
+	struct ribbon_env ribbon;
+	struct pinger *pinger;
+	struct timer upkeep;            /* pings, lists that are polled */
 	void (*drained)(struct host *h); /* while the registry is being left */
 	struct timer sweep;
 	_Atomic unsigned streams;       /* readers of /hystrix.stream */
@@ -62,6 +66,7 @@ struct gw_worker {
 	bool start_queued;
 	struct gw_stream stream;
 	struct gw_hubs hubs;
+	usec fault_logged_at;   /* when a user's rule last chose nobody, or a stranger */
 };
 
 /* Proxies one request. */

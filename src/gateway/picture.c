@@ -5,6 +5,7 @@
 
 #include "eureka/view.h"
 #include "flow/properties.h"
+#include "props/check.h"
 
 #define GROUP STR("RibbonCommand") /* the command group of Zuul's Ribbon commands, and their shared pool's key */
 
@@ -13,6 +14,7 @@ struct build {
 	struct gw_services *services;
 	const struct props *p;
 	const struct eureka_view *view;
+	bool reread;
 	usec now;
 	struct err *e;
 	unsigned cap_routes;
@@ -31,8 +33,7 @@ void gw_picture_unref(struct gw_picture *p)
 	if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	for (unsigned i = 0; i < p->n_targets; i++) {
-		for (uint32_t k = 0; k < p->targets[i]->servers.n; k++)
-			server_unref(p->targets[i]->servers.at[k]);
+		server_set_unref(p->targets[i]->set);
 		pool_unref(p->targets[i]->pool);
 	}
 	gw_routes_fini(&p->routes);
@@ -50,9 +51,10 @@ bool gw_is_trusted(const struct gw_settings *s, const struct addr *peer)
 	return false;
 }
 
-void gw_services_init(struct gw_services *s, struct command_table *commands, struct keyed_table *pools, uint64_t seed)
+void gw_services_init(struct gw_services *s, struct command_table *commands, struct keyed_table *pools,
+		      const struct ribbon_env *ribbon, uint64_t seed)
 {
-	*s = (struct gw_services){ .commands = commands, .pools = pools, .seed = seed };
+	*s = (struct gw_services){ .commands = commands, .pools = pools, .ribbon = ribbon, .seed = seed };
 	map_init(&s->by_id, seed);
 }
 
@@ -62,15 +64,7 @@ void gw_services_fini(struct gw_services *s)
 	struct gw_service *svc;
 
 	while ((svc = map_next(&s->by_id, &pos))) {
-		for (unsigned i = 0; i < svc->n_known; i++)
-			server_unref(svc->known[i]);
-		free(svc->known);
-		while (svc->balancers) {
-			struct gw_balancer *gb = svc->balancers;
-
-			svc->balancers = gb->next;
-			free(gb);
-		}
+		ribbon_free(svc->ribbon);
 		command_unref(svc->command);
 		free((char *)(uintptr_t)svc->id.ptr);
 		free(svc);
@@ -94,35 +88,14 @@ static uint32_t u32_of(const struct props *p, const char *name, struct str key)
 	return (uint32_t)MIN(MAX(v, (int64_t)0), (int64_t)UINT32_MAX);
 }
 
-static void retry_settings(struct retry_settings *rs, const struct props *p, struct str service)
-{
-	struct str codes[RETRY_STATUSES_MAX];
-	size_t n = props_list(p, "{client}.ribbon.retryableStatusCodes", service, codes, ARRAY_LEN(codes));
-
-	*rs = (struct retry_settings){
-		.same = u32_of(p, "{client}.ribbon.MaxAutoRetries", service),
-		.next = u32_of(p, "{client}.ribbon.MaxAutoRetriesNextServer", service),
-		.all_operations = props_bool_of(p, "{client}.ribbon.OkToRetryOnAllOperations", service),
-	};
-	for (size_t i = 0; i < n; i++) {
-		uint64_t code;
-
-		if (str_to_u64(codes[i], &code) && code >= 100 && code <= 999)
-			rs->statuses[rs->status_count++] = (uint16_t)code;
-	}
-}
-
 /* Zuul's rule: the command's own property, else Zuul's value, else what the tries can take together. */
 static msec command_timeout(const struct props *p, struct str service)
 {
 	static const char name[] = CMD "execution.isolation.thread.timeoutInMilliseconds";
-	struct retry_settings rs;
 
 	if (props_is_set(p, name, service, true))
 		return props_ms_of(p, name, service);
-	retry_settings(&rs, p, service);
-	return (props_ms_of(p, "{client}.ribbon.ReadTimeout", service) + props_ms_of(p, "{client}.ribbon.ConnectTimeout", service)) *
-	       retry_tries_max(&rs);
+	return check_timeouts_of(p, service).tries_ms;
 }
 
 static uint32_t semaphore_limit(const struct props *p, struct str service)
@@ -208,121 +181,23 @@ static struct gw_service *service_of(struct build *b, struct str id)
 	svc = xzalloc(sizeof(*svc));
 	svc->id = str_of(str_dup(id), id.len);
 	svc->command = cmd;
+	svc->ribbon = ribbon_new(id, b->services->ribbon, b->now);
 	map_put(&b->services->by_id, svc->id, svc);
 	return svc;
 }
 
-/* A rule's state lives as long as the service: workers may still be choosing by the last one. */
-static struct balancer *balancer_of(struct gw_service *svc, const struct balance_ops *ops)
-{
-	struct gw_balancer *gb = svc->balancers;
-
-	while (gb && gb->b.ops != ops)
-		gb = gb->next;
-	if (!gb) {
-		gb = xzalloc(sizeof(*gb));
-		balancer_init(&gb->b, ops);
-		gb->next = svc->balancers;
-		svc->balancers = gb;
-	}
-	return &gb->b;
-}
-
-static int choose_rule(struct build *b, struct gw_target *t)
-{
-	struct gw_service *svc = t->service;
-	struct str name = props_str_of(b->p, "{client}.ribbon.NFLoadBalancerRuleClassName", svc->id);
-	const struct balance_ops *ops;
-
-	if (name.len == 0)
-		name = props_str(b->p, "vine.gateway.balancer");
-	ops = balance_by_name(name);
-	if (!ops)
-		return err_set(b->e, VINE_EINVAL, "%.*s: unknown balancer rule '%.*s'", STRF(svc->id), STRF(name));
-	t->balancer = balancer_of(svc, ops);
-	return 0;
-}
-
-static struct fserver *known_server(const struct gw_service *svc, struct str id)
-{
-	for (unsigned i = 0; i < svc->n_known; i++) {
-		if (str_eq(svc->known[i]->id, id))
-			return svc->known[i];
-	}
-	return NULL;
-}
-
-/* Fills the target's list from ids; the service remembers its servers for the next picture. */
-static void set_servers(struct build *b, struct gw_target *t, const struct str *id, const struct str *zone, unsigned n)
-{
-	struct gw_service *svc = t->service;
-	struct fserver **at = arena_alloc(&b->pic->arena, MAX(n, 1u) * sizeof(*at));
-	struct fserver **known = xmalloc(MAX(n, 1u) * sizeof(*known));
-
-	for (unsigned i = 0; i < n; i++) {
-		struct fserver *s = known_server(svc, id[i]);
-
-		at[i] = s ? server_ref(s) : server_new(id[i], zone[i], 100, b->now);
-		known[i] = server_ref(at[i]);
-	}
-	for (unsigned i = 0; i < svc->n_known; i++)
-		server_unref(svc->known[i]);
-	free(svc->known);
-	svc->known = known;
-	svc->n_known = n;
-	t->servers = (struct server_list){ at, n };
-}
-
-static int servers_from_config(struct build *b, struct gw_target *t, const struct str *list, size_t n)
-{
-	struct str *ids = arena_alloc(&b->pic->arena, n * sizeof(*ids)), *zones = arena_zalloc(&b->pic->arena, n * sizeof(*zones));
-
-	for (size_t i = 0; i < n; i++) {
-		struct str text = list[i], host;
-		uint16_t port;
-
-		if (str_has_prefix(text, STR("http://")))
-			text = str_slice(text, 7, text.len);
-		if (!addr_split(text, 80, &host, &port))
-			return err_set(b->e, VINE_EINVAL, "%.*s.ribbon.listOfServers: '%.*s' is not host:port", STRF(t->service->id), STRF(list[i]));
-		ids[i] = str_printf_in(&b->pic->arena, str_chr(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", STRF(host), port);
-	}
-	set_servers(b, t, ids, zones, (unsigned)n);
-	return 0;
-}
-
-static void servers_from_view(struct build *b, struct gw_target *t, const struct view_group *g)
-{
-	struct str *ids = arena_alloc(&b->pic->arena, MAX(g->n, 1u) * sizeof(*ids));
-	struct str *zones = arena_zalloc(&b->pic->arena, MAX(g->n, 1u) * sizeof(*zones));
-	unsigned n = 0;
-
-	for (uint32_t i = 0; i < g->n; i++) {
-		const struct instance *in = g->inst[i];
-
-		if (in->status != INST_UP || !in->port.enabled)
-			continue;
-		ids[n] = str_printf_in(&b->pic->arena, "%.*s:%u", STRF(in->host), in->port.port);
-		zones[n++] = instance_zone(in);
-	}
-	set_servers(b, t, ids, zones, n);
-}
-
-#define SERVERS_MAX 4096
-
 static int find_servers(struct build *b, struct gw_target *t)
 {
-	struct str *list = arena_alloc(&b->pic->arena, SERVERS_MAX * sizeof(*list));
-	size_t n = props_list(b->p, "{client}.ribbon.listOfServers", t->service->id, list, SERVERS_MAX);
-	const struct view_group *g = b->view ? eureka_view_service(b->view, t->service->id) : NULL;
+	struct ribbon *rb = t->service->ribbon;
+	int r;
 
-	if (n)
-		return servers_from_config(b, t, list, n);
-	if (g) {
-		servers_from_view(b, t, g);
-		return 0;
-	}
-	set_servers(b, t, NULL, NULL, 0);
+	if (b->services->trial)
+		return ribbon_check(&t->lb, rb, b->e);
+	r = ribbon_update(rb, &t->lb, b->view, b->reread, b->now, &t->set, b->e);
+	if (r < 0)
+		return r;
+	t->servers = server_set_list(t->set);
+	t->balancer = ribbon_balancer(rb, &t->lb);
 	return 0;
 }
 
@@ -401,7 +276,7 @@ static int make_target(struct build *b, struct str id, struct gw_target **ret)
 	t->service = service_of(b, id);
 	if (!t->service)
 		return err_set(b->e, VINE_ELIMIT, "%.*s: too many services", STRF(id));
-	r = choose_rule(b, t);
+	r = ribbon_settings_read(&t->lb, t->service->ribbon, b->p, &b->pic->arena, b->e);
 	if (r < 0)
 		return r;
 	gw_command_settings(&t->command, b->p, id);
@@ -410,12 +285,6 @@ static int make_target(struct build *b, struct str id, struct gw_target **ret)
 		r = choose_pool(b, t);
 	if (r < 0)
 		return r;
-	t->outlier = (struct outlier_settings)OUTLIER_SETTINGS_DEFAULT;
-	t->outlier.enabled = props_bool(b->p, "vine.gateway.outlier-ejection.enabled");
-	retry_settings(&t->retry, b->p, id);
-	t->connect_timeout = props_ms_of(b->p, "{client}.ribbon.ConnectTimeout", id) * USEC_PER_MSEC;
-	t->read_timeout = props_ms_of(b->p, "{client}.ribbon.ReadTimeout", id) * USEC_PER_MSEC;
-	t->max_idle = u32_of(b->p, "{client}.ribbon.MaxConnectionsPerHost", id);
 	read_fallback(b, t);
 	add_target(b->pic, t);
 	*ret = t;
@@ -429,7 +298,7 @@ static int target_of(struct build *b, struct str id, struct gw_target **ret)
 
 	if (!t)
 		r = make_target(b, id, &t);
-	if (r == 0 && !t->servers.at)
+	if (r == 0 && !t->set)
 		r = find_servers(b, t);
 	*ret = t;
 	return r;
@@ -521,7 +390,12 @@ static int url_target(struct build *b, struct gw_route *rt, struct str url)
 	if (r < 0)
 		return r;
 	rt->target->base_path = base;
-	return servers_from_config(b, rt->target, &authority, 1);
+	rt->target->lb.list = LIST_CONFIGURED; /* the address says where, whatever else is configured */
+	rt->target->lb.listed = memcpy(arena_alloc(&b->pic->arena, sizeof(authority)), &authority, sizeof(authority));
+	rt->target->lb.n_listed = 1;
+	server_set_unref(rt->target->set); /* of a service that has the route's name */
+	rt->target->set = NULL;
+	return find_servers(b, rt->target);
 }
 
 static int explicit_route(struct build *b, struct str id)
@@ -641,11 +515,11 @@ static int build_routes(struct build *b)
 	return 0;
 }
 
-int gw_picture_build(struct gw_picture **ret, struct gw_services *s, struct props *props, const struct eureka_view *view,
+int gw_picture_build(struct gw_picture **ret, struct gw_services *s, struct props *props, const struct eureka_view *view, bool reread,
 		     usec now, struct err *e)
 {
 	struct gw_picture *pic = xzalloc(sizeof(*pic));
-	struct build b = { .pic = pic, .services = s, .p = props, .view = view, .now = now, .e = e };
+	struct build b = { .pic = pic, .services = s, .p = props, .view = view, .reread = reread, .now = now, .e = e };
 
 	pic->refs = 1;
 	pic->props = props_ref(props);

@@ -8,30 +8,22 @@
  * Owner of gw_services: the control thread. */
 #pragma once
 #include "base/rng.h"
-#include "flow/balance.h"
 #include "flow/command.h"
 #include "flow/pool.h"
-#include "flow/retry.h"
 #include "gateway/routes.h"
 #include "net/addr.h"
 #include "props/props.h"
+#include "ribbon/ribbon.h"
 
 struct eureka_view;
 
 #define TRUSTED_MAX 64
 
-struct gw_balancer {
-	struct balancer b;
-	struct gw_balancer *next;
-};
-
 /* One service ID, for the life of the process. */
 struct gw_service {
 	struct str id;
 	struct command *command;
-	struct gw_balancer *balancers;  /* one a rule that was ever configured; the present one is in the target */
-	struct fserver **known;         /* by id; of the present picture */
-	unsigned n_known;
+	struct ribbon *ribbon;
 };
 
 struct gw_fallback {
@@ -44,14 +36,12 @@ struct gw_fallback {
 struct gw_target {
 	struct gw_service *service;
 	struct balancer *balancer;
-	struct server_list servers;
+	struct server_set *set;     /* NULL: of a picture that is only tried out */
+	struct server_list servers; /* of the set */
+	struct ribbon_settings lb;
 	struct cmd_settings command;
 	struct pool *pool; /* THREAD isolation; else NULL. A reference */
 	struct pool_settings pool_settings;
-	struct outlier_settings outlier;
-	struct retry_settings retry;
-	usec connect_timeout, read_timeout;
-	uint32_t max_idle; /* connections kept to one server by one worker */
 	struct gw_fallback fallback;
 	struct str base_path; /* of a url, without the slash at its end */
 };
@@ -89,15 +79,19 @@ struct gw_services {
 	struct map by_id; /* of struct gw_service */
 	struct command_table *commands;
 	struct keyed_table *pools;
+	const struct ribbon_env *ribbon;
+	bool trial;       /* nothing is to come of it: no plugin's state is made */
 	uint64_t seed, version;
 	struct str own; /* our own name in the registry: gets no route by itself (zuul.ignoreLocalService) */
 };
 
-void gw_services_init(struct gw_services *s, struct command_table *commands, struct keyed_table *pools, uint64_t seed);
+void gw_services_init(struct gw_services *s, struct command_table *commands, struct keyed_table *pools,
+		      const struct ribbon_env *ribbon, uint64_t seed);
 void gw_services_fini(struct gw_services *s); /* after the last picture */
 
-/* view may be NULL: no registry, or nothing heard of it yet. Errors name the route or service and the rule. */
-int gw_picture_build(struct gw_picture **ret, struct gw_services *s, struct props *props, const struct eureka_view *view,
+/* view may be NULL: no registry, or nothing heard of it yet. reread: the configuration is new, so server lists are asked
+ * for anew whatever their updaters say. Errors name the route or service and the rule. */
+int gw_picture_build(struct gw_picture **ret, struct gw_services *s, struct props *props, const struct eureka_view *view, bool reread,
 		     usec now, struct err *e);
 /* The settings of one command key as these properties have them; for the gateway's commands. */
 void gw_command_settings(struct cmd_settings *ret, const struct props *p, struct str service);

@@ -14,17 +14,19 @@
  *
  * Memory   struct px lives in the exchange's arena and ends in on_close, whatever happened.
  * Threads  The worker's own. */
-#include "gateway/forward.h"
+#include "gateway/attempt.h"
 #include "gateway/fail.h"
+#include "gateway/forward.h"
 #include "gateway/gateway.h"
 #include "gateway/maxforwards.h"
 #include "gateway/slot.h"
+#include "gateway/stick.h"
 #include "gateway/trailers.h"
 #include "trace/context.h"
 
 #define REQUEST_BACKLOG (64u * 1024) /* body bytes that may wait for the upstream before the client is paused */
 
-enum px_state { PX_GATHERING, PX_QUEUED, PX_WAITING, PX_TRYING, PX_STREAMING, PX_OVER };
+enum px_state { PX_GATHERING, PX_QUEUED, PX_WAITING, PX_PAUSING, PX_TRYING, PX_STREAMING, PX_OVER };
 
 struct px {
 	struct exchange *ex;
@@ -46,12 +48,16 @@ struct px {
 	const char *fallback; /* what became of it, for the log; NULL: not asked */
 	struct deadline deadline;
 
-	struct fserver *server; /* of this try; NULL between tries */
+	struct attempt first;
+	struct attempt *cur;    /* the present try */
+	struct attempt *hedge;  /* a second one beside it, whose answer counts if it is the first; NULL: none */
+	bool hedged;            /* there has been one */
+	usec step_at;           /* when the present try's step ends */
 	struct fserver *last;   /* the last one that was tried */
-	usec try_began;
-	struct call call;
 	struct tried tried;
 	struct retry_state retry;
+	struct str fault;       /* of the user's rule, for the error */
+	bool same_next, fresh_next; /* how the try after the pause goes */
 	unsigned tries;
 	struct str upstream;    /* id of the last server, for the log */
 
@@ -63,6 +69,7 @@ struct px {
 };
 
 static bool try_server(struct px *px, bool same, unsigned flags);
+static void start_hedge(struct px *px);
 static void admit(struct px *px);
 
 static usec now_of(const struct px *px)
@@ -87,6 +94,19 @@ static void arm(struct px *px, usec step_at)
 	timer_set(px->g->w->loop, &px->ex->timer, px->state == PX_STREAMING ? step_at : MIN(step_at, px->deadline.at));
 }
 
+static bool may_hedge(const struct px *px)
+{
+	return unlikely(px->target->lb.hedge_delay > 0) && !px->hedged && px->route->retryable && !px->replay_lost &&
+	       (px->ex->body_done || px->body_ended) && px->target->servers.n > 1 && retry_method_is_safe(px->ex->req.method);
+}
+
+/* A step of the present try; a hedge may be due before it ends. */
+static void arm_step(struct px *px, usec at)
+{
+	px->step_at = at;
+	arm(px, may_hedge(px) ? MIN(at, px->cur->began + px->target->lb.hedge_delay) : at);
+}
+
 /* --- outcomes --- */
 
 static void record(struct px *px, enum outcome o)
@@ -103,10 +123,18 @@ static void record(struct px *px, enum outcome o)
 
 static void end_try(struct px *px, enum server_outcome o)
 {
-	struct fserver *s = TAKE(px->server);
+	attempt_end(px->cur, o, now_of(px));
+}
 
-	if (s)
-		server_end(s, &px->target->outlier, o, now_of(px) - px->try_began, now_of(px));
+/* The hedge takes the present try's place, which has come to nothing. */
+static void promote_hedge(struct px *px)
+{
+	const struct ribbon_settings *lb = &px->target->lb;
+
+	px->cur = TAKE(px->hedge);
+	px->last = px->cur->server;
+	px->upstream = px->cur->server->id;
+	arm_step(px, px->cur->began + (px->cur->call.sent ? 0 : lb->connect_timeout) + lb->read_timeout);
 }
 
 /* --- the end without a response from upstream --- */
@@ -143,12 +171,14 @@ static void give_up(struct px *px, enum gw_cause cause)
 
 	px->cause = cause;
 	timer_park(&px->ex->timer);
+	attempt_drop(TAKE(px->hedge), now_of(px));
 	record(px, cause == GW_POOL_REJECTED ? OUTCOME_POOL_REJECTED : timed_out ? OUTCOME_TIMEOUT : OUTCOME_FAILURE);
 	px->state = PX_OVER;
 
-	struct gw_failure failure = { .cause = cause, .details = str_from(px->why), .retry_after = 1 };
+	struct gw_failure failure = { .cause = cause, .retry_after = 1 };
 	const struct gw_target *t = px->target;
 
+	failure.details = px->fault.len ? px->fault : str_from(px->why);
 	if (!t) {
 		gw_fail(px->ex, &failure);
 		return;
@@ -171,10 +201,11 @@ static bool method_is_safe(const struct px *px)
 	return retry_method_is_safe(px->ex->req.method);
 }
 
-/* Decides what follows an attempt that got no response. */
-static void attempt_failed(struct px *px, enum attempt_class class, enum gw_cause cause, bool is_dead, unsigned status)
+/* What may follow an attempt that got no answer, or one that may be asked for again. A retry is paid for here. */
+static struct retry_decision decide(struct px *px, enum attempt_class class, bool is_dead, unsigned status)
 {
-	struct retry_settings rs = px->target->retry;
+	const struct ribbon_settings *lb = &px->target->lb;
+	struct retry_settings rs = lb->retry;
 	struct retry_attempt at = {
 		.class = class,
 		.status = status,
@@ -187,46 +218,60 @@ static void attempt_failed(struct px *px, enum attempt_class class, enum gw_caus
 
 	struct retry_decision d = retry_decide(&rs, &px->retry, &at, px->deadline, now_of(px));
 
+	if (d.verdict != RETRY_GIVE_UP && !retry_budget_spend(&px->target->service->ribbon->budget, &lb->budget, now_of(px)))
+		d = (struct retry_decision){ RETRY_GIVE_UP, RETRY_NO_BUDGET };
+	return d;
+}
+
+/* The next try, at once or after BackoffTimeout. */
+static void try_again(struct px *px, bool same, bool fresh)
+{
+	usec pause = px->target->lb.backoff;
+
+	if (!pause) {
+		try_server(px, same, fresh ? CALL_FRESH : 0);
+		return;
+	}
+	px->state = PX_PAUSING;
+	px->same_next = same;
+	px->fresh_next = fresh;
+	arm(px, now_of(px) + pause);
+	if (!px->ex->body_done)
+		ex_pause_body(px->ex); /* until it is sent: what came meanwhile would have to be kept */
+}
+
+/* The one door for attempts that got no response. */
+static void attempt_failed(struct px *px, enum attempt_class class, enum gw_cause cause, bool is_dead, unsigned status)
+{
+	struct retry_decision d = decide(px, class, is_dead, status);
+
 	px->cause = cause;
 	if (d.verdict == RETRY_GIVE_UP)
 		give_up(px, cause);
 	else
-		try_server(px, d.verdict == RETRY_SAME, is_dead ? CALL_FRESH : 0);
-}
-
-static enum gw_cause cause_of(enum call_cause c)
-{
-	switch (c) {
-	case CALL_REFUSED:
-	case CALL_NO_CONNECTION:
-		return GW_REFUSED;
-	case CALL_CONNECT_TIMEOUT:
-		return GW_CONNECT_TIMEOUT;
-	case CALL_TIMEOUT:
-		return GW_READ_TIMEOUT;
-	case CALL_NO_ADDRESS:
-		return GW_NO_ADDRESS;
-	case CALL_BAD_RESPONSE:
-		return GW_BAD_RESPONSE;
-	case CALL_RESET:
-	case CALL_CLOSED_EARLY:
-		return GW_UPSTREAM_CLOSED;
-	}
-	return GW_UPSTREAM_CLOSED;
+		try_again(px, d.verdict == RETRY_SAME, is_dead);
 }
 
 static void on_call_fail(struct call *c, const struct call_failure *f)
 {
-	struct px *px = container_of(c, struct px, call);
-	bool refused = f->cause == CALL_REFUSED || f->cause == CALL_CONNECT_TIMEOUT || f->cause == CALL_NO_ADDRESS;
+	struct attempt *at = container_of(c, struct attempt, call);
+	struct px *px = at->px;
 
 	if (px->state == PX_STREAMING) { /* what was sent must not look whole */
 		px->state = PX_OVER;
-		px->cause = cause_of(f->cause);
+		px->cause = attempt_cause(f->cause);
 		ex_abort(px->ex);
 		return;
 	}
 
+	if (unlikely(px->hedge)) { /* the other one is still under way */
+		attempt_end(at, f->stale ? SERVER_ABANDONED : attempt_outcome(f->cause), now_of(px));
+		if (at == px->hedge)
+			px->hedge = NULL;
+		else
+			promote_hedge(px);
+		return;
+	}
 	/* An idle connection that the server was just closing is nobody's failure: once more, on a fresh one. */
 	if (f->stale && !px->replay_lost && (f->class == CALL_NOT_SENT || http_method_is_idempotent(px->ex->req.mid))) {
 		end_try(px, SERVER_ABANDONED);
@@ -235,8 +280,9 @@ static void on_call_fail(struct call *c, const struct call_failure *f)
 		return;
 	}
 	px->why = f->why;
-	end_try(px, refused ? SERVER_REFUSED : f->cause == CALL_NO_CONNECTION ? SERVER_ABANDONED : SERVER_RESET);
-	attempt_failed(px, f->class == CALL_NOT_SENT ? ATTEMPT_NOT_SENT : ATTEMPT_SENT_NO_REPLY, cause_of(f->cause), refused, 0);
+	end_try(px, attempt_outcome(f->cause));
+	attempt_failed(px, f->class == CALL_NOT_SENT ? ATTEMPT_NOT_SENT : ATTEMPT_SENT_NO_REPLY, attempt_cause(f->cause),
+		       attempt_outcome(f->cause) == SERVER_REFUSED, 0);
 }
 
 static void on_timer(struct timer *t)
@@ -256,12 +302,27 @@ static void on_timer(struct timer *t)
 	}
 
 	bool over = deadline_is_over(px->deadline, now);
-	bool connecting = px->state == PX_TRYING && !px->call.sent;
+
+	if (px->state == PX_PAUSING && !over) {
+		try_server(px, px->same_next, px->fresh_next ? CALL_FRESH : 0);
+		return;
+	}
+
+	if (px->state == PX_TRYING && !over && now < px->step_at) {
+		start_hedge(px);
+		return;
+	}
+
+	bool connecting = px->state == PX_TRYING && !px->cur->call.sent;
 
 	px->why = NULL;
-	call_cancel(&px->call);
+	call_cancel(&px->cur->call);
 	if (px->state == PX_TRYING)
 		end_try(px, connecting ? SERVER_REFUSED : SERVER_TIMEOUT);
+	if (px->hedge && !over) {
+		promote_hedge(px);
+		return;
+	}
 	if (over || px->state != PX_TRYING)
 		give_up(px, GW_DEADLINE);
 	else
@@ -286,31 +347,53 @@ static void expect_trailers(struct px *px, struct buf *head, const struct http_h
 	if (!px->trailers)
 		return;
 	trailers_announce(px->trailers, head, h);
-	call_keep_trailers(&px->call, &px->trailers->lines);
+	call_keep_trailers(&px->cur->call, &px->trailers->lines);
+}
+
+/* Two tries are under way and one has an answer. false: it is a failure, and the other one may do better. */
+static bool settle_hedge(struct px *px, struct attempt *at, bool failed)
+{
+	struct attempt *other = at == px->cur ? px->hedge : px->cur;
+
+	if (failed) {
+		call_cancel(&at->call);
+		attempt_end(at, SERVER_ERROR, now_of(px));
+		if (at == px->cur)
+			promote_hedge(px);
+		px->hedge = NULL;
+		return false;
+	}
+	attempt_drop(other, now_of(px));
+	px->hedge = NULL;
+	px->cur = at;
+	px->last = at->server;
+	px->upstream = at->server->id;
+	return true;
 }
 
 static void on_call_head(struct call *c, const struct http_head *h)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct attempt *at = container_of(c, struct attempt, call);
+	struct px *px = at->px;
 	struct exchange *ex = px->ex;
 	bool failed = gw_is_failure(&px->picture->settings, h->status);
 
 	if (h->status < 200) {
-		ex_inform(ex, h);
+		if (at == px->cur)
+			ex_inform(ex, h);
 		return;
 	}
 	px->why = NULL;
-	if (retry_status_is_listed(&px->target->retry, h->status) && px->retry.tries < retry_tries_max(&px->target->retry) - 1) {
-		struct retry_state probe = px->retry;
-		struct retry_attempt at = { .class = ATTEMPT_REPLY_RETRYABLE, .status = h->status, .is_safe = method_is_safe(px),
-					    .body_gone = px->replay_lost };
+	if (unlikely(px->hedge) && !settle_hedge(px, at, failed))
+		return;
+	if (unlikely(retry_status_is_listed(&px->target->lb.retry, h->status))) {
+		struct retry_decision d = decide(px, ATTEMPT_REPLY_RETRYABLE, false, h->status);
 
-		if (retry_decide(&px->target->retry, &probe, &at, px->deadline, now_of(px)).verdict != RETRY_GIVE_UP) {
-			unsigned status = h->status;
-
+		if (d.verdict != RETRY_GIVE_UP) {
 			call_cancel(c);
 			end_try(px, failed ? SERVER_ERROR : SERVER_OK);
-			attempt_failed(px, ATTEMPT_REPLY_RETRYABLE, GW_UPSTREAM_STATUS, false, status);
+			px->cause = GW_UPSTREAM_STATUS;
+			try_again(px, d.verdict == RETRY_SAME, false);
 			return;
 		}
 	}
@@ -335,7 +418,7 @@ static void on_call_head(struct call *c, const struct http_head *h)
 
 static void on_call_body(struct call *c, struct str piece)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct px *px = container_of(c, struct attempt, call)->px;
 
 	ex_write(px->ex, piece);
 	arm(px, now_of(px) + 60 * USEC_PER_SEC);
@@ -345,7 +428,7 @@ static void on_call_body(struct call *c, struct str piece)
 
 static void on_call_end(struct call *c)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct px *px = container_of(c, struct attempt, call)->px;
 
 	px->state = PX_OVER;
 	timer_park(&px->ex->timer);
@@ -358,7 +441,7 @@ static void on_call_end(struct call *c)
 /* A body past the limit is kept only while nothing of it was sent. */
 static void forget_long_body(struct px *px)
 {
-	if (!px->call.sent || !body_is_long(px) || px->replay_lost)
+	if (!px->cur->call.sent || !body_is_long(px) || px->replay_lost)
 		return;
 	px->replay_lost = true;
 	buf_fini(&px->replay);
@@ -366,16 +449,18 @@ static void forget_long_body(struct px *px)
 
 static void on_call_sent(struct call *c)
 {
-	struct px *px = container_of(c, struct px, call);
+	struct attempt *at = container_of(c, struct attempt, call);
+	struct px *px = at->px;
 
-	arm(px, now_of(px) + px->target->read_timeout);
+	if (at == px->cur)
+		arm_step(px, now_of(px) + px->target->lb.read_timeout);
 	forget_long_body(px);
 	ex_resume_body(px->ex);
 }
 
 static void on_call_drain(struct call *c)
 {
-	ex_resume_body(container_of(c, struct px, call)->ex);
+	ex_resume_body(container_of(c, struct attempt, call)->px->ex);
 }
 
 static const struct call_ops call_ops = {
@@ -389,7 +474,7 @@ static const struct call_ops call_ops = {
 
 /* --- sending --- */
 
-static void write_head(struct px *px)
+static void write_head(struct px *px, const struct fserver *server)
 {
 	const struct gw_settings *s = &px->picture->settings;
 	struct trace_context span;
@@ -402,7 +487,7 @@ static void write_head(struct px *px)
 		.route = px->route,
 		.path = px->path,
 		.base_path = px->target->base_path,
-		.host = px->server->id,
+		.host = server->id,
 		.span = &span,
 		.pass_host = s->add_host_header,
 		.add_proxy_headers = s->add_proxy_headers,
@@ -414,6 +499,53 @@ static void write_head(struct px *px)
 	forward_request_head(&px->g->head, &f);
 }
 
+static struct pick choose_server(struct px *px)
+{
+	const struct gw_target *t = px->target;
+	struct choice c = {
+		.list = t->servers,
+		.tried = &px->tried,
+		.settings = &t->lb.outlier,
+		.rule = &t->lb.rules,
+		.rng = &px->g->w->rng,
+		.now = now_of(px),
+		.worker = px->g->w->index,
+	};
+
+	if (unlikely(t->lb.hash != HASH_NONE)) {
+		const struct gw_settings *s = &px->picture->settings;
+
+		c.has_hash = gw_stick_key(&t->lb, px->ex, px->path, s->n_trusted && gw_is_trusted(s, &px->ex->peer), &c.hash);
+	}
+	return balancer_choose(t->balancer, &c);
+}
+
+#define FAULT_LOG_EVERY USEC_PER_SEC /* a rule that is broken is broken for each request */
+
+static void no_server(struct px *px, enum pick_why why)
+{
+	struct gw_worker *g = px->g;
+
+	px->fault = ribbon_rule_fault(px->target->balancer, why, &px->ex->arena);
+	if (px->fault.len && now_of(px) - g->fault_logged_at >= FAULT_LOG_EVERY) {
+		g->fault_logged_at = now_of(px);
+		LOG(&g->w->log, LOG_ERROR, "no server chosen", F_STR("service", px->target->service->id), F_STR("why", px->fault),
+		    F_STR("trace", str_of(px->trace_id, px->trace_len)));
+	}
+	give_up(px, px->fault.len ? GW_RULE_FAULT : px->cause == GW_OK ? GW_NO_INSTANCE : px->cause);
+}
+
+static void send_to(struct px *px, struct attempt *at, struct fserver *server, unsigned flags)
+{
+	px->tries++;
+	tried_add(&px->tried, server);
+	attempt_begin(at, server, &px->target->lb.outlier, now_of(px));
+	write_head(px, server);
+	at->call.ops = &call_ops;
+	at->call.method = px->ex->req.mid;
+	call_start(px->g->w->client, &at->call, gw_peer_of(px->g, px->target, server), buf_str(&px->g->head), buf_str(&px->replay), flags);
+}
+
 /* Sends the request to a server: the same one again, or the one that the balancer chooses. false: there is none, the
  * exchange has been answered and px is gone. */
 static bool try_server(struct px *px, bool same, unsigned flags)
@@ -423,35 +555,38 @@ static bool try_server(struct px *px, bool same, unsigned flags)
 	if (same && px->last) {
 		pick.server = px->last;
 	} else {
-		struct choice c = {
-			.list = px->target->servers,
-			.tried = &px->tried,
-			.settings = &px->target->outlier,
-			.rng = &px->g->w->rng,
-			.now = now_of(px),
-		};
-
-		pick = balancer_choose(px->target->balancer, &c);
+		pick = choose_server(px);
 	}
 	if (!pick.server) {
-		give_up(px, px->cause == GW_OK ? GW_NO_INSTANCE : px->cause);
+		no_server(px, pick.why);
 		return false;
 	}
 	px->state = PX_TRYING;
-	px->server = px->last = pick.server;
+	px->last = pick.server;
 	px->upstream = pick.server->id;
-	px->try_began = now_of(px);
-	px->tries++;
-	tried_add(&px->tried, pick.server);
-	server_begin(pick.server);
-	write_head(px);
-	arm(px, px->try_began + px->target->connect_timeout);
-	px->call.ops = &call_ops;
-	px->call.method = px->ex->req.mid;
 	if (!px->ex->body_done)
 		flags |= CALL_BODY_FOLLOWS;
-	call_start(px->g->w->client, &px->call, gw_peer_of(px->g, px->target, pick.server), buf_str(&px->g->head), buf_str(&px->replay), flags);
+	px->cur->began = now_of(px);
+	arm_step(px, px->cur->began + px->target->lb.connect_timeout); /* before: on a kept connection it is sent at once */
+	send_to(px, px->cur, pick.server, flags);
 	return true;
+}
+
+/* The present try takes long: the same request to a second server, if there is one that is well, and the budget has it. */
+static void start_hedge(struct px *px)
+{
+	struct pick pick;
+
+	px->hedged = true;
+	arm(px, px->step_at);
+	if (!retry_budget_spend(&px->target->service->ribbon->budget, &px->target->lb.budget, now_of(px)))
+		return;
+	pick = choose_server(px);
+	if (!pick.server || pick.why == PICK_LAST)
+		return;
+	px->hedge = arena_zalloc(&px->ex->arena, sizeof(*px->hedge));
+	px->hedge->px = px;
+	send_to(px, px->hedge, pick.server, 0);
 }
 
 /* --- the request's body --- */
@@ -494,9 +629,9 @@ static void on_ex_body(struct exchange *ex, struct str piece)
 		if (!try_server(px, false, 0))
 			return;
 	} else {
-		call_write(&px->call, framed);
+		call_write(&px->cur->call, framed);
 	}
-	if (call_pending(&px->call) > REQUEST_BACKLOG || (!px->call.sent && body_is_long(px)))
+	if (call_pending(&px->cur->call) > REQUEST_BACKLOG || (!px->cur->call.sent && body_is_long(px)))
 		ex_pause_body(ex);
 }
 
@@ -521,9 +656,9 @@ static void on_ex_body_end(struct exchange *ex)
 	}
 	if (ex->req.body == BODY_CHUNKED) {
 		keep_for_replay(px, FORWARD_LAST_CHUNK);
-		call_write(&px->call, FORWARD_LAST_CHUNK);
+		call_write(&px->cur->call, FORWARD_LAST_CHUNK);
 	}
-	call_finish(&px->call);
+	call_finish(&px->cur->call);
 }
 
 static void on_ex_drain(struct exchange *ex)
@@ -531,7 +666,7 @@ static void on_ex_drain(struct exchange *ex)
 	struct px *px = ex->user;
 
 	if (px->state == PX_STREAMING)
-		call_resume(&px->call);
+		call_resume(&px->cur->call);
 }
 
 /* --- the end --- */
@@ -557,8 +692,8 @@ static void on_ex_close(struct exchange *ex)
 {
 	struct px *px = ex->user;
 
-	call_cancel(&px->call);
-	end_try(px, SERVER_ABANDONED);
+	attempt_drop(px->cur, now_of(px));
+	attempt_drop(TAKE(px->hedge), now_of(px));
 	record(px, OUTCOME_CANCELLED);
 	timer_park(&px->ex->timer);
 	list_del(&px->link);
@@ -691,6 +826,7 @@ static void admit(struct px *px)
 		give_up(px, GW_REJECTED);
 		return;
 	}
+	retry_budget_request(&t->service->ribbon->budget, &t->lb.budget);
 	px->deadline = read_deadline(px);
 	if (unlikely(t->pool))
 		take_slot(px);
@@ -730,6 +866,8 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g)
 	px->ex = ex;
 	px->g = g;
 	px->picture = gw_picture_ref(g->picture);
+	px->first.px = px;
+	px->cur = &px->first;
 	px->deadline = DEADLINE_NONE;
 	ex->timer.fn = on_timer;
 	list_init(&px->link);

@@ -1,13 +1,19 @@
 /* role.c - the gateway as a role: its pictures, its workers, its place in the registry. */
 #include "gateway/role.h"
 
+#include <unistd.h>
+
 #include "codec/json.h"
 #include "eureka/self.h"
 #include "flow/properties.h"
+#include "gateway/explain_lb.h"
 #include "gateway/gateway.h"
 #include "manage/actuator.h"
 #include "manage/health.h"
 #include "manage/meters.h"
+#include "plugin/plugin.h"
+#include "props/check.h"
+#include "ribbon/pinger.h"
 #include "turbine/turbine.h"
 
 #define COMMANDS_MAX 10000
@@ -36,7 +42,8 @@ static struct gw_peer *make_peer(struct gw_worker *g, const struct gw_target *t,
 	p->server = server_ref((struct fserver *)(uintptr_t)s);
 	p->peer = http_client_peer(g->w->client, host, port);
 	p->version = g->picture->version;
-	http_peer_set_idle_cap(p->peer, MAX(t->max_idle / g->gw->host->n_workers, 1u));
+	http_peer_set_idle_timeout(p->peer, t->lb.idle_timeout);
+	http_peer_set_idle_cap(p->peer, MAX(t->lb.max_idle / g->gw->host->n_workers, 1u));
 	map_put(&g->peers, p->server->id, p);
 	return p;
 }
@@ -108,10 +115,13 @@ static void all_have_it(struct host *h, void *arg)
 	gw_picture_unref(arg);
 }
 
-static int rebuild(struct gateway *gw, struct err *e)
+static int rebuild(struct gateway *gw, bool reread, struct err *e)
 {
 	struct gw_picture *pic = NULL;
-	int r = gw_picture_build(&pic, &gw->services, gw->host->props, gw->view, loop_now(gw->host->loop), e);
+	int r;
+
+	plugins_set_props(gw->plugins, gw->host->props);
+	r = gw_picture_build(&pic, &gw->services, gw->host->props, gw->view, reread, loop_now(gw->host->loop), e);
 
 	if (r < 0)
 		return r;
@@ -126,11 +136,11 @@ static void publish(struct gateway *gw)
 	host_post_all(gw->host, take_picture, gw_picture_ref(gw->picture), all_have_it);
 }
 
-static void rebuild_and_publish(struct gateway *gw, const char *why)
+static void rebuild_and_publish(struct gateway *gw, bool reread, const char *why)
 {
 	struct err e;
 
-	if (rebuild(gw, &e) < 0) {
+	if (rebuild(gw, reread, &e) < 0) {
 		memcpy(gw->build_error, e.text, sizeof(gw->build_error));
 		LOG(&gw->host->log, LOG_ERROR, "routes not changed", F_Z("after", why), F_Z("error", e.text));
 		return;
@@ -140,6 +150,53 @@ static void rebuild_and_publish(struct gateway *gw, const char *why)
 	publish(gw);
 }
 
+/* --- upkeep: pings, and lists that nobody announces --- */
+
+#define UPKEEP_EVERY USEC_PER_SEC
+
+static void look_after(struct gateway *gw, bool news)
+{
+	usec now = loop_now(gw->host->loop);
+
+	for (unsigned i = 0; i < gw->picture->n_targets; i++) {
+		const struct gw_target *t = gw->picture->targets[i];
+
+		pinger_tick(gw->pinger, t->service->ribbon, &t->lb, gw->view, news, now);
+	}
+}
+
+static void upkeep(struct timer *timer)
+{
+	struct gateway *gw = container_of(timer, struct gateway, upkeep);
+	usec now = loop_now(gw->host->loop), next = USEC_NEVER;
+
+	for (unsigned i = 0; i < gw->picture->n_targets; i++) {
+		const struct gw_target *t = gw->picture->targets[i];
+
+		next = MIN(next, ribbon_next_update(t->service->ribbon, &t->lb));
+	}
+	if (next <= now)
+		rebuild_and_publish(gw, false, "refresh interval");
+	look_after(gw, false);
+	for (unsigned i = 0; i < gw->picture->n_targets; i++)
+		ribbon_tell_changes(gw->picture->targets[i]->service->ribbon, now);
+	timer_set(gw->host->loop, timer, now + UPKEEP_EVERY);
+}
+
+static void refresh_asked(struct host *h, void *arg)
+{
+	(void)arg;
+	rebuild_and_publish(h->role, false, "an updater");
+}
+
+/* An updater of the user's has news. Any thread. */
+static void on_refresh(void *ctx)
+{
+	struct gateway *gw = ctx;
+
+	host_call_control(gw->host, refresh_asked, NULL);
+}
+
 static void on_view(struct eureka_view *v, void *ctx)
 {
 	struct gateway *gw = ctx;
@@ -147,7 +204,8 @@ static void on_view(struct eureka_view *v, void *ctx)
 	eureka_view_unref(gw->view);
 	gw->view = eureka_view_ref(v);
 	turbine_view(gw->turbine, v);
-	rebuild_and_publish(gw, "registry");
+	rebuild_and_publish(gw, false, "registry");
+	look_after(gw, true);
 }
 
 /* --- health and meters --- */
@@ -249,6 +307,26 @@ static int start_discovery(struct gateway *gw, struct err *e)
 	return 0;
 }
 
+/* The same after a restart, another for each gateway of a fleet: who shares a list with whom, the stable subset. */
+static uint64_t process_seed(const struct host *h)
+{
+	char name[128] = "";
+
+	gethostname(name, sizeof(name) - 1);
+	return str_hash(str_from(name), str_hash(str_from(h->app_name), (uint64_t)props_int(h->props, "server.port")));
+}
+
+/* Time-outs that do not fit together stop the start, or are a warning. */
+static int check_fit(struct host *h, struct err *e)
+{
+	int r = check_times(h->props, e);
+
+	if (r == 0 || props_bool(h->props, "vine.timeouts.must-fit"))
+		return r;
+	LOG(&h->log, LOG_WARN, "time-outs do not fit together", F_Z("why", e->text));
+	return 0;
+}
+
 static int start(struct host *h, struct err *e)
 {
 	struct gateway *gw = xzalloc(sizeof(*gw));
@@ -259,23 +337,31 @@ static int start(struct host *h, struct err *e)
 	gw->host = h;
 	gw->commands = command_table_new(&(struct command_table_opts){ h->n_workers, COMMANDS_MAX, h->seed });
 	gw->pools = pool_table_new(POOLS_MAX, h->seed);
-	gw_services_init(&gw->services, gw->commands, gw->pools, h->seed);
+	gw->plugins = plugins_new(&h->log, &user_host);
+	gw->ribbon = (struct ribbon_env){ .plugins = gw->plugins, .log = &h->log, .seed = process_seed(h), .refresh = on_refresh, .ctx = gw };
+	gw->pinger = pinger_new(h->client);
+	gw_services_init(&gw->services, gw->commands, gw->pools, &gw->ribbon, h->seed);
 	gw->services.own = str_from(h->app_name);
 	gw_stream_init(&gw->stream, gw, h->loop, &h->props);
 	gw_hubs_init(&gw->hubs, gw, h->loop);
 	timer_init(&gw->sweep, sweep);
+	timer_init(&gw->upkeep, upkeep);
 	r = turbine_check(h->props, e);
 	if (r == 0)
-		r = rebuild(gw, e);
+		r = check_fit(h, e);
+	if (r == 0)
+		r = rebuild(gw, true, e);
 	if (r == 0)
 		r = start_discovery(gw, e);
 	if (r < 0)
 		return r;
 	gw_endpoints_add(gw);
+	gw_explain_lb_add(gw);
 	host_add_health(h, &discovery);
 	meters_source(h->meters, circuit_meters, gw);
 	meters_source(h->meters, pool_meters, gw);
 	timer_set(h->loop, &gw->sweep, loop_now(h->loop) + SWEEP_EVERY);
+	timer_set(h->loop, &gw->upkeep, loop_now(h->loop));
 	return 0;
 }
 
@@ -305,8 +391,11 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 
 	if (r < 0)
 		return r;
-	gw_services_init(&trial, gw->commands, gw->pools, h->seed); /* apart, so that a refused reload leaves no trace */
-	r = gw_picture_build(&pic, &trial, (struct props *)(uintptr_t)p, gw->view, loop_now(h->loop), e);
+	if (props_bool(p, "vine.timeouts.must-fit") && check_times(p, e) < 0)
+		return VINE_EINVAL;
+	gw_services_init(&trial, gw->commands, gw->pools, &gw->ribbon, h->seed); /* apart, so that a refused reload leaves no trace */
+	trial.trial = true;
+	r = gw_picture_build(&pic, &trial, (struct props *)(uintptr_t)p, gw->view, true, loop_now(h->loop), e);
 	if (r == 0)
 		gw_picture_unref(pic);
 	gw_services_fini(&trial);
@@ -319,7 +408,7 @@ static void props_changed(struct host *h)
 
 	if (gw->turbine)
 		turbine_configure(gw->turbine, h->props);
-	rebuild_and_publish(gw, "configuration");
+	rebuild_and_publish(gw, true, "configuration");
 }
 
 static void left(void *ctx)
@@ -355,9 +444,12 @@ static void stop(struct host *h)
 	eureka_client_free(gw->eureka);
 	turbine_free(gw->turbine);
 	timer_cancel(h->loop, &gw->sweep);
+	timer_cancel(h->loop, &gw->upkeep);
+	pinger_free(gw->pinger);
 	eureka_view_unref(gw->view);
 	gw_picture_unref(gw->picture);
 	gw_services_fini(&gw->services);
+	plugins_free(gw->plugins);
 	command_table_free(gw->commands);
 	keyed_table_free(gw->pools);
 	free(gw);

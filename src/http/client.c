@@ -26,6 +26,7 @@ struct http_peer {
 	struct http_client *client;
 	struct list idle, busy, waiting;
 	uint32_t refs, open, n_idle, n_waiting, max_idle;
+	usec idle_timeout;
 	uint16_t port;
 	bool literal;  /* the host is an address: never resolved */
 	unsigned next; /* which of the addresses to try */
@@ -208,7 +209,7 @@ static void park(struct client_conn *cc)
 	list_del(&cc->link);
 	list_push_front(&p->idle, &cc->link);
 	p->n_idle++;
-	timer_set(cl->loop, &cc->idle_timer, loop_now(cl->loop) + cl->opts.idle_timeout);
+	timer_set(cl->loop, &cc->idle_timer, loop_now(cl->loop) + p->idle_timeout);
 }
 
 static struct client_conn *take_idle(struct http_peer *p)
@@ -716,6 +717,7 @@ static struct http_peer *peer_new(struct http_client *cl, struct str key, struct
 	memcpy(room, key.ptr, key.len);
 	p->client = cl;
 	p->max_idle = cl->opts.max_idle;
+	p->idle_timeout = cl->opts.idle_timeout;
 	p->key = str_of(room, key.len);
 	p->host = str_of(room, host.len);
 	p->port = port;
@@ -767,6 +769,11 @@ struct str http_peer_name(const struct http_peer *p)
 uint32_t http_peer_open(const struct http_peer *p)
 {
 	return p->open;
+}
+
+void http_peer_set_idle_timeout(struct http_peer *p, usec span)
+{
+	p->idle_timeout = span;
 }
 
 void http_peer_set_idle_cap(struct http_peer *p, uint32_t max_idle)

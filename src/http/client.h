@@ -96,6 +96,7 @@ void http_peer_unref(struct http_peer *p);
 struct str http_peer_name(const struct http_peer *p); /* "host:port", while the peer lives */
 uint32_t http_peer_open(const struct http_peer *p); /* connections that stand or are being made */
 void http_peer_set_idle_cap(struct http_peer *p, uint32_t max_idle); /* instead of the client's */
+void http_peer_set_idle_timeout(struct http_peer *p, usec span);     /* how long one is kept, instead of the client's */
 void http_peer_close_idle(struct http_peer *p);     /* the peer went away: its idle connections are of no use */
 
 enum call_flags {

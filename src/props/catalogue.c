@@ -315,6 +315,49 @@ static int check_enum(const struct prop_desc *d, struct str value, struct err *e
 	return err_set(e, VINE_EINVAL, "must be one of: %s", d->values);
 }
 
+bool prop_class_is(struct str value, struct str name)
+{
+	ptrdiff_t dot = str_rchr(name, '.');
+
+	if (dot < 0)
+		return relax_eq(name, value);
+	return str_eq(value, name) || str_eq(value, str_slice(name, (size_t)dot + 1, name.len));
+}
+
+bool prop_class_is_plugin(struct str value)
+{
+	return str_chr(value, '/') >= 0;
+}
+
+static int check_class(const struct prop_desc *d, struct str value, struct err *e)
+{
+	struct str rest = str_from(d->values), one, near = STR_EMPTY;
+	unsigned best = 32;
+
+	if (prop_class_is_plugin(value)) {
+		ptrdiff_t colon = str_rchr(value, ':');
+
+		if (colon > 0 && (size_t)colon + 1 < value.len && value.ptr[colon - 1] != '/')
+			return 0;
+		return err_set(e, VINE_EINVAL, "a table of your own is named path:symbol, such as /usr/lib/shop/rules.so:cheapest");
+	}
+	while (str_cut(&rest, ' ', &one)) {
+		struct str last = str_slice(one, (size_t)(str_rchr(one, '.') + 1), one.len);
+		struct str mine = str_chr(value, '.') >= 0 ? one : last;
+		unsigned far = str_distance(value, mine, best);
+
+		if (prop_class_is(value, one))
+			return 0;
+		if (far < best && far < MAX(mine.len, value.len) / 2) {
+			best = far;
+			near = mine;
+		}
+	}
+	if (near.len)
+		return err_set(e, VINE_EINVAL, "unknown; did you mean %.*s? A table of your own is path:symbol", STRF(near));
+	return err_set(e, VINE_EINVAL, "must be a table of your own, path:symbol, or one of: %s", d->values);
+}
+
 int prop_validate(const struct prop_desc *d, struct str value, struct err *e)
 {
 	int64_t v;
@@ -344,6 +387,8 @@ int prop_validate(const struct prop_desc *d, struct str value, struct err *e)
 		return str_to_double(str_trim(value), &f) ? 0 : err_set(e, VINE_EINVAL, "must be a number");
 	case PROP_ENUM:
 		return check_enum(d, str_trim(value), e);
+	case PROP_CLASS:
+		return check_class(d, str_trim(value), e);
 	case PROP_STR:
 	case PROP_LIST:
 		return 0;

@@ -19,6 +19,7 @@ enum prop_type {
 	PROP_STR,
 	PROP_ENUM,   /* one of `values`, any case, `-` and `_` alike */
 	PROP_LIST,   /* comma-separated, or name[0], name[1] */
+	PROP_CLASS,  /* one of `values`, in full or, of a Java class, its last part; or path:symbol, a table of the user's */
 };
 
 enum prop_state {
@@ -34,7 +35,7 @@ struct prop_desc {
 	const char *def;    /* default as text; NULL: none */
 	const char *unit;   /* for the reader: "ms" */
 	int64_t min, max;   /* of PROP_INT, _MS, _SEC, _BYTES; both 0: any */
-	const char *values; /* PROP_ENUM: "SEMAPHORE THREAD" */
+	const char *values; /* PROP_ENUM, PROP_CLASS: "SEMAPHORE THREAD" */
 	bool live;          /* may change while running */
 	bool secret;        /* masked wherever it is shown */
 	const char *doc;
@@ -63,6 +64,11 @@ int prop_validate(const struct prop_desc *d, struct str value, struct err *e);
 /* Must the value not be shown in messages? By the row, by a name that sounds so (the row may be NULL: also a mistyped
  * password is one), or because it is a URL with credentials in it. */
 bool prop_hides(const struct prop_desc *d, struct str name, struct str value);
+
+/* Is value, of a PROP_CLASS, this one of its row's names? */
+bool prop_class_is(struct str value, struct str name);
+/* ... a table of the user's, path:symbol? It is told by its slash. */
+bool prop_class_is_plugin(struct str value);
 
 /* Values as text to values. */
 bool prop_parse_ms(struct str s, int64_t unit_ms, int64_t *ret); /* unit_ms: of a plain number, 1 or 1000 */

@@ -13,6 +13,7 @@
 #define S(n, d, doc_) { ROW(n, STR, d, doc_) }
 #define E(n, d, v, doc_) { ROW(n, ENUM, d, doc_), .values = v }
 #define L(n, d, doc_) { ROW(n, LIST, d, doc_) }
+#define C(n, d, v, doc_) { ROW(n, CLASS, d, doc_), .values = v }
 /* Read and validated, without effect, and carried out in another way. */
 #define OFF(n, t, d, doc_, note_) { ROW(n, t, d, doc_), .state = PROP_IGNORED, .note = note_ }
 #define AS(n, t, d, doc_, note_) { ROW(n, t, d, doc_), .state = PROP_MAPPED, .note = note_ }
@@ -25,6 +26,27 @@
 
 /* The same client property in its form per client and for all. */
 #define RIBBON(macro, n, ...) macro("{client}.ribbon." n, __VA_ARGS__), macro("ribbon." n, __VA_ARGS__)
+#define LB(macro, n, ...) macro("vine.loadbalancer.{client}." n, __VA_ARGS__)
+#define ZONE_AWARE(macro, n, ...) macro("ZoneAwareNIWSDiscoveryLoadBalancer.{client}." n, __VA_ARGS__)
+/* Parts of a balancer by our names and by the Java classes whose place they take; src/ribbon/classes.c carries them out. */
+#define NETFLIX "com.netflix.loadbalancer."
+#define NIWS "com.netflix.niws.loadbalancer."
+#define SPRING "org.springframework.cloud.netflix.ribbon."
+#define RULES                                                                                                          \
+	"p2c round-robin random least-requests best-available availability-filtering weighted-response-time "          \
+	"zone-avoidance retry ring-hash maglev " NETFLIX "RoundRobinRule " NETFLIX "RandomRule " NETFLIX               \
+	"BestAvailableRule " NETFLIX "AvailabilityFilteringRule " NETFLIX "WeightedResponseTimeRule " NETFLIX          \
+	"ZoneAvoidanceRule " NETFLIX "RetryRule"
+#define BALANCERS                                                                                                      \
+	"plain zone-aware " NETFLIX "BaseLoadBalancer " NETFLIX "DynamicServerListLoadBalancer " NETFLIX               \
+	"ZoneAwareLoadBalancer"
+#define PINGS "none url constant registry " NETFLIX "DummyPing " NETFLIX "NoOpPing " NETFLIX "PingUrl " NETFLIX        \
+	"PingConstant " NIWS "NIWSDiscoveryPing"
+#define LISTS "configured registry " NETFLIX "ConfigurationBasedServerList " NIWS "DiscoveryEnabledNIWSServerList "    \
+	SPRING "StaticServerList " SPRING "eureka.DomainExtractingServerList"
+#define FILTERS "none zone-affinity zone-preference subset stable-subset " NETFLIX "ZoneAffinityServerListFilter "     \
+	NETFLIX "ServerListSubsetFilter " SPRING "ZonePreferenceServerListFilter " NIWS "DefaultNIWSServerListFilter"
+#define UPDATERS "push polling " NETFLIX "PollingServerListUpdater " NIWS "EurekaNotificationServerListUpdater"
 #define FEIGN(macro, n, ...) macro("feign.client.config.{name}." n, __VA_ARGS__)
 
 const struct prop_desc prop_catalogue[] = {
@@ -193,47 +215,53 @@ const struct prop_desc prop_catalogue[] = {
 	RIBBON(B, "OkToRetryOnAllOperations", "false", "also methods that are not safe"),
 	RIBBON(L, "retryableStatusCodes", NULL, "statuses that are tried again"),
 	RIBBON(I, "MaxConnectionsPerHost", "50", 1, ANY, "connections to one server"),
-	RIBBON(OFF, "MaxTotalConnections", INT, "200", "connections of one client", LATER),
-	RIBBON(S, "NFLoadBalancerRuleClassName", NULL, "the balancer's rule"),
+	RIBBON(OFF, "MaxTotalConnections", INT, "200", "connections of one client",
+	       "the bulkhead bounds requests under way, MaxConnectionsPerHost the idle connections"),
+	RIBBON(C, "NFLoadBalancerRuleClassName", "p2c", RULES, "the balancer's rule"),
 	RIBBON(I, "ActiveConnectionsLimit", NULL, 1, ANY, "a server with more requests under way is passed over"),
-	RIBBON(OFF, "BackoffTimeout", MS, "0", "pause between tries", LATER),
-	RIBBON(OFF, "ServerListRefreshInterval", MS, "30000", "how often the server list is looked at",
-	       "a change of the registry's picture takes effect at once"),
-	RIBBON(OFF, "NFLoadBalancerPingInterval", SEC, "30", "how often servers are pinged", LATER),
-	RIBBON(OFF, "NFLoadBalancerMaxTotalPingTime", SEC, "2", "for all pings", LATER),
+	RIBBON(MS, "BackoffTimeout", "0", 0, 60000, "pause before each further try"),
+	RIBBON(MS, "ServerListRefreshInterval", "30000", 100, HOUR, "how often a polling updater, a list of your own, and filters look again"),
+	RIBBON(SEC, "NFLoadBalancerPingInterval", "30", 0, 86400, "how often servers are pinged; 0: never"),
+	RIBBON(SEC, "NFLoadBalancerMaxTotalPingTime", "2", 0, 3600, "for all pings of one round; who has not answered then is dead"),
 	RIBBON(OFF, "ConnectionManagerTimeout", MS, "2000", "wait for a free connection", "the request's own deadline bounds it"),
-	RIBBON(OFF, "ConnIdleEvictTimeMilliSeconds", MS, "30000", "life of idle connections", LATER),
+	RIBBON(MS, "ConnIdleEvictTimeMilliSeconds", "30000", 1, HOUR, "how long the gateway keeps an idle connection to a server"),
 	RIBBON(OFF, "ConnectionCleanerRepeatInterval", MS, "30000", "how often idle ones are looked for", SETTLED),
 	RIBBON(OFF, "ConnectionPoolCleanerTaskEnabled", BOOL, "true", "are idle ones looked for", SETTLED),
 	RIBBON(OFF, "PoolKeepAliveTime", SEC, "900", "life of the client's threads", SETTLED),
 	RIBBON(OFF, "PoolMinThreads", INT, "1", "threads of the client", SETTLED),
 	RIBBON(OFF, "PoolMaxThreads", INT, "200", "threads of the client", SETTLED),
-	RIBBON(OFF, "FollowRedirects", BOOL, "false", "follow 3xx instead of passing it on", LATER),
+	RIBBON(OFF, "FollowRedirects", BOOL, "false", "follow 3xx instead of passing it on", "a redirect is the caller's to follow"),
 	RIBBON(OFF, "StaleCheckingEnabled", BOOL, "false", "test a pooled connection before use", "stale ones are noticed anyway"),
 	RIBBON(OFF, "GZipPayload", BOOL, "true", "ask for gzip", "Accept-Encoding is the caller's"),
-	RIBBON(OFF, "Port", INT, "7001", "port of servers given without one", LATER),
+	RIBBON(I, "Port", "7001", 1, 65535, "with ForceClientPortConfiguration: the port of the registry's servers"),
 	RIBBON(OFF, "SecurePort", INT, "7002", "the same with TLS", LATER),
 	RIBBON(OFF, "IsSecure", BOOL, NULL, "use TLS", LATER),
-	RIBBON(OFF, "EnableZoneAffinity", BOOL, "false", "prefer servers of the own zone", LATER),
-	RIBBON(OFF, "EnableZoneExclusivity", BOOL, "false", "use only servers of the own zone", LATER),
-	RIBBON(OFF, "PrioritizeVipAddressBasedServers", BOOL, "true", "the first VIP with servers is used", SETTLED),
-	RIBBON(OFF, "DeploymentContextBasedVipAddresses", LIST, NULL, "VIPs of the servers", LATER),
-	RIBBON(OFF, "ForceClientPortConfiguration", BOOL, "false", "use Port instead of the registry's", LATER),
-	RIBBON(OFF, "UseIPAddrForServer", BOOL, "false", "use addresses instead of host names", LATER),
-	RIBBON(OFF, "TargetRegion", STR, NULL, "region of the servers", LATER),
-	RIBBON(OFF, "EnablePrimeConnections", BOOL, "false", "open connections at the start", LATER),
-	RIBBON(OFF, "PrimeConnectionsURI", STR, "/", "path for that", LATER),
-	RIBBON(OFF, "MaxRetriesPerServerPrimeConnection", INT, "9", "tries for that", LATER),
-	RIBBON(OFF, "MaxTotalTimeToPrimeConnections", MS, "30000", "time for that", LATER),
-	RIBBON(OFF, "MinPrimeConnectionsRatio", DOUBLE, "1.0", "share that must succeed", LATER),
+	RIBBON(B, "EnableZoneAffinity", "false", "prefer servers of the own zone (eureka.instance.metadata-map.zone), while they are well"),
+	RIBBON(B, "EnableZoneExclusivity", "false", "use only servers of the own zone, if there are any"),
+	RIBBON(B, "PrioritizeVipAddressBasedServers", "true", "the first VIP that has servers is used; false: all of them"),
+	RIBBON(L, "DeploymentContextBasedVipAddresses", NULL, "VIPs of the servers in the registry; default: the client's name"),
+	RIBBON(B, "ForceClientPortConfiguration", "false", "use Port instead of the registry's"),
+	RIBBON(B, "UseIPAddrForServer", "false", "use addresses instead of host names"),
+	RIBBON(OFF, "TargetRegion", STR, NULL, "region of the servers", "there is one region: the registry's"),
+	RIBBON(OFF, "EnablePrimeConnections", BOOL, "false", "open connections at the start", "a connection is made when it is needed, within ConnectTimeout"),
+	RIBBON(OFF, "PrimeConnectionsURI", STR, "/", "path for that", "a connection is made when it is needed, within ConnectTimeout"),
+	RIBBON(OFF, "MaxRetriesPerServerPrimeConnection", INT, "9", "tries for that", "a connection is made when it is needed, within ConnectTimeout"),
+	RIBBON(OFF, "MaxTotalTimeToPrimeConnections", MS, "30000", "time for that", "a connection is made when it is needed, within ConnectTimeout"),
+	RIBBON(OFF, "MinPrimeConnectionsRatio", DOUBLE, "1.0", "share that must succeed", "a connection is made when it is needed, within ConnectTimeout"),
 	RIBBON(OFF, "InitializeNFLoadBalancer", BOOL, "true", "make the balancer at the start", SETTLED),
-	RIBBON(OFF, "ServerWeightTaskTimerInterval", MS, "30000", "how often weights are worked out", LATER),
-	RIBBON(OFF, "NFLoadBalancerClassName", STR, NULL, "class of the balancer", NO_JVM),
-	RIBBON(OFF, "NFLoadBalancerPingClassName", STR, NULL, "class that pings", NO_JVM),
-	RIBBON(OFF, "NIWSServerListClassName", STR, NULL, "class of the server list",
-	       "listOfServers is used where given, else the registry"),
-	RIBBON(OFF, "NIWSServerListFilterClassName", STR, NULL, "class of the filter", NO_JVM),
-	RIBBON(OFF, "ServerListUpdaterClassName", STR, NULL, "class of the updater", NO_JVM),
+	RIBBON(MS, "ServerWeightTaskTimerInterval", "30000", 1, HOUR, "how often weighted-response-time sums latencies up"),
+	RIBBON(C, "NFLoadBalancerClassName", "plain", BALANCERS, "what stands above the rule"),
+	RIBBON(C, "NFLoadBalancerPingClassName", "none", PINGS, "how servers are asked whether they live"),
+	RIBBON(C, "NIWSServerListClassName", NULL, LISTS, "where servers come from; default: listOfServers where given, else the registry"),
+	RIBBON(C, "NIWSServerListFilterClassName", "zone-affinity", FILTERS, "which of them are used"),
+	RIBBON(C, "ServerListUpdaterClassName", "push", UPDATERS, "when the list is made anew"),
+	RIBBON(I, "ServerListSubsetFilter.size", "20", 1, ANY, "servers of a subset"),
+	RIBBON(D, "ServerListSubsetFilter.forceEliminatePercent", "0.1", "share of a subset that is replaced at each refresh"),
+	RIBBON(I, "ServerListSubsetFilter.eliminationFailureThresold", "0", 0, ANY, "more failures in the last second: replaced"),
+	RIBBON(I, "ServerListSubsetFilter.eliminationConnectionThresold", "0", 0, ANY, "more requests under way: replaced"),
+	RIBBON(D, "zoneAffinity.maxLoadPerServer", "0.6", "requests under way per server at which affinity ends"),
+	RIBBON(D, "zoneAffinity.maxBlackOutServesrPercentage", "0.8", "share of the zone that is out at which it ends"),
+	RIBBON(I, "zoneAffinity.minAvailableServers", "2", 0, ANY, "fewer servers of the zone: it ends"),
 	RIBBON(OFF, "ClientClassName", STR, NULL, "class of the client", NO_JVM),
 	OFF("ribbon.eager-load.enabled", BOOL, "false", "make clients at the start", "they cost nothing to make"),
 	OFF("ribbon.eager-load.clients", LIST, NULL, "which ones", "they cost nothing to make"),
@@ -243,6 +271,16 @@ const struct prop_desc prop_catalogue[] = {
 	OFF("ribbon.restclient.enabled", BOOL, NULL, "which HTTP client is used", SETTLED),
 	B("ribbon.eureka.enabled", "true", "take server lists from the registry"),
 	B("{client}.ribbon.eureka.enabled", NULL, "the same for one client"),
+	I("niws.loadbalancer.{client}.connectionFailureCountThreshold", NULL, 1, ANY,
+	  "failed connections in a row that eject; default: one"),
+	SEC("niws.loadbalancer.{client}.circuitTripTimeoutFactorSeconds", NULL, 1, 86400, "length of the first ejection"),
+	SEC("niws.loadbalancer.{client}.circuitTripMaxTimeoutSeconds", NULL, 1, 86400, "longest ejection"),
+	B("niws.loadbalancer.availabilityFilteringRule.filterCircuitTripped", "true", "availability-filtering passes over the ejected"),
+	I("niws.loadbalancer.availabilityFilteringRule.activeConnectionsLimit", NULL, 1, ANY, "ActiveConnectionsLimit where none is set"),
+	B("niws.loadbalancer.zoneAvoidanceRule.enabled", "true", "zone-avoidance leaves zones out"),
+	B("ZoneAwareNIWSDiscoveryLoadBalancer.enabled", "true", "zone-aware leaves zones out"),
+	ZONE_AWARE(D, "triggeringLoadPerServerThreshold", "0.2", "load of the worst zone from which it may be left out"),
+	ZONE_AWARE(D, "avoidZoneWithBlackoutPercetage", "0.99999", "share of a zone that is out at which it is left out"),
 
 	/* feign */
 #undef LIVE
@@ -453,8 +491,6 @@ const struct prop_desc prop_catalogue[] = {
 	S("vine.gateway.access-log", "stdout", "file, stdout or off"),
 	L("vine.gateway.failure-statuses", "502,503,504", "answers that count as failures of the service; 500-599 is a range"),
 	L("vine.gateway.trusted-proxies", NULL, "addresses whose X-Forwarded-* are believed, CIDR"),
-	S("vine.gateway.balancer", "p2c", "rule where none is configured: p2c, round-robin, random, least-requests, ..."),
-	B("vine.gateway.outlier-ejection.enabled", "true", "servers that fail are left out for a while"),
 	S("vine.gateway.fallbacks.{service}.body", NULL, "answer when the service cannot; * is any service"),
 	S("vine.gateway.fallbacks.{service}.content-type", "application/json", "its type"),
 	I("vine.gateway.fallbacks.{service}.status", "200", 200, 599, "its status"),
@@ -472,6 +508,40 @@ const struct prop_desc prop_catalogue[] = {
 	I("vine.command.{key}.concurrency-limit-max", "200", 1, ANY, "an adaptive limit's most"),
 	MS("vine.command.{key}.concurrency-limit-latency", "0", 0, HOUR, "AIMD: slower is overload; 0: only a timeout is"),
 	I("vine.gateway.turbine-readers", "20", 0, 10000, "readers of /turbine.stream at once; 0 turns it off"),
+#undef LIVE
+#define LIVE true
+	LB(S, "hash-key", NULL, "what sticks to a server with ring-hash and maglev: header:NAME, cookie:NAME, address or path"),
+	LB(I, "ring-size", "1024", 1, 8388608, "points of ring-hash at least; 160 a server if that is more"),
+	LB(I, "maglev-table-size", "65537", 251, 5000011, "slots of maglev; the next prime is taken"),
+	LB(I, "hash-balance-percent", "0", 0, 10000, "a server with more than this share of the mean load is passed over; 0: no bound"),
+	LB(I, "choices", "2", 1, 16, "servers that least-requests compares"),
+	LB(MS, "latency-decay-ms", "10000", 1, HOUR, "how fast p2c forgets latency"),
+	LB(MS, "slow-start-ms", "0", 0, HOUR, "a new or returned server gets its share by and by; 0: at once"),
+	LB(D, "slow-start-aggression", "1", "above 1: fast at first"),
+	LB(B, "outlier.enabled", "true", "servers that fail are left out for a while"),
+	LB(I, "outlier.consecutive-failures", "5", 0, ANY, "failed answers in a row that eject; 0: never"),
+	LB(I, "outlier.refused-connections", "1", 0, ANY, "failed connections in a row that eject; 0: never"),
+	LB(MS, "outlier.base-ejection-ms", "5000", 1, HOUR, "length of the first ejection; each further one is as much longer"),
+	LB(MS, "outlier.max-ejection-ms", "300000", 1, 24 * HOUR, "longest ejection"),
+	LB(I, "outlier.max-ejected-percent", "50", 0, 100, "share that may be out for failed answers; one always may"),
+	LB(MS, "outlier.interval-ms", "10000", 100, HOUR, "how often servers are compared with each other"),
+	LB(D, "outlier.success-rate-deviations", "1.9",
+	   "a success rate so many standard deviations and five points below the mean ejects; 0: off"),
+	LB(I, "outlier.success-rate-hosts", "5", 2, ANY, "fewer servers are not compared"),
+	LB(I, "outlier.success-rate-requests", "100", 1, ANY, "a server with fewer requests in the interval is not compared"),
+	LB(D, "outlier.latency-factor", "0", "a latency above so many times the median ejects; 0: off"),
+	LB(I, "panic-percent", "50", 0, 100, "fewer servers in than this share: those ejected for failed answers are used; 0: never"),
+	LB(S, "ping.path", "/actuator/health", "what the ping url asks for"),
+	LB(S, "ping.expect", NULL, "body that the ping url must get; default: any, with status 200"),
+	LB(B, "ping.constant", "true", "what the ping constant says"),
+	LB(I, "retry-budget.percent", "100", 0, 1000, "further tries and hedges that 100 requests may cost; 0: no budget"),
+	LB(I, "retry-budget.min-per-second", "10", 0, ANY, "that many are always allowed"),
+	LB(MS, "hedge.delay-ms", "0", 0, HOUR,
+	   "a safe request without an answer after that time goes to a second server too, the first answer wins; 0: never"),
+	LB(S, "client-config", NULL, "a table of your own, path:symbol, that is asked for {client}.ribbon.* first"),
+#undef LIVE
+#define LIVE false
+	B("vine.timeouts.must-fit", "true", "tries that a Hystrix timeout cuts off stop the start; false: they are a warning"),
 	D("vine.trace.sample-rate", "0.1", "share of new traces that are sampled"),
 	B("vine.registry.eureka-lease-doubling", "false", "leases live twice their duration, as Eureka's do"),
 	I("vine.registry.max-instances", "200000", 1, ANY, "more are refused with 503"),

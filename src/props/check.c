@@ -27,9 +27,11 @@ struct check_timeouts check_timeouts_of(const struct props *p, struct str servic
 		.read = clamp(props_ms_of(p, "{client}.ribbon.ReadTimeout", service), INT32_MAX),
 		.same = clamp(props_int_of(p, "{client}.ribbon.MaxAutoRetries", service), 1000),
 		.next = clamp(props_int_of(p, "{client}.ribbon.MaxAutoRetriesNextServer", service), 1000),
+		.backoff = clamp(props_ms_of(p, "{client}.ribbon.BackoffTimeout", service), INT32_MAX),
 	};
+	int64_t tries = (t.same + 1) * (t.next + 1);
 
-	t.tries_ms = (t.connect + t.read) * (t.same + 1) * (t.next + 1);
+	t.tries_ms = (t.connect + t.read) * tries + t.backoff * (tries - 1);
 	if (props_bool_of(p, HYSTRIX "execution.timeout.enabled", service))
 		t.command_ms = props_ms_of(p, TIMEOUT, service);
 	t.command_is_set = props_is_set(p, TIMEOUT, service, true);
@@ -90,9 +92,11 @@ static void gather_services(struct names *l, const struct props *p)
 static void add_arithmetic(struct buf *out, const struct check_timeouts *t)
 {
 	buf_addf(out,
-		 "(ConnectTimeout %lld + ReadTimeout %lld) * (MaxAutoRetries %lld + 1) * (MaxAutoRetriesNextServer %lld + 1) "
-		 "= %lld ms",
-		 (long long)t->connect, (long long)t->read, (long long)t->same, (long long)t->next, (long long)t->tries_ms);
+		 "(ConnectTimeout %lld + ReadTimeout %lld) * (MaxAutoRetries %lld + 1) * (MaxAutoRetriesNextServer %lld + 1) ",
+		 (long long)t->connect, (long long)t->read, (long long)t->same, (long long)t->next);
+	if (t->backoff)
+		buf_addf(out, "+ BackoffTimeout %lld * %lld ", (long long)t->backoff, (long long)((t->same + 1) * (t->next + 1) - 1));
+	buf_addf(out, "= %lld ms", (long long)t->tries_ms);
 }
 
 static bool report_timeout(struct buf *out, const struct props *p, struct str service)
@@ -112,6 +116,36 @@ static bool report_timeout(struct buf *out, const struct props *p, struct str se
 		buf_addf(out, ", but hystrix ends the command after %lld ms: later tries are cut off", (long long)t.command_ms);
 	buf_addc(out, '\n');
 	return fits;
+}
+
+static int does_not_fit(struct str service, const struct check_timeouts *t, struct err *e)
+{
+	_cleanup_(buf_finip) struct buf sum = BUF_INIT(1024);
+
+	add_arithmetic(&sum, t);
+	return err_set(e, VINE_EINVAL,
+		       "%.*s: %.*s, but hystrix ends the command after %lld ms; raise "
+		       "hystrix.command.%.*s.execution.isolation.thread.timeoutInMilliseconds, lower the others, or set "
+		       "vine.timeouts.must-fit to false",
+		       STRF(service), STRF(buf_str(&sum)), (long long)t->command_ms, STRF(service));
+}
+
+int check_times(const struct props *p, struct err *e)
+{
+	struct names *l = xzalloc(sizeof(*l));
+	int r = 0;
+
+	map_init(&l->seen, (uintptr_t)l);
+	gather_services(l, p);
+	for (size_t i = 0; i < l->n && r == 0; i++) {
+		struct check_timeouts t = check_timeouts_of(p, l->name[i]);
+
+		if (!check_timeouts_fit(&t))
+			r = does_not_fit(l->name[i], &t, e);
+	}
+	map_fini(&l->seen);
+	free(l);
+	return r;
 }
 
 static size_t report_lease(struct buf *out, const struct props *p)

@@ -433,13 +433,17 @@ static bool is_value(const struct prop_value *v)
 	return v && (v->value.len > 0 || v->desc->type == PROP_LIST || v->desc->type == PROP_STR);
 }
 
-/* The next link of a chain: the "default" of hystrix and of our commands, ribbon's global form. */
+/* The next link of a chain: the key "default" of some families, ribbon's global form. */
 static const struct prop_value *next_link(const struct props *p, const struct prop_desc *d)
 {
+	static const struct str families[] = { STR_INIT("hystrix."), STR_INIT("vine.command."), STR_INIT("vine.loadbalancer."),
+					       STR_INIT("niws."), STR_INIT("ZoneAware") };
 	struct str name = str_from(d->name);
 
-	if (str_find(name, STR("{key}")) >= 0 && (str_has_prefix(name, STR("hystrix.")) || str_has_prefix(name, STR("vine.command."))))
-		return stored(p, d, STR("default"));
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		if (str_has_prefix(name, families[i]) && str_chr(name, '{') >= 0)
+			return stored(p, d, STR("default"));
+	}
 	if (str_has_prefix(name, STR("{client}.ribbon."))) {
 		const struct prop_desc *global = row_or_null(p, d->name + strlen("{client}."));
 

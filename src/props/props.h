@@ -44,7 +44,7 @@ size_t props_profiles(const struct props *p, const struct str **ret); /* the act
 
 /* Typed values, with the catalogue's default. `name` is a row's name as the catalogue writes it (anything else aborts); for
  * a pattern give the key. Then the chains hold: hystrix.command.<key>.x, hystrix.command.default.x, built-in (also of
- * threadpool, collapser and vine.command);
+ * threadpool, collapser, vine.command, vine.loadbalancer and niws.loadbalancer);
  * <client>.ribbon.X, ribbon.X, built-in. */
 bool props_bool(const struct props *p, const char *name);
 int64_t props_int(const struct props *p, const char *name);

@@ -24,6 +24,8 @@ const char *prop_type_name(enum prop_type t)
 		return "one of";
 	case PROP_LIST:
 		return "list";
+	case PROP_CLASS:
+		return "path:symbol or one of";
 	}
 	return "";
 }
@@ -51,7 +53,7 @@ static void add_cell(struct buf *out, const char *text)
 static void add_type(struct buf *out, const struct prop_desc *d)
 {
 	buf_addz(out, prop_type_name(d->type));
-	if (d->type == PROP_ENUM)
+	if (d->type == PROP_ENUM || d->type == PROP_CLASS)
 		buf_addf(out, " %s", d->values);
 	if (d->min && !d->max)
 		buf_addf(out, ", from %lld", (long long)d->min);

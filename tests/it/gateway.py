@@ -13,6 +13,7 @@ BASE = {
     "ribbon.ConnectTimeout": 20000,
     "hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 30000,
     "zuul.semaphore.maxSemaphores": 20000,
+    "vine.timeouts.must-fit": "false",  # a test about one limit sets that one alone
 }
 
 # One worker: what is kept per worker (connections, turns) is then one for the test.

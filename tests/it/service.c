@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <vine/app.h>
+#include <vine/balance.h>
 #include <vine/call.h>
 #include <vine/log.h>
 
@@ -100,12 +101,52 @@ static void call(struct vine_request *rq, void *ctx)
 		.body = body,
 		.body_len = body ? strlen(body) : 0,
 		.command = vine_request_query(rq, "command"),
+		.stick = vine_request_query(rq, "stick"),
 		.timeout_ms = timeout ? strtol(timeout, NULL, 10) : 0,
 		.fallback = fallback ? reserve : NULL,
 		.ctx = (void *)(uintptr_t)fallback,
 	}, &rs, &e);
 
 	answer_call(rq, code, rs, &e);
+}
+
+/* --- a rule of the program's own: the server whose port is the highest --- */
+
+static const struct vine_host *host;
+
+static int rule_init(const struct vine_host *h)
+{
+	host = h;
+	return 0;
+}
+
+static int64_t highest_port(void *state, const struct vine_choice *c)
+{
+	uint32_t best = 0;
+
+	(void)state;
+	for (uint32_t i = 1; i < c->servers->n; i++) {
+		const char *a = strrchr(host->balance->id(c->servers->at[i]), ':'), *b = strrchr(host->balance->id(c->servers->at[best]), ':');
+
+		if (strtol(a + 1, NULL, 10) > strtol(b + 1, NULL, 10))
+			best = i;
+	}
+	return best;
+}
+
+static int64_t outside(void *state, const struct vine_choice *c)
+{
+	(void)state;
+	return c->servers->n;
+}
+
+static int use_rule(struct vine_app *app, const char *name, struct vine_err *e)
+{
+	static struct vine_rule_ops rule = { .plugin = VINE_PLUGIN(struct vine_rule_ops, VINE_PLUGIN_RULE, "by port") };
+
+	rule.plugin.init = rule_init;
+	rule.choose = strcmp(name, "highest") == 0 ? highest_port : strcmp(name, "outside") == 0 ? outside : NULL;
+	return vine_app_use(app, "mine", &rule.plugin, e);
 }
 
 /* A thread of the program's own that calls for as long as it is let. */
@@ -128,6 +169,8 @@ int main(int argc, char **argv)
 	pthread_t t;
 
 	if (vine_app_new(&app, &(struct vine_app_opts){ .argc = argc, .argv = argv, .name = "tester" }, &e) < 0)
+		return vine_app_complain("tester", &e);
+	if (vine_app_property(app, "test.rule") && use_rule(app, vine_app_property(app, "test.rule"), &e) < 0)
 		return vine_app_complain("tester", &e);
 	vine_app_route(app, "GET", "/hello/{name}", hello, app);
 	vine_app_route(app, "POST PUT", "/echo", echo, app);

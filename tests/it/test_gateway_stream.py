@@ -269,7 +269,7 @@ def test_a_big_upload_finds_another_server_where_one_refuses(coding, vine, upstr
     size = 400_000
     up = upstream(serve(lambda r: ok(b"%d" % len(r.body))))
     sock, port = peers.free_port()
-    gw = vine("gateway", "--vine.gateway.outlier-ejection.enabled=false",
+    gw = vine("gateway", "--vine.loadbalancer.default.outlier.enabled=false",
               config=simple(f"127.0.0.1:{port}", up, **ROUND_ROBIN, **ONE))
     for _ in range(6):
         c = connect(gw)

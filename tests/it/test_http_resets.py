@@ -173,7 +173,7 @@ def test_an_upstream_does(what, method, beside, connect):
     gw = beside(script, {"hystrix.command.up.circuitBreaker.enabled": False, "up.ribbon.MaxAutoRetriesNextServer": 0,
                          "up.ribbon.ReadTimeout": patience,
                          "hystrix.command.up.execution.isolation.thread.timeoutInMilliseconds": patience + 200,
-                         "vine.gateway.outlier-ejection.enabled": False, "vine.http.body-idle-timeout-ms": 10000})
+                         "vine.loadbalancer.default.outlier.enabled": False, "vine.http.body-idle-timeout-ms": 10000})
     body = b"b" * 300_000 if method == "POST" else None
     clients = [connect(gw) for _ in range(N)]
     for _ in range(2):

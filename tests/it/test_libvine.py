@@ -4,6 +4,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -33,7 +34,8 @@ class Service(Vine):
     """One process of the service. properties: in their own names; servers: {service: [upstreams or addresses]}."""
 
     def __init__(self, folder, binary, properties=None, servers=None, **kw):
-        lines = {"server.port": 0, "server.address": "127.0.0.1", "eureka.client.enabled": "false", **(properties or {})}
+        lines = {"server.port": 0, "server.address": "127.0.0.1", "eureka.client.enabled": "false",
+                 "vine.timeouts.must-fit": "false", **(properties or {})}
         for name, where in (servers or {}).items():
             lines[f"{name}.ribbon.listOfServers"] = ",".join(getattr(s, "address", s) for s in where)
         config = "".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items())
@@ -486,3 +488,90 @@ def test_it_can_live_in_a_program_of_its_own(service, upstream):
     up.wait_requests(20)
     s.process.stdin.close()  # the end, while another thread is calling
     assert s.wait() == 0
+
+
+# --- balancing ---
+
+
+def test_a_rule_of_the_programs_own(service, upstream, connect):
+    busy = set()
+    made = [upstream(serve(lambda r, i=i: reply(503, b"") if i in busy else ok("x"))) for i in range(3)]
+    ups = sorted(made, key=lambda u: u.port)
+    c = connect(service({"test.rule": "highest", "mine.ribbon.NFLoadBalancerRuleClassName": "random",
+                         "mine.ribbon.retryableStatusCodes": 503}, {"mine": ups, "other": ups[:2]}))
+    assert {ask(c, service="mine", path="/")["server"] for _ in range(10)} == {ups[2].address}  # it stands before what is configured
+    assert {ask(c, service="other", path="/")["server"] for _ in range(20)} == {u.address for u in ups[:2]}  # and is for one service
+    busy.add(made.index(ups[2]))
+    answer = ask(c, service="mine", path="/")  # a retry does not see the server that was tried
+    assert (answer["server"], answer["tries"]) == (ups[1].address, 2)
+
+
+def test_a_rule_that_chooses_a_stranger_is_an_error_of_the_call(service, upstream, connect):
+    c = connect(service({"test.rule": "outside"}, {"mine": [upstream(serve(ok("a")))]}))
+    for _ in range(3):
+        answer = ask(c, service="mine", path="/")
+        assert answer["code"] == -10 and answer["error"] == "mine: rule 'by port' named a server that is not in the list"
+
+
+def test_a_table_without_its_function_is_refused(binary, tmp_path):
+    (tmp_path / "vine.yml").write_text("test.rule: broken\nserver.port: 0\n")
+    done = subprocess.run([str(binary)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 1
+    assert "tester: by port: a rule needs the function choose" in done.stderr
+
+
+@pytest.mark.parametrize("rule", ["ring-hash", "maglev"])
+def test_calls_stick_by_key(rule, service, upstream, connect):
+    ups = [upstream(serve(ok("x"))) for _ in range(4)]
+    c, met = connect(service({"up.ribbon.NFLoadBalancerRuleClassName": rule}, {"up": ups})), {}
+    for _ in range(3):
+        for k in range(16):
+            server = ask(c, service="up", path="/", stick=f"k{k}")["server"]
+            assert met.setdefault(k, server) == server
+    assert len(set(met.values())) >= 3
+
+
+def test_a_ping_keeps_calls_from_a_sick_server(service, upstream, connect):
+    sick = upstream(serve(lambda r: reply(503, b"") if r.target == "/health" else ok("sick")))
+    well = upstream(serve(ok("well")))
+    c = connect(service({"up.ribbon.NFLoadBalancerPingClassName": "url", "up.ribbon.NFLoadBalancerPingInterval": "1s",
+                         "vine.loadbalancer.up.ping.path": "/health", "up.ribbon.NFLoadBalancerRuleClassName": "round-robin"},
+                        {"up": [sick, well]}))
+    ask(c, service="up", path="/")
+    wait_for(lambda: any(r.target == "/health" for r in sick.requests), "a ping")
+    wait_for(lambda: {ask(c, service="up", path="/")["body"] for _ in range(4)} == {"well"}, "the sick one to be left out")
+
+
+def test_time_outs_that_cannot_fit_stop_the_service(binary, tmp_path):
+    (tmp_path / "vine.yml").write_text("server.port: 0\nup.ribbon.ReadTimeout: 2000\n"
+                                       "hystrix.command.up.execution.isolation.thread.timeoutInMilliseconds: 5000\n")
+    done = subprocess.run([str(binary)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 1
+    assert "(ConnectTimeout 1000 + ReadTimeout 2000) * (MaxAutoRetries 0 + 1) * (MaxAutoRetriesNextServer 1 + 1) = 6000 ms" in done.stderr
+
+
+@pytest.mark.parametrize("first", ["hangs", "fails late", "answers late"])
+def test_a_hedge_beside_a_call(first, service, upstream, connect):
+    go = threading.Event()
+
+    def slow(p):
+        p.next_request()
+        go.wait(20 if first != "answers late" else 0.2)
+        if first == "fails late":
+            p.reset()
+        p.send(ok("slow"))
+
+    def quick(p):
+        p.next_request()
+        if first == "fails late":
+            go.set()
+        p.send(reply(500, b"") if first == "answers late" else ok("quick"))
+
+    late, soon = upstream(slow), upstream(quick)
+    c = connect(service({"hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 20000, "ribbon.ReadTimeout": 20000,
+                         "vine.loadbalancer.up.hedge.delay-ms": 30, "up.ribbon.NFLoadBalancerRuleClassName": "round-robin",
+                         "up.ribbon.MaxAutoRetriesNextServer": 0}, {"up": [soon, late]}))
+    answer = ask(c, service="up", path="/")
+    want = late if first == "answers late" else soon  # an error is not an answer while the other may still give one
+    assert (answer["server"], answer["tries"], answer["code"]) == (want.address, 2, 0)
+    go.set()

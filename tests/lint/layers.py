@@ -10,13 +10,13 @@ import sys
 
 FLOORS = [
     ["base"], ["codec"], ["props"], ["net"], ["http"], ["flow"], ["flag"], ["trace"], ["eureka"], ["confclient"],
-    ["store"], ["auth"], ["plugin"], ["manage"], ["turbine"],
+    ["store"], ["auth"], ["plugin"], ["ribbon"], ["manage"], ["turbine"],
     ["registry", "gateway", "confserver", "spanstore", "console", "sidecar", "client"],
     ["cmd"],
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 # What users include: seen by the library that implements it, by the plugin host, and by those who talk about its types.
-PUBLIC_FROM = {"client", "plugin", "cmd", "gateway"}
+PUBLIC_FROM = {"client", "plugin", "ribbon", "cmd", "gateway"}
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+(["<])([^">]+)[">]', re.M)
 

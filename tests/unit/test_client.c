@@ -307,64 +307,6 @@ static void test_settings_of_a_command(void **state)
 	props_unref(p);
 }
 
-static void test_settings_of_a_service(void **state)
-{
-	static const struct row rows[] = {
-		{ "ribbon.ReadTimeout", "700" },
-		{ "ribbon.MaxAutoRetriesNextServer", "4" },
-		{ "ribbon.OkToRetryOnAllOperations", "true" },
-		{ "a.ribbon.ReadTimeout", "300" },
-		{ "a.ribbon.MaxAutoRetries", "2" },
-		{ "a.ribbon.OkToRetryOnAllOperations", "false" },
-		{ "a.ribbon.retryableStatusCodes", "503, 99, 404,600,x" },
-		{ "a.ribbon.NFLoadBalancerRuleClassName", "com.netflix.loadbalancer.RoundRobinRule" },
-		{ "a.ribbon.listOfServers", "h:1" },
-		{ "c.ribbon.NFLoadBalancerRuleClassName", "com.acme.Mine" },
-		{ 0 },
-	};
-	struct props *p = props_of(rows);
-	struct remote a = { 0 }, b = { 0 }, c = { 0 };
-	struct err e = { 0 };
-
-	(void)state;
-	assert_int_equal(policy_remote(&a, p, STR("a"), &e), 0);
-	assert_int_equal(a.read_timeout, 300 * USEC_PER_MSEC);
-	assert_int_equal(a.retry.same, 2);
-	assert_int_equal(a.retry.next, 4);
-	assert_false(a.retry.all_operations);
-	assert_int_equal(a.retry.status_count, 2); /* what is no status is left out */
-	assert_true(retry_status_is_listed(&a.retry, 503) && retry_status_is_listed(&a.retry, 404));
-	assert_ptr_equal(a.balancer.ops, &balance_round_robin);
-	assert_true(a.configured);
-	assert_int_equal(policy_remote(&b, p, STR("b"), &e), 0);
-	assert_int_equal(b.read_timeout, 700 * USEC_PER_MSEC);
-	assert_int_equal(b.retry.same, 0);
-	assert_true(b.retry.all_operations);
-	assert_int_equal(b.retry.status_count, 0);
-	assert_ptr_equal(b.balancer.ops, balance_at(0));
-	assert_false(b.configured);
-	assert_int_equal(policy_remote(&c, p, STR("c"), &e), VINE_EINVAL);
-	assert_string_equal(e.text, "c.ribbon.NFLoadBalancerRuleClassName: no rule is called com.acme.Mine");
-	props_unref(p);
-}
-
-static void test_statuses_have_a_limit(void **state)
-{
-	char list[400] = "";
-	struct row rows[] = { { "ribbon.retryableStatusCodes", list }, { 0 } };
-	struct remote rm = { 0 };
-
-	(void)state;
-	for (int i = 0; i < 60; i++)
-		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%d,", 500 + i);
-
-	struct props *p = props_of(rows);
-
-	assert_int_equal(policy_remote(&rm, p, STR("a"), NULL), 0);
-	assert_int_equal(rm.retry.status_count, RETRY_STATUSES_MAX);
-	props_unref(p);
-}
-
 static void test_settings_of_an_app(void **state)
 {
 	static const struct {
@@ -411,7 +353,7 @@ static void test_settings_of_an_app(void **state)
 /* --- servers --- */
 
 /* "b:80 c:80" */
-static void assert_servers(const struct servers *s, const char *want)
+static void assert_servers(const struct server_set *s, const char *want)
 {
 	char got[256] = "";
 
@@ -428,20 +370,20 @@ static void test_what_is_known_of_a_server_outlives_the_view(void **state)
 	world_init(&w, (struct row[]){ { 0 } });
 
 	struct remote *rm = link_to(&w, "a", "k")->remote;
-	struct servers *none = remote_take_servers(w.r, rm, 0);
+	struct server_set *none = remote_take_servers(w.r, rm, 0);
 
 	assert_servers(none, ""); /* the registry has said nothing yet */
 	registry_knows(&w.m, "a b");
 
-	struct servers *first = remote_take_servers(w.r, rm, 0), *same = remote_take_servers(w.r, rm, 0);
+	struct server_set *first = remote_take_servers(w.r, rm, 0), *same = remote_take_servers(w.r, rm, 0);
 
 	assert_ptr_equal(first, same); /* as long as there is no news */
 	assert_servers(first, "a:80 b:80");
 	assert_str(first->at[0]->zone, STR("east"));
-	server_eject(first->at[1], &rm->outlier, true, 0);
+	server_eject(first->at[1], &rm->lb.outlier, SERVER_WHY_REFUSED, 0);
 	registry_knows(&w.m, "b c");
 
-	struct servers *second = remote_take_servers(w.r, rm, 0);
+	struct server_set *second = remote_take_servers(w.r, rm, 0);
 
 	assert_servers(second, "b:80 c:80");
 	assert_ptr_equal(second->at[0], first->at[1]);
@@ -450,21 +392,21 @@ static void test_what_is_known_of_a_server_outlives_the_view(void **state)
 	assert_servers(first, "a:80 b:80"); /* whoever is on the way with the old picture keeps it */
 	registry_knows(&w.m, "b- c! d");
 
-	struct servers *third = remote_take_servers(w.r, rm, 0);
+	struct server_set *third = remote_take_servers(w.r, rm, 0);
 
 	assert_servers(third, "d:80"); /* neither who is DOWN nor who has no plain port */
 	registry_knows(&w.m, "");
 
-	struct servers *fourth = remote_take_servers(w.r, rm, 0);
+	struct server_set *fourth = remote_take_servers(w.r, rm, 0);
 
 	assert_servers(fourth, "");
-	servers_unref(none);
-	servers_unref(first);
-	servers_unref(same);
-	servers_unref(second);
-	servers_unref(third);
-	servers_unref(fourth);
-	servers_unref(NULL);
+	server_set_unref(none);
+	server_set_unref(first);
+	server_set_unref(same);
+	server_set_unref(second);
+	server_set_unref(third);
+	server_set_unref(fourth);
+	server_set_unref(NULL);
 	world_fini(&w);
 }
 
@@ -477,20 +419,20 @@ static void test_configured_servers_win(void **state)
 	registry_knows(&w.m, "b");
 
 	struct remote *rm = link_to(&w, "a", "k")->remote;
-	struct servers *s = remote_take_servers(w.r, rm, 0);
+	struct server_set *s = remote_take_servers(w.r, rm, 0);
 
 	assert_servers(s, "x:1 [::1]:2");
 	registry_knows(&w.m, "c");
 
-	struct servers *again = remote_take_servers(w.r, rm, 0);
+	struct server_set *again = remote_take_servers(w.r, rm, 0);
 
 	assert_ptr_equal(s, again);
-	servers_unref(s);
-	servers_unref(again);
+	server_set_unref(s);
+	server_set_unref(again);
 	w.app.membership = NULL; /* no registry at all */
 	s = remote_take_servers(w.r, link_to(&w, "z", "z")->remote, 0);
 	assert_servers(s, "");
-	servers_unref(s);
+	server_set_unref(s);
 	world_fini(&w);
 }
 
@@ -505,7 +447,7 @@ static void test_links(void **state)
 	(void)state;
 	world_init(&w, (struct row[]){ { "hystrix.command.k.circuitBreaker.requestVolumeThreshold", "3" },
 				       { "hystrix.command.bad.metrics.rollingStats.numBuckets", "7" },
-				       { "odd.ribbon.NFLoadBalancerRuleClassName", "nix" },
+				       { "vine.loadbalancer.odd.hash-key", "nix" },
 				       { 0 } });
 
 	struct link *ak = link_to(&w, "a", "k"), *bk = link_to(&w, "b", "k"), *aj = link_to(&w, "a", "j");
@@ -655,8 +597,6 @@ int main(void)
 		cmocka_unit_test(test_fields_of_a_reply),
 		cmocka_unit_test(test_a_reply_is_given_once),
 		cmocka_unit_test(test_settings_of_a_command),
-		cmocka_unit_test(test_settings_of_a_service),
-		cmocka_unit_test(test_statuses_have_a_limit),
 		cmocka_unit_test(test_settings_of_an_app),
 		cmocka_unit_test(test_what_is_known_of_a_server_outlives_the_view),
 		cmocka_unit_test(test_configured_servers_win),
