@@ -204,6 +204,29 @@ def test_a_pause_before_the_next_try(vine, upstream, connect):
     held.close()
 
 
+def test_a_body_that_comes_during_the_pause_is_sent_whole(vine, upstream, connect):
+    got = []
+
+    def reset_in_the_middle(p):
+        p.next_request(body=False)
+        p.take_until(b"\r\nfirst\r\n")
+        p.reset()
+
+    def read_all(p):
+        got.append(p.next_request().body)
+        p.send(ok("whole"))
+
+    bad, good = upstream(reset_in_the_middle), upstream(read_all)
+    gw = vine("gateway", config=simple(good, bad, **ROUND_ROBIN, **ONE, zuul__retryable=True, up__ribbon__BackoffTimeout=300,
+                                       up__ribbon__OkToRetryOnAllOperations=True, **{"vine__gateway__replay-buffer": "4KB"}))
+    c = connect(gw)
+    c.send(request_bytes("PUT", fields=["Transfer-Encoding: chunked"]) + b"5\r\nfirst\r\n")
+    wait_for(lambda: server(gw, bad.address)["outcomes"]["reset"] == 1, "the first try to be reset")
+    c.send(b"4000\r\n" + b"x" * 0x4000 + b"\r\n0\r\n\r\n")
+    assert c.read_response().body == b"whole"
+    assert got == [b"first" + b"x" * 0x4000]
+
+
 def test_the_connect_timeout_does_not_end_an_answer_on_a_kept_connection(vine, upstream, connect):
     answered = []
 

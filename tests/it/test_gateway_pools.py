@@ -164,6 +164,20 @@ def two_services(vine, ups, **properties):
                                          {"a": [ups[0]], "b": [ups[1]]}))
 
 
+def test_a_hedged_request_has_one_slot(vine, upstream, connect):
+    """Two sendings, one slot; it is free again when one of them has answered, for whoever waits."""
+    slow, quick = upstream(peers.stall), upstream(serve(ok(b"quick")))
+    more = {"up__ribbon__NFLoadBalancerRuleClassName": "round-robin", "vine__loadbalancer__up__hedge__delay-ms": 30,
+            "vine__workers": 1, "zuul__retryable": True}
+    gw = vine("gateway", config=simple(quick, slow, **pool(1, 2), **more))
+    clients = [send(connect, gw) for _ in range(3)]
+    assert [c.read_response().body for c in clients] == [b"quick"] * 3
+    assert len(slow.requests) == 2, "by turns: the first, the second's turn is the quick one's, then the slow again"
+    assert meter(gw, "vine_threadpool_active") == 0
+    seen = command(gw.port, "up")
+    assert seen["currentConcurrentExecutionCount"] == 0 and seen["requestCount"] == 3
+
+
 def test_without_separate_pools_all_services_share_one(vine, upstream, connect):
     ups = [upstream(peers.stall), upstream(serve(ok(b"b")))]
     gw = two_services(vine, ups, **pool(1))

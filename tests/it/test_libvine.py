@@ -18,6 +18,10 @@ FLAGS = {"asan": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefin
 SHARED = ["-Lsrc/client", "-lvine", f"-Wl,-rpath,{BUILD}/src/client", "-pthread"]
 
 
+STRATEGY = "hystrix.command.default.execution.isolation.strategy"
+TIMEOUT = "hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds"
+
+
 def compile_service(folder, libs):
     out = folder / "service"
     subprocess.run(["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-g", *FLAGS, f"-I{ROOT}/include",
@@ -520,10 +524,10 @@ def test_a_table_without_its_function_is_refused(binary, tmp_path):
     assert "tester: by port: a rule needs the function choose" in done.stderr
 
 
-@pytest.mark.parametrize("rule", ["ring-hash", "maglev"])
-def test_calls_stick_by_key(rule, service, upstream, connect):
+@pytest.mark.parametrize("rule, isolation", [("ring-hash", "SEMAPHORE"), ("maglev", "SEMAPHORE"), ("maglev", "THREAD")])
+def test_calls_stick_by_key(rule, isolation, service, upstream, connect):
     ups = [upstream(serve(ok("x"))) for _ in range(4)]
-    c, met = connect(service({"up.ribbon.NFLoadBalancerRuleClassName": rule}, {"up": ups})), {}
+    c, met = connect(service({"up.ribbon.NFLoadBalancerRuleClassName": rule, STRATEGY: isolation}, {"up": ups})), {}
     for _ in range(3):
         for k in range(16):
             server = ask(c, service="up", path="/", stick=f"k{k}")["server"]
@@ -550,8 +554,13 @@ def test_time_outs_that_cannot_fit_stop_the_service(binary, tmp_path):
     assert "(ConnectTimeout 1000 + ReadTimeout 2000) * (MaxAutoRetries 0 + 1) * (MaxAutoRetriesNextServer 1 + 1) = 6000 ms" in done.stderr
 
 
+HEDGED = {"vine.loadbalancer.up.hedge.delay-ms": 30, "up.ribbon.NFLoadBalancerRuleClassName": "round-robin",
+          "up.ribbon.MaxAutoRetriesNextServer": 0}
+
+
+@pytest.mark.parametrize("isolation", ["SEMAPHORE", "THREAD"])
 @pytest.mark.parametrize("first", ["hangs", "fails late", "answers late"])
-def test_a_hedge_beside_a_call(first, service, upstream, connect):
+def test_a_hedge_beside_a_call(first, isolation, service, upstream, connect):
     go = threading.Event()
 
     def slow(p):
@@ -568,10 +577,21 @@ def test_a_hedge_beside_a_call(first, service, upstream, connect):
         p.send(reply(500, b"") if first == "answers late" else ok("quick"))
 
     late, soon = upstream(slow), upstream(quick)
-    c = connect(service({"hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 20000, "ribbon.ReadTimeout": 20000,
-                         "vine.loadbalancer.up.hedge.delay-ms": 30, "up.ribbon.NFLoadBalancerRuleClassName": "round-robin",
-                         "up.ribbon.MaxAutoRetriesNextServer": 0}, {"up": [soon, late]}))
+    c = connect(service({**HEDGED, TIMEOUT: 20000, "ribbon.ReadTimeout": 20000, STRATEGY: isolation}, {"up": [soon, late]}))
     answer = ask(c, service="up", path="/")
     want = late if first == "answers late" else soon  # an error is not an answer while the other may still give one
     assert (answer["server"], answer["tries"], answer["code"]) == (want.address, 2, 0)
     go.set()
+
+
+@pytest.mark.parametrize("isolation", ["SEMAPHORE", "THREAD"])
+def test_the_timeout_ends_both_sendings(isolation, service, upstream, connect):
+    """In THREAD isolation the caller is gone then: what the two work on must not be its."""
+    ups = [upstream(peers.stall), upstream(peers.stall)]
+    s = service({**HEDGED, TIMEOUT: 500 * SLOWNESS, "ribbon.ReadTimeout": 60000, STRATEGY: isolation}, {"up": ups})
+    c = connect(s)
+    assert ask(c, service="up", path="/", fallback="spare")["cause"] == "timeout"
+    assert [len(up.requests) for up in ups] == [1, 1]
+    for up in ups:
+        up.wait_open(0)
+    assert ask(c, service="up", path="/")["code"] == -7, "it goes on calling"
