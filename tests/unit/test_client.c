@@ -3,12 +3,14 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "client/impl.h"
 #include "client/membership.h"
 #include "client/policy.h"
 #include "client/remotes.h"
 #include "eureka/view.h"
+#include "net/listener.h"
 #include "props/props.h"
 
 /* --- a registry of our own, in place of membership.c's --- */
@@ -589,6 +591,105 @@ static void test_a_response_in_reserve(void **state)
 	free(large);
 }
 
+/* --- what a cancel token ends --- */
+
+/* A caller without an app, and a port where connections are taken and nothing answers. */
+struct silence {
+	struct caller c;
+	struct cancel *cancel;
+	struct hedge h;
+	int fd;
+	uint16_t port;
+};
+
+static void silence_begin(struct silence *s)
+{
+	struct addr a;
+	socklen_t n = sizeof(a);
+
+	memset(s, 0, sizeof(*s));
+	s->c.loop = loop_new();
+	s->c.client = http_client_new(s->c.loop, &(struct http_client_opts){ 0 });
+	s->cancel = cancel_new(NULL);
+	addr_parse_ip(&a, STR("127.0.0.1"), 0);
+	s->fd = net_listen(&a, false, NULL);
+	assert_true(s->fd >= 0);
+	assert_int_equal(getsockname(s->fd, &a.sa, &n), 0);
+	s->port = addr_port(&a);
+}
+
+static void silence_end(struct silence *s)
+{
+	http_client_free(s->c.client);
+	loop_turn(s->c.loop, 0);
+	loop_free(s->c.loop);
+	cancel_unref(s->cancel);
+	close(s->fd);
+}
+
+static bool ask_and_begin(struct hedge *h, struct str *host, uint16_t *port, struct str *head)
+{
+	struct silence *s = container_of(h, struct silence, h);
+
+	cancel_ask(s->cancel);
+	*host = STR("127.0.0.1");
+	*port = s->port;
+	*head = STR("GET /hedge HTTP/1.1\r\nHost: a\r\n\r\n");
+	return true;
+}
+
+/* Asked while the hedge begins: neither is waited for, and both are counted as time-outs of their servers. */
+static void test_a_token_ends_both_sendings(void **state)
+{
+	struct once_result first;
+	struct silence s;
+
+	(void)state;
+	silence_begin(&s);
+	s.h = (struct hedge){ .delay = 1, .begin = ask_and_begin, .rs = response_new() };
+
+	struct exchange_once x = {
+		.method = HTTP_GET,
+		.head = STR("GET /first HTTP/1.1\r\nHost: a\r\n\r\n"),
+		.connect_timeout = 3600 * USEC_PER_SEC,
+		.read_timeout = 3600 * USEC_PER_SEC,
+		.deadline = USEC_NEVER,
+		.cancel = s.cancel,
+		.rs = response_new(),
+	};
+
+	caller_exchange(&s.c, &x, STR("127.0.0.1"), s.port, &s.h, &first);
+	assert_true(s.h.begun);
+	assert_false(s.h.won || s.h.let_go || s.h.first_let_go);
+	assert_false(first.ok || s.h.result.ok);
+	assert_int_equal(first.failure.cause, CALL_TIMEOUT);
+	assert_int_equal(s.h.result.failure.cause, CALL_TIMEOUT);
+	vine_response_free(s.h.rs);
+	vine_response_free(x.rs);
+	silence_end(&s);
+}
+
+static void *ask_soon(void *cancel)
+{
+	cancel_ask(cancel);
+	return NULL;
+}
+
+static void test_a_token_ends_a_pause(void **state)
+{
+	struct silence s;
+	pthread_t t;
+
+	(void)state;
+	silence_begin(&s);
+	caller_pause(&s.c, NULL, 1000);
+	pthread_create(&t, NULL, ask_soon, s.cancel);
+	caller_pause(&s.c, s.cancel, 3600 * USEC_PER_SEC);
+	pthread_join(t, NULL);
+	caller_pause(&s.c, s.cancel, 3600 * USEC_PER_SEC); /* it stays asked */
+	silence_end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -605,6 +706,8 @@ int main(void)
 		cmocka_unit_test(test_links_have_a_limit),
 		cmocka_unit_test(test_calls_are_checked_first),
 		cmocka_unit_test(test_a_response_in_reserve),
+		cmocka_unit_test(test_a_token_ends_both_sendings),
+		cmocka_unit_test(test_a_token_ends_a_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
