@@ -18,6 +18,8 @@ static struct circuits circuits_of(struct vine_app *app)
 		.commands = remotes_commands(app->remotes),
 		.settings_of = remotes_settings_of,
 		.arg = app->remotes,
+		.pools = remotes_pools(app->remotes),
+		.props = app->props,
 		.now = loop_now(app->loop),
 		.wall = clock_wall(),
 	};

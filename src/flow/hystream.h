@@ -6,6 +6,7 @@
  * and vineLatencyTotalMicros where callers waited longer than the runs took. */
 #pragma once
 #include "base/buf.h"
+#include "flow/collapser.h"
 #include "flow/command.h"
 #include "flow/pool.h"
 
@@ -15,16 +16,6 @@
 void hystream_command(struct buf *b, const struct command_snapshot *snap, const struct cmd_settings *cs, msec wall);
 
 void hystream_pool(struct buf *b, const struct pool_snapshot *snap, const struct pool_settings *ps, msec wall);
-
-struct collapser_snapshot {
-	struct str key;
-	uint32_t rolling_requests, rolling_batches, rolling_from_cache;
-	struct hist sizes; /* of the batches: in it, 1 us stands for one request */
-	/* its properties */
-	uint32_t batch_max;
-	msec delay_ms;
-	bool request_cache;
-};
 
 void hystream_collapser(struct buf *b, const struct collapser_snapshot *snap, msec wall);
 

@@ -93,6 +93,8 @@ struct circuits gw_circuits(struct gateway *gw, const struct props *p, struct lo
 		.commands = gw->commands,
 		.settings_of = settings_of,
 		.arg = room,
+		.pools = gw->pools,
+		.props = p,
 		.now = loop_now(loop),
 		.wall = clock_wall(),
 	};

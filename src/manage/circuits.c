@@ -5,6 +5,25 @@
 
 #include "codec/json.h"
 #include "flow/hystream.h"
+#include "flow/pool.h"
+#include "flow/properties.h"
+
+static void add_pools(const struct circuits *c, struct buf *b)
+{
+	size_t n;
+	struct keyed **list = keyed_table_list(c->pools, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct pool_settings ps;
+		struct pool_snapshot snap;
+
+		pool_settings_read(&ps, c->props, list[i]->key);
+		pool_snapshot(pool_of(list[i]), &ps, c->now, &snap);
+		if (snap.submitted) /* Hystrix leaves out those that have completed nothing: then one that hangs would not show */
+			hystream_frame_pool(b, &snap, &ps, c->wall);
+	}
+	keyed_list_free(list, n);
+}
 
 void circuits_stream(const struct circuits *c, struct buf *b)
 {
@@ -20,6 +39,8 @@ void circuits_stream(const struct circuits *c, struct buf *b)
 	}
 	command_list_free(list, n);
 	free(snap);
+	if (c->pools)
+		add_pools(c, b);
 }
 
 /* --- the state as an operator names it: properties and hands count, not only the breaker --- */

@@ -9,15 +9,20 @@
 #include "base/err.h"
 #include "flow/command.h"
 
+struct keyed_table;
+struct props;
+
 struct circuits {
 	struct command_table *commands;
 	command_settings_fn *settings_of;
 	void *arg; /* of settings_of */
+	struct keyed_table *pools; /* of struct pool; NULL: none */
+	const struct props *props; /* the pools' settings are read from it */
 	usec now;
 	msec wall;
 };
 
-/* Every command as an event of /hystrix.stream. */
+/* Every command, and every pool that was ever used, as an event of /hystrix.stream. */
 void circuits_stream(const struct circuits *c, struct buf *b);
 
 /* {"circuits":[...]}: one line a circuit; those that are not closed first, then by name. */

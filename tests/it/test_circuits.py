@@ -10,7 +10,7 @@ from gateway import config, events, simple
 from manage import call, get
 from peers import ok, reply, request_bytes, serve
 from test_libvine import ask, binary, service  # noqa: F401 (fixtures)
-from vine import SLOWNESS, wait_for
+from vine import ROOT, SLOWNESS, wait_for
 
 FAST = {"hystrix.stream.dashboard.intervalInMilliseconds": 100}
 USER = {"vine.management.user": "ops", "vine.management.password": "secret"}
@@ -66,6 +66,20 @@ def test_both_paths_tell_of_the_command(caller, upstream, path):
     assert p.call() == 200
     event = next(e for e in events(p.port, path) if e["name"] == "up")
     assert event["rollingCountSuccess"] == 1 and event["isCircuitBreakerOpen"] is False
+
+
+def test_a_pool_is_told_of(caller, upstream):
+    """Of the fields that Hystrix writes, each of its kind; once it was used."""
+    p = caller(upstream(serve(ok(b"fine"))), {"zuul.ribbonIsolationStrategy": "THREAD", "hystrix.threadpool.default.coreSize": 3,
+                                              "hystrix.command.default.execution.isolation.strategy": "THREAD"})
+    assert p.call() == 200
+    pool = next(e for e in events(p.port) if e["type"] == "HystrixThreadPool")
+    listed = json.loads((ROOT / "tests" / "data" / "hystrix-stream-1.5.18.json").read_text())["HystrixThreadPool"]
+    kinds = {"integer": int, "string": str}
+    assert list(pool) == list(listed) and all(type(pool[name]) is kinds[kind] for name, kind in listed.items())
+    assert (pool["currentCorePoolSize"], pool["currentTaskCount"], pool["rollingCountThreadsExecuted"]) == (3, 1, 1)
+    command = next(e for e in events(p.port) if e["type"] == "HystrixCommand")
+    assert command["threadPool"] == pool["name"], "by which dashboards join the two"
 
 
 def test_the_number_of_readers_is_bounded(caller, upstream):
