@@ -143,11 +143,8 @@ static void ghost_put(struct leases *l, struct str app, struct str id, usec now)
 
 static void put(struct leases *l, struct entry *e, usec now)
 {
-	struct picture *q = picture_with(l->p, e);
-
-	delta_append(q, &l->tail, e, now);
-	picture_unref(l->p);
-	l->p = q;
+	picture_put(&l->p, e);
+	delta_append(l->p, &l->tail, e, now, false);
 	entry_unref(e);
 }
 
@@ -157,20 +154,18 @@ static void put_changed(struct leases *l, const struct entry *old, const struct 
 	put(l, entry_new(instance_new(d), lease_ref(old->lease)), now);
 }
 
-static void remove_entry(struct leases *l, struct entry *e, usec now, msec wall)
+static void remove_entry(struct leases *l, struct entry *e, usec now, msec wall, bool evicted)
 {
 	struct instance d = instance_draft_of(e->inst);
-	struct picture *q = picture_without(l->p, d.app, d.id);
 
 	d.action = ACTION_DELETED;
 	d.updated = d.lease.evicted = wall;
 
 	struct entry *gone = entry_new(instance_new(&d), lease_ref(e->lease));
 
-	delta_append(q, &l->tail, gone, now);
+	picture_remove(&l->p, gone->inst->app, gone->inst->id); /* e may die here */
+	delta_append(l->p, &l->tail, gone, now, evicted);
 	entry_unref(gone);
-	picture_unref(l->p); /* e may die here */
-	l->p = q;
 }
 
 static void beat(struct lease *l, usec now)
@@ -253,16 +248,17 @@ int leases_register(struct leases *l, const struct instance *draft, unsigned fla
 	return 0;
 }
 
-int leases_cancel(struct leases *l, struct str app, struct str id, unsigned flags, usec now, msec wall)
+int leases_cancel(struct leases *l, struct str app, struct str id, msec dirty, usec now, msec wall)
 {
 	struct entry *e = picture_find(l->p, app, id);
 
 	if (!e)
 		return VINE_ENOTFOUND;
-	(void)flags;
+	if (dirty && e->inst->dirty > dirty)
+		return 0; /* it has registered again since */
 	ghost_put(l, e->inst->app, e->inst->id, now);
 	override_drop(l, e->inst->id);
-	remove_entry(l, e, now, wall);
+	remove_entry(l, e, now, wall, false);
 	l->cancelled++;
 	return 0;
 }
@@ -327,6 +323,7 @@ int leases_store_override(struct leases *l, struct str app, struct str id, enum 
 
 	override_store(l, d.id, s);
 	d.overridden = (uint8_t)s;
+	d.status = (uint8_t)status_by_rules((enum inst_status)d.status, e->inst, s, LEASE_REPLICATED);
 	d.action = ACTION_MODIFIED;
 	d.updated = wall;
 	put_changed(l, e, &d, now);
@@ -399,7 +396,7 @@ static void evict_one(struct leases *l, const struct leases_evict *how, struct e
 		memo_del(&l->overrides, o);
 	else if (o)
 		o->until = how->now + OVERRIDE_KEPT;
-	remove_entry(l, e, how->now, how->wall);
+	remove_entry(l, e, how->now, how->wall, true);
 	l->evicted++;
 }
 
@@ -447,18 +444,7 @@ bool leases_tidy(struct leases *l, usec now)
 			memo_del(&l->overrides, o);
 	}
 
-	struct delta_walk w = picture_delta(l->p);
-	const struct delta_item *first = delta_next(&w);
-
-	if (!first || (first->at >= now - l->cfg.delta_retention && l->p->delta_n <= l->cfg.delta_max))
-		return false;
-
-	struct picture *q = picture_copy(l->p);
-
-	delta_trim(q, now - l->cfg.delta_retention, l->cfg.delta_max);
-	picture_unref(l->p);
-	l->p = q;
-	return true;
+	return delta_trim(&l->p, now - l->cfg.delta_retention, l->cfg.delta_max);
 }
 
 /* --- any thread --- */
@@ -471,6 +457,8 @@ enum renewal lease_renew(const struct picture *p, const struct renew *r, usec no
 	if (!e || e->inst->status == INST_UNKNOWN)
 		return RENEW_ABSENT;
 	beat(e->lease, now);
+	if (!r->replicated)
+		atomic_store_explicit(&e->lease->relay, true, memory_order_relaxed);
 	if (!r->dirty || r->dirty == e->inst->dirty)
 		return RENEWED;
 	if (r->dirty > e->inst->dirty)

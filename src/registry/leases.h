@@ -43,8 +43,8 @@ enum lease_flags { LEASE_REPLICATED = 1u << 0 }; /* the write came from a peer *
 
 /* draft: checked, app in upper case. 0, or VINE_ELIMIT with the text to answer. A ghost is 0 too, and changes nothing. */
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e);
-/* 0 or VINE_ENOTFOUND. */
-int leases_cancel(struct leases *l, struct str app, struct str id, unsigned flags, usec now, msec wall);
+/* 0 or VINE_ENOTFOUND. dirty: of the registration that is meant, 0 for any; a newer one stays, and that is 0 too. */
+int leases_cancel(struct leases *l, struct str app, struct str id, msec dirty, usec now, msec wall);
 int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, usec now, msec wall);
 /* given: INST_UNKNOWN if the caller named none. */
 int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty, usec now,

@@ -172,7 +172,7 @@ static int apply(struct registry *r, struct op *op, usec now)
 		return leases_register(l, op->inst, op->flags, now, wall, &op->err);
 	case OP_CANCEL:
 		note_recent(r, &r->cancelled, op->app, op->id);
-		return leases_cancel(l, op->app, op->id, op->flags, now, wall);
+		return leases_cancel(l, op->app, op->id, op->dirty, now, wall);
 	case OP_SET_STATUS:
 		return leases_set_status(l, op->app, op->id, op->status, op->dirty, now, wall);
 	case OP_CLEAR_STATUS:

@@ -146,7 +146,9 @@ static void test_register_and_cancel(void **state)
 
 	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("9"), 0, w.now, wall_of(&w)), VINE_ENOTFOUND);
 	assert_int_equal(leases_cancel(&w.l, STR("C"), STR("1"), 0, w.now, wall_of(&w)), VINE_ENOTFOUND);
-	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("1"), 0, w.now, wall_of(&w)), 0);
+	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("1"), WALL - 1, w.now, wall_of(&w)), 0);
+	assert_non_null(at(&w, "A", "1")); /* an older registration was meant */
+	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("1"), WALL, w.now, wall_of(&w)), 0);
 	assert_null(at(&w, "A", "1"));
 	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("2"), 0, w.now, wall_of(&w)), 0);
 	assert_null(picture_app(w.l.p, STR("A"))); /* an app without instances is none */
@@ -264,6 +266,7 @@ static void test_override(void **state)
 	add(&w, "B", "2", INST_UP);
 	assert_int_equal(leases_store_override(&w.l, STR("B"), STR("2"), INST_OUT_OF_SERVICE, w.now, wall_of(&w)), 0);
 	assert_int_equal(at(&w, "B", "2")->overridden, INST_OUT_OF_SERVICE);
+	assert_int_equal(at(&w, "B", "2")->status, INST_OUT_OF_SERVICE);
 	check_counts(&w);
 	world_fini(&w);
 }
@@ -510,6 +513,17 @@ static void test_old_pictures(void **state)
 	while (delta_next(&walk))
 		n++;
 	assert_int_equal(n, 1);
+	for (uint64_t v = w.l.p->delta_floor; v <= w.l.p->version; v++) {
+		uint32_t later = 0;
+
+		walk = picture_delta(w.l.p);
+		for (const struct delta_item *it; (it = delta_next(&walk));)
+			later += it->version > v;
+		walk = picture_delta_after(w.l.p, v);
+		for (n = 0; delta_next(&walk);)
+			n++;
+		assert_int_equal(n, later);
+	}
 	walk = picture_delta(w.l.p);
 	for (n = 0; delta_next(&walk);)
 		n++;
