@@ -94,6 +94,11 @@ static const struct blob *app_packed(struct app *a, enum body_format f, const st
 	if (have)
 		return have;
 
+	const struct blob *text = cached(&a->text[f]);
+
+	if (text)
+		return cache(&a->packed[f], blob_deflate(str_of(text->data, text->len)));
+
 	/* not by way of app_text: who asks for gzip does not need the text kept */
 	_cleanup_(buf_finip) struct buf b = BUF_INIT(BODY_MAX);
 

@@ -212,8 +212,11 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 	d->coordinating = false;
 
 	struct instance *in = instance_new(d);
+	struct lease *lease = lease_new(in, reported, now);
 
-	put(l, entry_new(in, lease_new(in, reported, now)), now);
+	if (!(flags & LEASE_REPLICATED))
+		atomic_init(&lease->own, now);
+	put(l, entry_new(in, lease), now);
 }
 
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e)
@@ -375,6 +378,23 @@ int leases_merge_metadata(struct leases *l, struct str app, struct str id, const
 	return 0;
 }
 
+void leases_keep_override(struct leases *l, struct str id, enum inst_status s, usec until)
+{
+	override_store(l, id, s);
+	((struct memo *)map_get(&l->overrides, id))->until = until;
+}
+
+void leases_restore(struct leases *l, struct entry **all, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct instance *in = all[i]->inst;
+
+		if (in->overridden != INST_UNKNOWN)
+			override_store(l, in->id, (enum inst_status)in->overridden);
+	}
+	picture_fill(&l->p, all, n);
+}
+
 /* --- time passes --- */
 
 bool lease_is_expired(const struct lease *l, bool doubling, usec now, usec late)
@@ -457,8 +477,10 @@ enum renewal lease_renew(const struct picture *p, const struct renew *r, usec no
 	if (!e || e->inst->status == INST_UNKNOWN)
 		return RENEW_ABSENT;
 	beat(e->lease, now);
-	if (!r->replicated)
+	if (!r->replicated) {
+		atomic_store_explicit(&e->lease->own, now, memory_order_relaxed);
 		atomic_store_explicit(&e->lease->relay, true, memory_order_relaxed);
+	}
 	if (!r->dirty || r->dirty == e->inst->dirty)
 		return RENEWED;
 	if (r->dirty > e->inst->dirty)

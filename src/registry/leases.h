@@ -55,6 +55,11 @@ int leases_store_override(struct leases *l, struct str app, struct str id, enum 
 int leases_merge_metadata(struct leases *l, struct str app, struct str id, const struct kv *kv, size_t n, usec now,
 			  msec wall, struct err *e);
 
+/* What a snapshot held, into an empty registry: takes the entries, no two alike. */
+void leases_restore(struct leases *l, struct entry **all, uint32_t n);
+/* The override of an instance that is gone, as it is kept for an hour; until: USEC_NEVER for one that is there. */
+void leases_keep_override(struct leases *l, struct str id, enum inst_status s, usec until);
+
 struct leases_evict {
 	usec now, late; /* late: how much later than planned this run is; no lease ends because of our own delay */
 	msec wall;

@@ -29,7 +29,8 @@ struct lease {
 	usec since;           /* monotonic time of the registration */
 	_Atomic usec renewed; /* monotonic time of the last heartbeat; at first: since */
 	_Atomic bool beaten;  /* a heartbeat came since the registration */
-	_Atomic bool relay;   /* a client's own heartbeat came, of which the peers do not know yet */
+	_Atomic usec own;     /* of the last heartbeat or registration that came from the client itself; 0: only peers told */
+	_Atomic bool relay;   /* a heartbeat of its own came, of which the peers do not know yet */
 	bool restored;        /* made from the snapshot: until it is beaten nobody knows whether its client lives */
 };
 

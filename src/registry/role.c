@@ -12,32 +12,18 @@
 #include "props/props.h"
 #include "registry/http.h"
 #include "registry/page.h"
+#include "registry/settings.h"
 
 #define PAGE_MAX ((size_t)64 << 20)
 
 struct reg_role {
 	struct registry *reg;
 	struct picture *mine; /* the control thread's */
+	struct limiter *limiter;
+	struct peers *peers;
+	struct reg_settings set;
+	char identity[256]; /* header lines to peers */
 };
-
-static struct registry_config config_of(const struct props *p)
-{
-	return (struct registry_config){
-		.leases = {
-			.max_instances = (uint32_t)props_int(p, "vine.registry.max-instances"),
-			.delta_retention = props_ms(p, "eureka.server.retention-time-in-m-s-in-delta-queue") * USEC_PER_MSEC,
-			.doubling = props_bool(p, "vine.registry.eureka-lease-doubling"),
-		},
-		.preserve = {
-			.enabled = props_bool(p, "eureka.server.enable-self-preservation"),
-			.threshold = props_double(p, "eureka.server.renewal-percent-threshold"),
-			.decay = props_ms(p, "eureka.server.renewal-threshold-update-interval-ms") * USEC_PER_MSEC,
-		},
-		.evict_interval = props_ms(p, "eureka.server.eviction-interval-timer-in-ms") * USEC_PER_MSEC,
-		.disable_delta = props_bool(p, "eureka.server.disable-delta"),
-		.ignore_dirty = !props_bool(p, "eureka.server.sync-when-timestamp-differs"),
-	};
-}
 
 /* --- the page --- */
 
@@ -54,12 +40,29 @@ static uint64_t resident(void)
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static struct page page_of(const struct host *h, struct registry *reg, const struct props *props, const struct picture *p,
-			   const struct registry_report *rep, usec now)
+/* Everything that page and reports are made of; spans live as long as it. */
+struct view {
+	struct registry_report report;
+	struct peers_report peers;
+	char ip[ADDR_TEXT_MAX];
+	struct page page;
+};
+
+static const struct page *view_of(struct view *v, const struct host *h, const struct props *props, const struct picture *p, usec now)
 {
-	struct page pg = {
+	const struct reg_role *role = h->role;
+
+	registry_report(role->reg, &v->report);
+	peers_report(role->peers, &v->peers);
+	addr_ip_text(&h->address, v->ip);
+	v->page = (struct page){
 		.p = p,
-		.report = rep,
+		.report = &v->report,
+		.peers = &v->peers,
+		.serving = registry_serves(role->reg),
+		.restored = registry_restored(role->reg),
+		.ip = str_from(v->ip),
+		.accept_url = h->management ? STR_EMPTY : STR("/actuator/registry/accept-size"),
 		.environment = props_str(props, "eureka.environment"),
 		.datacenter = props_str(props, "eureka.datacenter"),
 		.wall = clock_wall(),
@@ -67,13 +70,20 @@ static struct page page_of(const struct host *h, struct registry *reg, const str
 		.uptime = now - h->started,
 		.cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
 		.memory = resident(),
+		.memory_total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
 	};
-
-	registry_hides_expired(reg, &pg.doubling);
-	return pg;
+	registry_hides_expired(role->reg, &v->page.doubling);
+	return &v->page;
 }
 
-static void serve_page(struct exchange *ex, struct worker *w, struct reg_worker *rw, bool lastn)
+static const struct page *worker_view(struct view *v, struct worker *w)
+{
+	struct reg_worker *rw = w->role;
+
+	return view_of(v, w->host, w->props, registry_see(rw->reg, &rw->mine), loop_now(w->loop));
+}
+
+static void serve_page(struct exchange *ex, struct worker *w, bool lastn)
 {
 	static const struct field fields[] = {
 		{ STR_INIT("Cache-Control"), STR_INIT("no-store") },
@@ -82,30 +92,23 @@ static void serve_page(struct exchange *ex, struct worker *w, struct reg_worker 
 		{ STR_INIT("Content-Security-Policy"), STR_INIT("default-src 'none'; style-src 'unsafe-inline'; form-action 'self'") },
 	};
 	_cleanup_(buf_finip) struct buf b = BUF_INIT(PAGE_MAX);
-	struct registry_report rep;
+	struct reg_worker *rw = w->role;
+	struct view v;
 
-	registry_report(rw->reg, &rep);
-	if (lastn) {
+	if (lastn)
 		page_lastn(&b, rw->reg);
-	} else {
-		struct page pg = page_of(w->host, rw->reg, w->props, registry_see(rw->reg, &rw->mine), &rep, loop_now(w->loop));
-
-		page_write(&b, &pg);
-	}
+	else
+		page_write(&b, worker_view(&v, w));
 	ex_respond(ex, 200, STR("text/html;charset=UTF-8"), buf_str(&b), fields, ARRAY_LEN(fields));
 }
 
-static void serve_status(struct exchange *ex, struct worker *w, struct reg_worker *rw)
+static void serve_status(struct exchange *ex, struct worker *w)
 {
-	_cleanup_(buf_finip) struct buf b = BUF_INIT(65536);
+	_cleanup_(buf_finip) struct buf b = BUF_INIT((size_t)1 << 20);
 	bool xml = str_find(head_value(&ex->req, H_ACCEPT), STR("json")) < 0;
-	struct registry_report rep;
+	struct view v;
 
-	registry_report(rw->reg, &rep);
-
-	struct page pg = page_of(w->host, rw->reg, w->props, registry_see(rw->reg, &rw->mine), &rep, loop_now(w->loop));
-
-	page_status(&b, &pg, xml);
+	page_status(&b, worker_view(&v, w), xml);
 	ex_respond(ex, 200, xml ? STR("application/xml") : STR("application/json"), buf_str(&b), NULL, 0);
 }
 
@@ -113,6 +116,20 @@ static bool is_status(struct str path)
 {
 	return str_eq(path, STR("/eureka/status")) || str_eq(path, STR("/eureka/v2/status")) ||
 	       str_eq(path, STR("/eureka/status/")) || str_eq(path, STR("/eureka/v2/status/"));
+}
+
+/* eureka.dashboard.path, with or without a slash at its end. */
+static bool is_page(const struct props *p, struct str path)
+{
+	struct str want = props_str(p, "eureka.dashboard.path");
+
+	if (!props_bool(p, "eureka.dashboard.enabled"))
+		return false;
+	if (path.len > 1 && str_has_suffix(path, STR("/")))
+		path.len--;
+	if (want.len > 1 && str_has_suffix(want, STR("/")))
+		want.len--;
+	return str_eq(path, want);
 }
 
 static void handle(struct exchange *ex, void *ctx)
@@ -124,15 +141,15 @@ static void handle(struct exchange *ex, void *ctx)
 
 	if (get && is_status(path)) {
 		ex->pattern = "/eureka/status";
-		serve_status(ex, w, rw);
+		serve_status(ex, w);
 	} else if (registry_http_takes(path)) {
 		registry_http(ex, rw);
-	} else if (get && str_eq(path, STR("/"))) {
+	} else if (get && is_page(w->props, path)) {
 		ex->pattern = "/";
-		serve_page(ex, w, rw, false);
-	} else if (get && str_eq(path, STR("/lastn"))) {
+		serve_page(ex, w, false);
+	} else if (get && str_eq(path, STR("/lastn")) && props_bool(w->props, "eureka.dashboard.enabled")) {
 		ex->pattern = "/lastn";
-		serve_page(ex, w, rw, true);
+		serve_page(ex, w, true);
 	} else {
 		ex_respond_text(ex, 404, STR("Not found. Eureka's endpoints are below /eureka, the page is at /.\n"));
 	}
@@ -143,13 +160,9 @@ static void handle(struct exchange *ex, void *ctx)
 static void state_of(struct host *h, struct buf *out)
 {
 	struct reg_role *role = h->role;
-	struct registry_report rep;
+	struct view v;
 
-	registry_report(role->reg, &rep);
-
-	struct page pg = page_of(h, role->reg, h->props, registry_see(role->reg, &role->mine), &rep, loop_now(h->loop));
-
-	page_state_json(out, &pg);
+	page_state_json(out, view_of(&v, h, h->props, registry_see(role->reg, &role->mine), loop_now(h->loop)));
 }
 
 static void on_state(struct control_call *c)
@@ -163,6 +176,12 @@ static void on_accept_size(struct control_call *c)
 
 	registry_accept_size(role->reg);
 	LOG(&c->host->log, LOG_WARN, "the current size was accepted: who misses heartbeats is no longer waited for");
+	if (str_find(c->accept, STR("text/html")) >= 0) { /* the page's button */
+		c->type = "text/html;charset=UTF-8";
+		buf_adds(&c->out, STR("<!DOCTYPE html>\n<html lang=\"en\"><title>Accepted</title><p>The current size was accepted. "
+				      "<a href=\"/\">Back</a></p></html>\n"));
+		return;
+	}
 	state_of(c->host, &c->out);
 }
 
@@ -179,7 +198,30 @@ static enum health_status check_health(struct host *h, struct jsonw *details, vo
 	jsonw_key_u64(details, STR("instances"), rep.instances);
 	jsonw_key_bool(details, STR("selfPreservation"), rep.preserve.on);
 	jsonw_key_str(details, STR("why"), str_from(text));
-	return HEALTH_UP; /* preserving is what it is for */
+	jsonw_key_u64(details, STR("restored"), registry_restored(role->reg));
+	jsonw_key_bool(details, STR("serving"), registry_serves(role->reg));
+	return registry_serves(role->reg) ? HEALTH_UP : HEALTH_OUT_OF_SERVICE; /* preserving is what it is for */
+}
+
+/* Down only where somebody said how many peers there must be. */
+static enum health_status check_peers(struct host *h, struct jsonw *details, void *arg)
+{
+	struct reg_role *role = h->role;
+	struct peers_report r;
+	int64_t up = 0, others = 0;
+
+	(void)arg;
+	peers_report(role->peers, &r);
+	for (unsigned i = 0; i < r.n; i++) {
+		if (r.peer[i].state == PEER_SELF)
+			continue;
+		others++;
+		up += r.peer[i].state == PEER_UP;
+		jsonw_key_str(details, str_from(r.peer[i].shown), str_from(peer_state_name(r.peer[i].state)));
+	}
+	jsonw_key_i64(details, STR("peers"), others);
+	jsonw_key_i64(details, STR("up"), up);
+	return up >= r.min_replicas ? HEALTH_UP : HEALTH_DOWN;
 }
 
 static void add_meters(struct meter_snapshot *s, void *arg)
@@ -213,15 +255,47 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 
 /* --- life --- */
 
+static void make_peers(struct host *h, struct reg_role *role)
+{
+	char ip[ADDR_TEXT_MAX];
+
+	addr_ip_text(&h->address, ip);
+	snprintf(role->identity, sizeof(role->identity),
+		 "DiscoveryIdentity-Name: DefaultServer\r\nDiscoveryIdentity-Version: 1.0\r\nDiscoveryIdentity-Id: %s\r\n"
+		 "User-Agent: vine/" VINE_VERSION "\r\n", ip);
+	role->peers = peers_new(&(struct peer_env){
+		.reg = role->reg,
+		.http = h->client,
+		.loop = h->loop,
+		.log = &h->log,
+		.identity = role->identity,
+		.seed = h->seed,
+	});
+	registry_hook(role->reg, &(struct registry_hooks){ .written = peers_tell, .written_ctx = role->peers });
+}
+
 static int start(struct host *h, struct err *e)
 {
 	struct reg_role *role = xzalloc(sizeof(*role));
-	const struct registry_config cfg = config_of(h->props);
+	struct addr nowhere = h->address;
 
-	(void)e;
-	role->reg = registry_new(h->loop, h->mailbox, &cfg, h->seed, &h->log);
 	h->role = role;
+	if (nowhere.sa.sa_family == AF_INET6)
+		nowhere.in6.sin6_port = 0;
+	else
+		nowhere.in.sin_port = 0;
+
+	int r = reg_settings_read(&role->set, h->props, &nowhere, e);
+
+	if (r < 0)
+		return r;
+	role->reg = registry_new(h->loop, h->mailbox, &role->set.registry, h->seed, &h->log);
+	role->limiter = limiter_new();
+	limiter_configure(role->limiter, &role->set.limiter);
+	make_peers(h, role);
+	registry_set_serving(role->reg, role->set.peers.n == 0); /* what is to be known of peers comes in ready() */
 	host_add_health(h, &(struct health_part){ .name = "registry", .check = check_health });
+	host_add_health(h, &(struct health_part){ .name = "registryPeers", .check = check_peers });
 	meters_source(h->meters, add_meters, h);
 	actuator_add(h->actuator, &(struct endpoint){ .id = "registry", .methods = "GET", .pattern = "/registry", .call = on_state });
 	actuator_add(h->actuator, &(struct endpoint){
@@ -229,12 +303,36 @@ static int start(struct host *h, struct err *e)
 	return 0;
 }
 
+static void ready(struct host *h)
+{
+	struct reg_role *role = h->role;
+	struct err e;
+
+	if (reg_settings_read(&role->set, h->props, &h->address, &e) == 0) /* it was right at the start */
+		peers_configure(role->peers, &role->set.peers);
+	peers_begin(role->peers, registry_restored(role->reg) > 0);
+}
+
+static int props_check(struct host *h, const struct props *p, struct err *e)
+{
+	struct reg_settings *set = xzalloc(sizeof(*set));
+	int r = reg_settings_read(set, p, &h->address, e);
+
+	free(set);
+	return r;
+}
+
 static void props_changed(struct host *h)
 {
 	struct reg_role *role = h->role;
-	const struct registry_config cfg = config_of(h->props);
+	struct err e;
 
-	registry_configure(role->reg, &cfg);
+	if (reg_settings_read(&role->set, h->props, &h->address, &e) < 0)
+		return; /* never: props_check has read them */
+	registry_configure(role->reg, &role->set.registry);
+	limiter_configure(role->limiter, &role->set.limiter);
+	if (h->is_ready)
+		peers_configure(role->peers, &role->set.peers);
 }
 
 static void stop(struct host *h)
@@ -244,7 +342,9 @@ static void stop(struct host *h)
 	if (!role)
 		return;
 	picture_unref(role->mine);
+	peers_free(role->peers);
 	registry_free(role->reg);
+	limiter_free(role->limiter);
 	free(role);
 	h->role = NULL;
 }
@@ -256,6 +356,7 @@ static int worker_init(struct worker *w, struct err *e)
 
 	(void)e;
 	reg_worker_init(rw, role->reg, w->loop, &w->mailbox, w->index);
+	rw->limiter = role->limiter;
 	w->role = rw;
 	return 0;
 }
@@ -275,6 +376,8 @@ const struct role_ops registry_role = {
 	.name = "registry",
 	.default_port = 8761,
 	.start = start,
+	.ready = ready,
+	.props_check = props_check,
 	.props_changed = props_changed,
 	.stop = stop,
 	.worker_init = worker_init,
