@@ -384,6 +384,17 @@ void leases_keep_override(struct leases *l, struct str id, enum inst_status s, u
 	((struct memo *)map_get(&l->overrides, id))->until = until;
 }
 
+void leases_each_override(const struct leases *l, usec now, void (*fn)(struct str id, enum inst_status s, usec left, void *ctx),
+			  void *ctx)
+{
+	size_t pos = 0;
+
+	for (const struct memo *o; (o = map_next(&l->overrides, &pos));) {
+		if (o->until != USEC_NEVER && o->until > now)
+			fn(o->key, (enum inst_status)o->status, o->until - now, ctx);
+	}
+}
+
 void leases_restore(struct leases *l, struct entry **all, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {

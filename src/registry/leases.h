@@ -60,6 +60,10 @@ void leases_restore(struct leases *l, struct entry **all, uint32_t n);
 /* The override of an instance that is gone, as it is kept for an hour; until: USEC_NEVER for one that is there. */
 void leases_keep_override(struct leases *l, struct str id, enum inst_status s, usec until);
 
+/* Those that are kept for instances that are gone. */
+void leases_each_override(const struct leases *l, usec now, void (*fn)(struct str id, enum inst_status s, usec left, void *ctx),
+			  void *ctx);
+
 struct leases_evict {
 	usec now, late; /* late: how much later than planned this run is; no lease ends because of our own delay */
 	msec wall;

@@ -214,6 +214,25 @@ static void state_boxes(struct buf *b, const struct page *pg)
 			 pg->restored, pg->p->n_instances);
 }
 
+static void snapshot_row(struct buf *b, const struct snapshot_report *r)
+{
+	char wall[WALL_TEXT_MAX];
+
+	row_open(b, "Snapshot");
+	if (!r->on) {
+		buf_adds(b, STR("off (vine.registry.snapshot.enabled)"));
+	} else if (r->failing) {
+		clock_wall_text(wall, r->failing_since);
+		buf_addf(b, "<span class=\"bad\">cannot be written since %s:</span> ", wall);
+		xml_text(b, str_from(r->error));
+	} else {
+		clock_wall_text(wall, r->written);
+		buf_addf(b, "%llu bytes, %s %s; %u instances came from it at the start", (unsigned long long)r->bytes,
+			 r->written ? "written" : "not written yet", r->written ? wall : "", r->restored);
+	}
+	row_close(b);
+}
+
 static void peer_row(struct buf *b, const struct peer_report *r, usec now)
 {
 	buf_adds(b, STR("<tr><td><a rel=\"noreferrer\" href=\""));
@@ -289,6 +308,7 @@ void page_write(struct buf *b, const struct page *pg)
 	row_close(b);
 	buf_addf(b, "<dt>Current time</dt><dd>%s</dd>\n<dt>Uptime</dt><dd>%s</dd>\n", wall, up);
 	preserve_numbers(b, pg);
+	snapshot_row(b, pg->snapshot);
 	buf_adds(b, STR("</dl>\n"));
 	peers_table(b, pg);
 	apps_table(b, pg->p);
@@ -435,6 +455,22 @@ void page_status(struct buf *b, const struct page *pg, bool xml)
 		status_json(b, pg, stats);
 }
 
+static void snapshot_json(struct jsonw *w, const struct snapshot_report *r)
+{
+	jsonw_key(w, STR("snapshot"));
+	jsonw_object(w);
+	jsonw_key_bool(w, STR("enabled"), r->on);
+	jsonw_key_bool(w, STR("failing"), r->failing);
+	if (r->failing)
+		jsonw_key_str(w, STR("error"), str_from(r->error));
+	jsonw_key_u64(w, STR("bytes"), r->bytes);
+	jsonw_key_u64(w, STR("restored"), r->restored);
+	jsonw_key_u64(w, STR("appends"), r->appends);
+	jsonw_key_u64(w, STR("rewrites"), r->rewrites);
+	jsonw_key_u64(w, STR("failures"), r->failures);
+	jsonw_object_end(w);
+}
+
 static void peers_json(struct jsonw *w, const struct peers_report *r)
 {
 	jsonw_key(w, STR("peers"));
@@ -480,6 +516,7 @@ void page_state_json(struct buf *b, const struct page *pg)
 	jsonw_key_bool(&w, STR("serving"), pg->serving);
 	jsonw_key_u64(&w, STR("restored"), pg->restored);
 	peers_json(&w, pg->peers);
+	snapshot_json(&w, pg->snapshot);
 	jsonw_key(&w, STR("selfPreservation"));
 	jsonw_object(&w);
 	jsonw_key_bool(&w, STR("enabled"), r->enabled);

@@ -3,11 +3,13 @@
 #include "base/buf.h"
 #include "registry/body.h"
 #include "registry/peers.h"
+#include "registry/snapshot.h"
 
 struct page {
 	const struct picture *p;
 	const struct registry_report *report;
 	const struct peers_report *peers;
+	const struct snapshot_report *snapshot;
 	bool serving;
 	uint32_t restored;
 	struct str ip;

@@ -362,6 +362,11 @@ void registry_restore_override(struct registry *r, struct str id, enum inst_stat
 	leases_keep_override(&r->leases, id, s, until);
 }
 
+void registry_each_override(const struct registry *r, void (*fn)(struct str id, enum inst_status s, usec left, void *ctx), void *ctx)
+{
+	leases_each_override(&r->leases, loop_now(r->loop), fn, ctx);
+}
+
 void registry_merge(struct registry *r, const struct instance *d)
 {
 	const struct entry *e = picture_find(r->leases.p, d->app, instance_effective_id(d));

@@ -13,6 +13,7 @@
 #include "registry/http.h"
 #include "registry/page.h"
 #include "registry/settings.h"
+#include "registry/snapshot.h"
 
 #define PAGE_MAX ((size_t)64 << 20)
 
@@ -21,6 +22,7 @@ struct reg_role {
 	struct picture *mine; /* the control thread's */
 	struct limiter *limiter;
 	struct peers *peers;
+	struct snapshot *snapshot; /* NULL: off */
 	struct reg_settings set;
 	char identity[256]; /* header lines to peers */
 };
@@ -44,6 +46,7 @@ static uint64_t resident(void)
 struct view {
 	struct registry_report report;
 	struct peers_report peers;
+	struct snapshot_report snapshot;
 	char ip[ADDR_TEXT_MAX];
 	struct page page;
 };
@@ -54,11 +57,13 @@ static const struct page *view_of(struct view *v, const struct host *h, const st
 
 	registry_report(role->reg, &v->report);
 	peers_report(role->peers, &v->peers);
+	snapshot_report(role->snapshot, &v->snapshot);
 	addr_ip_text(&h->address, v->ip);
 	v->page = (struct page){
 		.p = p,
 		.report = &v->report,
 		.peers = &v->peers,
+		.snapshot = &v->snapshot,
 		.serving = registry_serves(role->reg),
 		.restored = registry_restored(role->reg),
 		.ip = str_from(v->ip),
@@ -224,6 +229,25 @@ static enum health_status check_peers(struct host *h, struct jsonw *details, voi
 	return up >= r.min_replicas ? HEALTH_UP : HEALTH_DOWN;
 }
 
+/* Unknown, and so without weight for the whole: the service goes on. */
+static enum health_status check_snapshot(struct host *h, struct jsonw *details, void *arg)
+{
+	struct reg_role *role = h->role;
+	struct snapshot_report r;
+
+	(void)arg;
+	snapshot_report(role->snapshot, &r);
+	jsonw_key_bool(details, STR("enabled"), r.on);
+	if (!r.on)
+		return HEALTH_UP;
+	jsonw_key_u64(details, STR("bytes"), r.bytes);
+	jsonw_key_u64(details, STR("restored"), r.restored);
+	if (!r.failing)
+		return HEALTH_UP;
+	jsonw_key_str(details, STR("error"), str_from(r.error));
+	return HEALTH_UNKNOWN;
+}
+
 static void add_meters(struct meter_snapshot *s, void *arg)
 {
 	static const struct meter_desc instances = { "vine.registry.instances", "registered instances", NULL, 0 };
@@ -235,10 +259,17 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 	static const struct meter_desc registered = { "vine.registry.registrations", "registrations", NULL, 0 };
 	static const struct meter_desc cancelled = { "vine.registry.cancellations", "cancelled leases", NULL, 0 };
 	static const struct meter_desc evicted = { "vine.registry.evictions", "evicted leases", NULL, 0 };
+	static const struct meter_desc restored = { "vine.registry.restored", "leases from before the restart, not heard of since", NULL, 0 };
+	static const struct meter_desc waiting = { "vine.registry.peers.waiting", "changes that peers have not been told of", NULL, 0 };
+	static const struct meter_desc up = { "vine.registry.peers.up", "peers that answer", NULL, 0 };
+	static const struct meter_desc failing = { "vine.registry.snapshot.failing", "1: the snapshot cannot be written", NULL, 0 };
 	static const struct meter_desc refused = { "vine.registry.refusals", "registrations refused: full", NULL, 0 };
 	struct host *h = arg;
 	struct reg_role *role = h->role;
 	struct registry_report r;
+	struct peers_report peers;
+	struct snapshot_report snap;
+	double n_waiting = 0, n_up = 0;
 
 	registry_report(role->reg, &r);
 	snapshot_add(s, METER_GAUGE, &instances, r.instances, NULL, 0);
@@ -251,6 +282,16 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 	snapshot_add(s, METER_COUNTER, &cancelled, (double)r.cancelled, NULL, 0);
 	snapshot_add(s, METER_COUNTER, &evicted, (double)r.evicted, NULL, 0);
 	snapshot_add(s, METER_COUNTER, &refused, (double)r.refused, NULL, 0);
+	snapshot_add(s, METER_GAUGE, &restored, r.preserve.restored, NULL, 0);
+	peers_report(role->peers, &peers);
+	snapshot_report(role->snapshot, &snap);
+	for (unsigned i = 0; i < peers.n; i++) {
+		n_waiting += peers.peer[i].waiting;
+		n_up += peers.peer[i].state == PEER_UP;
+	}
+	snapshot_add(s, METER_GAUGE, &waiting, n_waiting, NULL, 0);
+	snapshot_add(s, METER_GAUGE, &up, n_up, NULL, 0);
+	snapshot_add(s, METER_GAUGE, &failing, snap.failing, NULL, 0);
 }
 
 /* --- life --- */
@@ -271,7 +312,21 @@ static void make_peers(struct host *h, struct reg_role *role)
 		.identity = role->identity,
 		.seed = h->seed,
 	});
-	registry_hook(role->reg, &(struct registry_hooks){ .written = peers_tell, .written_ctx = role->peers });
+}
+
+static int make_snapshot(struct host *h, struct reg_role *role, struct err *e)
+{
+	struct registry_hooks hooks = { .written = peers_tell, .written_ctx = role->peers };
+	int r = 0;
+
+	if (role->set.snapshot)
+		r = snapshot_open(&role->snapshot, role->reg, h->loop, h->mailbox, h->data_dir, h->seed, &h->log, e);
+	if (role->snapshot) {
+		hooks.published = snapshot_note;
+		hooks.published_ctx = role->snapshot;
+	}
+	registry_hook(role->reg, &hooks);
+	return r;
 }
 
 static int start(struct host *h, struct err *e)
@@ -293,9 +348,14 @@ static int start(struct host *h, struct err *e)
 	role->limiter = limiter_new();
 	limiter_configure(role->limiter, &role->set.limiter);
 	make_peers(h, role);
-	registry_set_serving(role->reg, role->set.peers.n == 0); /* what is to be known of peers comes in ready() */
+	r = make_snapshot(h, role, e);
+	if (r < 0)
+		return r;
+	/* what is to be known of peers comes in ready() */
+	registry_set_serving(role->reg, role->set.peers.n == 0 || registry_restored(role->reg) > 0);
 	host_add_health(h, &(struct health_part){ .name = "registry", .check = check_health });
 	host_add_health(h, &(struct health_part){ .name = "registryPeers", .check = check_peers });
+	host_add_health(h, &(struct health_part){ .name = "registrySnapshot", .check = check_snapshot });
 	meters_source(h->meters, add_meters, h);
 	actuator_add(h->actuator, &(struct endpoint){ .id = "registry", .methods = "GET", .pattern = "/registry", .call = on_state });
 	actuator_add(h->actuator, &(struct endpoint){
@@ -343,6 +403,7 @@ static void stop(struct host *h)
 		return;
 	picture_unref(role->mine);
 	peers_free(role->peers);
+	snapshot_close(role->snapshot);
 	registry_free(role->reg);
 	limiter_free(role->limiter);
 	free(role);
@@ -372,9 +433,16 @@ static void worker_fini(struct worker *w)
 	w->role = NULL;
 }
 
+static bool keeps_files(const struct props *p)
+{
+	return props_bool(p, "vine.registry.snapshot.enabled");
+}
+
 const struct role_ops registry_role = {
 	.name = "registry",
 	.default_port = 8761,
+	.flags = ROLE_DATA_DIR,
+	.keeps_files = keeps_files,
 	.start = start,
 	.ready = ready,
 	.props_check = props_check,
