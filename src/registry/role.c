@@ -14,8 +14,15 @@
 #include "registry/page.h"
 #include "registry/settings.h"
 #include "registry/snapshot.h"
+#include "registry/watch.h"
 
 #define PAGE_MAX ((size_t)64 << 20)
+
+/* What a worker has. */
+struct reg_here {
+	struct reg_worker http;
+	struct watch_hub watch;
+};
 
 struct reg_role {
 	struct registry *reg;
@@ -23,6 +30,7 @@ struct reg_role {
 	struct limiter *limiter;
 	struct peers *peers;
 	struct snapshot *snapshot; /* NULL: off */
+	struct watch_shared watch;
 	struct reg_settings set;
 	char identity[256]; /* header lines to peers */
 };
@@ -83,7 +91,7 @@ static const struct page *view_of(struct view *v, const struct host *h, const st
 
 static const struct page *worker_view(struct view *v, struct worker *w)
 {
-	struct reg_worker *rw = w->role;
+	struct reg_worker *rw = &((struct reg_here *)w->role)->http;
 
 	return view_of(v, w->host, w->props, registry_see(rw->reg, &rw->mine), loop_now(w->loop));
 }
@@ -97,7 +105,7 @@ static void serve_page(struct exchange *ex, struct worker *w, bool lastn)
 		{ STR_INIT("Content-Security-Policy"), STR_INIT("default-src 'none'; style-src 'unsafe-inline'; form-action 'self'") },
 	};
 	_cleanup_(buf_finip) struct buf b = BUF_INIT(PAGE_MAX);
-	struct reg_worker *rw = w->role;
+	struct reg_worker *rw = &((struct reg_here *)w->role)->http;
 	struct view v;
 
 	if (lastn)
@@ -140,7 +148,7 @@ static bool is_page(const struct props *p, struct str path)
 static void handle(struct exchange *ex, void *ctx)
 {
 	struct worker *w = ctx;
-	struct reg_worker *rw = w->role;
+	struct reg_here *here = w->role;
 	struct str path = ex->req.path;
 	bool get = ex->req.mid == HTTP_GET || ex->req.mid == HTTP_HEAD;
 
@@ -148,7 +156,9 @@ static void handle(struct exchange *ex, void *ctx)
 		ex->pattern = "/eureka/status";
 		serve_status(ex, w);
 	} else if (registry_http_takes(path)) {
-		registry_http(ex, rw);
+		registry_http(ex, &here->http);
+	} else if (str_eq(path, STR("/vine/watch"))) {
+		watch_request(ex, &here->watch);
 	} else if (get && is_page(w->props, path)) {
 		ex->pattern = "/";
 		serve_page(ex, w, false);
@@ -263,6 +273,8 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 	static const struct meter_desc waiting = { "vine.registry.peers.waiting", "changes that peers have not been told of", NULL, 0 };
 	static const struct meter_desc up = { "vine.registry.peers.up", "peers that answer", NULL, 0 };
 	static const struct meter_desc failing = { "vine.registry.snapshot.failing", "1: the snapshot cannot be written", NULL, 0 };
+	static const struct meter_desc watchers = { "vine.registry.watchers", "clients of /vine/watch", NULL, 0 };
+	static const struct meter_desc resyncs = { "vine.registry.watch.resyncs", "watchers that had to fetch all", NULL, 0 };
 	static const struct meter_desc refused = { "vine.registry.refusals", "registrations refused: full", NULL, 0 };
 	struct host *h = arg;
 	struct reg_role *role = h->role;
@@ -283,6 +295,8 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 	snapshot_add(s, METER_COUNTER, &evicted, (double)r.evicted, NULL, 0);
 	snapshot_add(s, METER_COUNTER, &refused, (double)r.refused, NULL, 0);
 	snapshot_add(s, METER_GAUGE, &restored, r.preserve.restored, NULL, 0);
+	snapshot_add(s, METER_GAUGE, &watchers, atomic_load(&role->watch.watching), NULL, 0);
+	snapshot_add(s, METER_COUNTER, &resyncs, (double)atomic_load(&role->watch.resyncs), NULL, 0);
 	peers_report(role->peers, &peers);
 	snapshot_report(role->snapshot, &snap);
 	for (unsigned i = 0; i < peers.n; i++) {
@@ -347,6 +361,7 @@ static int start(struct host *h, struct err *e)
 	role->reg = registry_new(h->loop, h->mailbox, &role->set.registry, h->seed, &h->log);
 	role->limiter = limiter_new();
 	limiter_configure(role->limiter, &role->set.limiter);
+	atomic_init(&role->watch.max, role->set.max_watchers);
 	make_peers(h, role);
 	r = make_snapshot(h, role, e);
 	if (r < 0)
@@ -391,6 +406,7 @@ static void props_changed(struct host *h)
 		return; /* never: props_check has read them */
 	registry_configure(role->reg, &role->set.registry);
 	limiter_configure(role->limiter, &role->set.limiter);
+	atomic_store(&role->watch.max, role->set.max_watchers);
 	if (h->is_ready)
 		peers_configure(role->peers, &role->set.peers);
 }
@@ -413,23 +429,32 @@ static void stop(struct host *h)
 static int worker_init(struct worker *w, struct err *e)
 {
 	struct reg_role *role = w->host->role;
-	struct reg_worker *rw = xzalloc(sizeof(*rw));
+	struct reg_here *here = xzalloc(sizeof(*here));
 
 	(void)e;
-	reg_worker_init(rw, role->reg, w->loop, &w->mailbox, w->index);
-	rw->limiter = role->limiter;
-	w->role = rw;
+	reg_worker_init(&here->http, role->reg, w->loop, &w->mailbox, w->index);
+	here->http.limiter = role->limiter;
+	watch_hub_init(&here->watch, role->reg, w->loop, &w->mailbox, &role->watch);
+	w->role = here;
 	return 0;
 }
 
+static void worker_drain(struct worker *w)
+{
+	watch_hub_drain(&((struct reg_here *)w->role)->watch);
+}
+
+/* The server is freed after this, and with it the exchanges that drain could not end. */
 static void worker_fini(struct worker *w)
 {
-	struct reg_worker *rw = w->role;
+	struct reg_here *here = w->role;
 
-	if (!rw)
+	if (!here)
 		return;
-	reg_worker_fini(rw);
-	free(rw);
+	watch_hub_drain(&here->watch);
+	watch_hub_fini(&here->watch);
+	reg_worker_fini(&here->http);
+	free(here);
 	w->role = NULL;
 }
 
@@ -450,5 +475,6 @@ const struct role_ops registry_role = {
 	.stop = stop,
 	.worker_init = worker_init,
 	.handle = handle,
+	.worker_drain = worker_drain,
 	.worker_fini = worker_fini,
 };
