@@ -42,11 +42,18 @@ void lease_unref(struct lease *l)
 		free(l);
 }
 
+/* Equal hashes cost a comparison and nothing else, so there is no secret in it. */
+static uint32_t id_hash(struct str id)
+{
+	return (uint32_t)str_hash(id, 0);
+}
+
 struct entry *entry_new(struct instance *inst, struct lease *lease)
 {
 	struct entry *e = xzalloc(sizeof(*e));
 
 	atomic_init(&e->refs, 1);
+	e->hash = id_hash(inst->id);
 	e->inst = inst;
 	e->lease = lease;
 	return e;
@@ -89,7 +96,7 @@ static void shard_unref(struct shard *s)
 	if (!s || !unref(&s->refs))
 		return;
 	for (uint32_t i = 0; i < s->n; i++)
-		app_unref(s->app[i]);
+		app_unref(s->slot[i].app);
 	free(s);
 }
 
@@ -148,20 +155,26 @@ void picture_unref(struct picture *p)
 
 /* --- finding --- */
 
-static unsigned shard_of(const struct picture *p, struct str app)
+static uint64_t name_hash(const struct picture *p, struct str app)
 {
-	return (unsigned)(str_hash(app, p->seed) % PICTURE_SHARDS);
+	return str_hash(app, p->seed);
+}
+
+static unsigned shard_of(uint64_t hash)
+{
+	return (unsigned)(hash % PICTURE_SHARDS);
 }
 
 /* Where name is or would be. */
-static uint32_t shard_place(const struct shard *s, struct str name, bool *found)
+static uint32_t shard_place(const struct shard *s, struct str name, uint64_t hash, bool *found)
 {
 	uint32_t lo = 0, hi = s ? s->n : 0;
 
 	*found = false;
 	while (lo < hi) {
 		uint32_t mid = (lo + hi) / 2;
-		int d = str_cmp(s->app[mid]->name, name);
+		uint64_t here = s->slot[mid].hash;
+		int d = here < hash ? -1 : here > hash ? 1 : str_cmp(s->slot[mid].app->name, name);
 
 		if (d == 0) {
 			*found = true;
@@ -196,21 +209,41 @@ static uint32_t app_place(const struct app *a, struct str id, bool *found)
 	return lo;
 }
 
+static struct app *find_app(struct shard *const *shards, struct str app, uint64_t hash)
+{
+	const struct shard *s = shards[shard_of(hash)];
+	bool found;
+	uint32_t at = shard_place(s, app, hash, &found);
+
+	return found ? s->slot[at].app : NULL;
+}
+
 struct app *picture_app(const struct picture *p, struct str app)
 {
-	const struct shard *s = p->shard[shard_of(p, app)];
-	bool found;
-	uint32_t at = shard_place(s, app, &found);
+	return find_app(p->shard, app, name_hash(p, app));
+}
 
-	return found ? s->app[at] : NULL;
+/* Looking through neighbouring hashes beats halving that goes through memory at each step, unless there are very many. */
+#define SCAN_MAX 2048
+
+static struct entry *find_hashed(const struct app *a, struct str id, uint32_t hash)
+{
+	if (a->n > SCAN_MAX) {
+		bool found;
+		uint32_t at = app_place(a, id, &found);
+
+		return found ? a->entry[at] : NULL;
+	}
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (a->hash[i] == hash && str_eq(a->entry[i]->inst->id, id))
+			return a->entry[i];
+	}
+	return NULL;
 }
 
 struct entry *app_find(const struct app *a, struct str id)
 {
-	bool found;
-	uint32_t at = app_place(a, id, &found);
-
-	return found ? a->entry[at] : NULL;
+	return find_hashed(a, id, id_hash(id));
 }
 
 struct entry *picture_find(const struct picture *p, struct str app, struct str id)
@@ -222,11 +255,13 @@ struct entry *picture_find(const struct picture *p, struct str app, struct str i
 
 struct entry *picture_find_id(const struct picture *p, struct str id)
 {
+	uint32_t hash = id_hash(id);
+
 	for (unsigned i = 0; i < PICTURE_SHARDS; i++) {
 		const struct shard *s = p->shard[i];
 
 		for (uint32_t k = 0; s && k < s->n; k++) {
-			struct entry *e = app_find(s->app[k], id);
+			struct entry *e = find_hashed(s->slot[k].app, id, hash);
 
 			if (e)
 				return e;
@@ -251,7 +286,7 @@ static struct app **sorted_apps(struct shard *const *shards, uint32_t n_apps, st
 		const struct shard *s = shards[i];
 
 		for (uint32_t k = 0; s && k < s->n; k++)
-			all[n++] = s->app[k];
+			all[n++] = s->slot[k].app;
 	}
 	assert(n == n_apps);
 	if (n)
@@ -275,8 +310,8 @@ struct entry *picture_next(struct picture_walk *w)
 		const struct shard *s = w->p->shard[w->shard];
 
 		for (; s && w->app < s->n; w->app++, w->entry = 0) {
-			if (w->entry < s->app[w->app]->n)
-				return s->app[w->app]->entry[w->entry++];
+			if (w->entry < s->slot[w->app].app->n)
+				return s->slot[w->app].app->entry[w->entry++];
 		}
 	}
 	return NULL;
@@ -323,13 +358,14 @@ const struct delta_item *delta_next(struct delta_walk *w)
 
 static struct app *app_alloc(struct str name, uint32_t n)
 {
-	struct app *a = xzalloc(sizeof(*a) + n * sizeof(struct entry *) + name.len);
-	char *bytes = (char *)(a->entry + n);
+	struct app *a = xzalloc(sizeof(*a) + n * (sizeof(struct entry *) + sizeof(uint32_t)) + name.len);
+	char *bytes = (char *)(a->entry + n) + n * sizeof(uint32_t);
 
 	atomic_init(&a->refs, 1);
 	a->n = n;
 	memcpy(bytes, name.ptr, name.len);
 	a->name = str_of(bytes, name.len);
+	a->hash = (uint32_t *)(void *)(a->entry + n);
 	return a;
 }
 
@@ -345,6 +381,12 @@ static struct app *app_edit(const struct app *old, struct str name, uint32_t at,
 		a->entry[k++] = entry_ref(e);
 	for (uint32_t i = at + drop; i < was; i++)
 		a->entry[k++] = entry_ref(old->entry[i]);
+	if (at)
+		memcpy(a->hash, old->hash, at * sizeof(*a->hash));
+	if (e)
+		a->hash[at] = e->hash;
+	if (was > at + drop)
+		memcpy(a->hash + at + (e ? 1 : 0), old->hash + at + drop, (was - at - drop) * sizeof(*a->hash));
 	assert(k == n);
 	if (old)
 		a->counts = old->counts;
@@ -356,26 +398,26 @@ static struct app *app_edit(const struct app *old, struct str name, uint32_t at,
 }
 
 /* The same for a shard; takes a (NULL: nothing). NULL if the result would be empty. */
-static struct shard *shard_edit(const struct shard *old, uint32_t at, unsigned drop, struct app *a)
+static struct shard *shard_edit(const struct shard *old, uint32_t at, unsigned drop, struct app *a, uint64_t hash)
 {
 	uint32_t was = old ? old->n : 0, n = was - drop + (a ? 1 : 0), k = 0;
 
 	if (n == 0)
 		return NULL;
 
-	struct shard *s = xzalloc(sizeof(*s) + n * sizeof(struct app *));
+	struct shard *s = xzalloc(sizeof(*s) + n * sizeof(s->slot[0]));
 
 	atomic_init(&s->refs, 1);
 	s->n = n;
 	for (uint32_t i = 0; i < at; i++) {
-		s->app[k++] = old->app[i];
-		ref(&old->app[i]->refs);
+		s->slot[k++] = old->slot[i];
+		ref(&old->slot[i].app->refs);
 	}
 	if (a)
-		s->app[k++] = a;
+		s->slot[k++] = (struct shard_slot){ hash, a };
 	for (uint32_t i = at + drop; i < was; i++) {
-		s->app[k++] = old->app[i];
-		ref(&old->app[i]->refs);
+		s->slot[k++] = old->slot[i];
+		ref(&old->slot[i].app->refs);
 	}
 	assert(k == n);
 	return s;
@@ -384,6 +426,7 @@ static struct shard *shard_edit(const struct shard *old, uint32_t at, unsigned d
 /* One entry more or less in one of the two trees. */
 struct change {
 	struct str name;
+	uint64_t hash;       /* the name's */
 	struct entry *put;   /* NULL: id is taken out, and must be there */
 	struct str id;
 	/* what came of it */
@@ -391,13 +434,13 @@ struct change {
 	uint8_t was; /* status of what was replaced or taken out, if found */
 };
 
-/* Changes *at, one of a tree's shards that the caller's picture owns. */
-static void shard_change(struct shard **at, struct change *c)
+/* Changes one of a tree's shards, the tree being of a picture that only the caller has. */
+static void tree_change(struct shard **tree, struct change *c)
 {
-	struct shard *s = *at;
+	struct shard **at = &tree[shard_of(c->hash)], *s = *at;
 	bool app_found;
-	uint32_t sat = shard_place(s, c->name, &app_found);
-	struct app *old = app_found ? s->app[sat] : NULL, *a = NULL;
+	uint32_t sat = shard_place(s, c->name, c->hash, &app_found);
+	struct app *old = app_found ? s->slot[sat].app : NULL, *a = NULL;
 	uint32_t eat = app_place(old, c->id, &c->found);
 
 	assert(c->put || c->found);
@@ -408,11 +451,11 @@ static void shard_change(struct shard **at, struct change *c)
 	c->app_new = !app_found;
 	c->app_gone = !a;
 	if (a && app_found && atomic_load_explicit(&s->refs, memory_order_acquire) == 1) {
-		s->app[sat] = a; /* nobody else sees this shard */
+		s->slot[sat].app = a; /* nobody else sees this shard */
 		app_unref(old);
 		return;
 	}
-	*at = shard_edit(s, sat, app_found, a);
+	*at = shard_edit(s, sat, app_found, a, c->hash);
 	shard_unref(s);
 }
 
@@ -458,9 +501,9 @@ static struct picture *own(struct picture **p)
 void picture_put(struct picture **p, struct entry *e)
 {
 	struct picture *q = own(p);
-	struct change c = { .name = e->inst->app, .put = e, .id = e->inst->id };
+	struct change c = { .name = e->inst->app, .hash = name_hash(q, e->inst->app), .put = e, .id = e->inst->id };
 
-	shard_change(&q->shard[shard_of(q, c.name)], &c);
+	tree_change(q->shard, &c);
 	if (c.found)
 		q->counts.n[c.was]--;
 	q->counts.n[e->inst->status]++;
@@ -471,9 +514,9 @@ void picture_put(struct picture **p, struct entry *e)
 void picture_remove(struct picture **p, struct str app, struct str id)
 {
 	struct picture *q = own(p);
-	struct change c = { .name = app, .id = id };
+	struct change c = { .name = app, .hash = name_hash(q, app), .id = id };
 
-	shard_change(&q->shard[shard_of(q, app)], &c);
+	tree_change(q->shard, &c);
 	q->counts.n[c.was]--;
 	q->n_apps -= c.app_gone;
 	q->n_instances--;
@@ -496,17 +539,20 @@ static struct app *app_of(struct entry **all, uint32_t n)
 
 	for (uint32_t i = 0; i < n; i++) {
 		a->entry[i] = all[i];
+		a->hash[i] = all[i]->hash;
 		a->counts.n[all[i]->inst->status]++;
 	}
 	return a;
 }
 
-/* Puts an app into a picture that nobody else has, whose apps come in the order of their names. */
+/* Puts an app that is not there yet into a picture that nobody else has. */
 static void add_app(struct picture *p, struct app *a)
 {
-	struct shard **at = &p->shard[shard_of(p, a->name)], *s = *at;
+	uint64_t hash = name_hash(p, a->name);
+	struct shard **at = &p->shard[shard_of(hash)], *s = *at;
+	bool found;
 
-	*at = shard_edit(s, s ? s->n : 0, 0, a);
+	*at = shard_edit(s, shard_place(s, a->name, hash, &found), 0, a, hash);
 	shard_unref(s);
 	p->n_apps++;
 	p->n_instances += a->n;
@@ -535,7 +581,7 @@ void picture_fill(struct picture **p, struct entry **all, uint32_t n)
 void delta_append(struct picture *p, struct delta_chunk **tail, struct entry *e, usec now, bool evicted)
 {
 	struct delta_chunk *t = *tail;
-	struct change c = { .name = e->inst->app, .put = e, .id = e->inst->id };
+	struct change c = { .name = e->inst->app, .hash = name_hash(p, e->inst->app), .put = e, .id = e->inst->id };
 
 	if (t->filled == DELTA_CHUNK) {
 		t->next = chunk_new(); /* its one reference is the link's */
@@ -544,7 +590,7 @@ void delta_append(struct picture *p, struct delta_chunk **tail, struct entry *e,
 	t->item[t->filled++] = (struct delta_item){ entry_ref(e), p->version, now, evicted };
 	p->delta_n++;
 	p->delta_version++;
-	shard_change(&p->changed[shard_of(p, c.name)], &c);
+	tree_change(p->changed, &c);
 	p->n_changed_apps += c.app_new;
 }
 
@@ -563,14 +609,12 @@ static bool first_is_stale(const struct picture *p, usec horizon, uint32_t max)
 /* Takes e out of the changed tree, unless something happened to its instance since. */
 static void drop_changed(struct picture *p, const struct entry *e)
 {
-	struct shard **at = &p->changed[shard_of(p, e->inst->app)];
-	bool found;
-	uint32_t i = shard_place(*at, e->inst->app, &found);
-	struct change c = { .name = e->inst->app, .id = e->inst->id };
+	struct change c = { .name = e->inst->app, .hash = name_hash(p, e->inst->app), .id = e->inst->id };
+	const struct app *a = find_app(p->changed, c.name, c.hash);
 
-	if (!found || app_find((*at)->app[i], c.id) != e)
+	if (!a || find_hashed(a, c.id, e->hash) != e)
 		return;
-	shard_change(at, &c);
+	tree_change(p->changed, &c);
 	p->n_changed_apps -= c.app_gone;
 }
 

@@ -1,6 +1,8 @@
 /* picture.h - what the registry knows at one instant: immutable, counted, shared by all threads without a lock.
  *
- *   picture -> 256 shards by the app name's hash -> apps sorted by name -> entries sorted by instance id
+ *   picture -> 256 shards by the app name's hash -> apps sorted by that hash -> entries sorted by instance id
+ *
+ * Hashes stand beside the pointers, so that a heartbeat finds its lease with few steps through memory that is not at hand.
  *
  * Each level is counted and never changes once published, so a change copies one app, its shard and the top array, and
  * shares the rest with the picture before. The one thing in it that changes is a lease's time of last renewal, which any
@@ -36,6 +38,7 @@ struct lease {
 
 struct entry {
 	_Atomic uint32_t refs;
+	uint32_t hash; /* of the instance's id */
 	struct instance *inst;
 	struct lease *lease;
 };
@@ -54,6 +57,7 @@ struct app {
 	_Atomic uint32_t refs;
 	uint32_t n;
 	struct str name; /* upper case; bytes behind the entries */
+	uint32_t *hash;  /* of each entry; behind them too */
 	struct status_counts counts;
 	_Atomic(struct blob *) text[BODY_FORMATS], packed[BODY_FORMATS]; /* lazily, by whoever needs it first */
 	struct entry *entry[];
@@ -62,7 +66,10 @@ struct app {
 struct shard {
 	_Atomic uint32_t refs;
 	uint32_t n;
-	struct app *app[];
+	struct shard_slot {
+		uint64_t hash; /* of the app's name */
+		struct app *app;
+	} slot[];
 };
 
 struct delta_item {

@@ -46,7 +46,9 @@ class Forwarder:
     # --- its own thread ---
 
     def _reset(self, s):
-        other = self.pairs.pop(s, None)
+        if s not in self.pairs:
+            return
+        other = self.pairs.pop(s)
         for one in (s, other):
             if one is None:
                 continue
