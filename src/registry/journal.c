@@ -235,6 +235,7 @@ static void read_put(struct journal_content *c, struct str body, struct arena *a
 	s = slot_of(c, d.app, d.id);
 	if (!s)
 		return;
+	d.coordinating = false; /* that process has ended */
 
 	struct instance *in = instance_new(&d);
 	struct lease *l = lease_new(in, reported < INST_STATUS_COUNT ? (enum inst_status)reported : INST_UP, now);

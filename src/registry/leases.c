@@ -209,7 +209,7 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 		d->lease.service_up = wall;
 	d->action = ACTION_ADDED;
 	d->updated = wall;
-	d->coordinating = false;
+	d->coordinating = flags & LEASE_OWN;
 
 	struct instance *in = instance_new(d);
 	struct lease *lease = lease_new(in, reported, now);

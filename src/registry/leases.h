@@ -39,7 +39,10 @@ void leases_init(struct leases *l, const struct leases_config *cfg, uint64_t see
 void leases_fini(struct leases *l);
 void leases_configure(struct leases *l, const struct leases_config *cfg); /* while running */
 
-enum lease_flags { LEASE_REPLICATED = 1u << 0 }; /* the write came from a peer */
+enum lease_flags {
+	LEASE_REPLICATED = 1u << 0, /* the write came from a peer */
+	LEASE_OWN = 1u << 1,        /* it is the registry's own entry */
+};
 
 /* draft: checked, app in upper case. 0, or VINE_ELIMIT with the text to answer. A ghost is 0 too, and changes nothing. */
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e);

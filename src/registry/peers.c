@@ -13,7 +13,10 @@ struct peers {
 	struct peers_config cfg;
 	struct peer *peer[PEERS_MAX];
 	unsigned n;
-	struct timer gather, sync;
+	struct timer gather, sync, flush;
+	usec flush_until;
+	void (*flushed)(void *ctx);
+	void *flushed_ctx;
 	/* at the start */
 	enum sync_state state;
 	bool begun, may_serve;
@@ -90,6 +93,34 @@ static void on_back(struct peer *p, void *ctx)
 		if (own && now - own < e->lease->duration)
 			peer_tell(p, &rl);
 	}
+}
+
+#define FLUSH_LOOK (10 * USEC_PER_MSEC)
+
+static void on_flush(struct timer *t)
+{
+	struct peers *ps = container_of(t, struct peers, flush);
+	usec now = loop_now(ps->env.loop);
+	bool waits = false;
+
+	for (unsigned i = 0; i < ps->n; i++) {
+		struct peer_report r;
+
+		peer_report(ps->peer[i], &r);
+		waits |= r.waiting && r.state == PEER_UP;
+	}
+	if (waits && now < ps->flush_until)
+		timer_set(ps->env.loop, t, now + FLUSH_LOOK);
+	else
+		ps->flushed(ps->flushed_ctx);
+}
+
+void peers_flush(struct peers *ps, usec within, void (*done)(void *ctx), void *ctx)
+{
+	ps->flush_until = loop_now(ps->env.loop) + within;
+	ps->flushed = done;
+	ps->flushed_ctx = ctx;
+	timer_set(ps->env.loop, &ps->flush, loop_now(ps->env.loop) + (ps->n ? FLUSH_LOOK : 0));
 }
 
 /* --- the start --- */
@@ -223,6 +254,7 @@ struct peers *peers_new(const struct peer_env *env)
 	pthread_mutex_init(&ps->lock, NULL);
 	timer_init(&ps->gather, on_gather);
 	timer_init(&ps->sync, on_sync);
+	timer_init(&ps->flush, on_flush);
 	return ps;
 }
 
@@ -234,6 +266,7 @@ void peers_free(struct peers *ps)
 		peer_free(ps->peer[i]);
 	timer_cancel(ps->env.loop, &ps->gather);
 	timer_cancel(ps->env.loop, &ps->sync);
+	timer_cancel(ps->env.loop, &ps->flush);
 	pthread_mutex_destroy(&ps->lock);
 	free(ps);
 }

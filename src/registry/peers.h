@@ -45,3 +45,5 @@ void peers_configure(struct peers *ps, const struct peers_config *cfg);
 void peers_begin(struct peers *ps, bool has_snapshot); /* after peers_configure: asks them all */
 void peers_tell(const struct relay *rl, void *peers);  /* a registry_hooks.written */
 void peers_report(struct peers *ps, struct peers_report *ret);
+/* done(ctx) once every peer that answers has been told all, at the latest after `within`. */
+void peers_flush(struct peers *ps, usec within, void (*done)(void *ctx), void *ctx);

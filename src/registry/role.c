@@ -10,7 +10,9 @@
 #include "manage/host.h"
 #include "manage/meters.h"
 #include "props/props.h"
+#include "eureka/self.h"
 #include "registry/http.h"
+#include "registry/own.h"
 #include "registry/page.h"
 #include "registry/settings.h"
 #include "registry/snapshot.h"
@@ -30,7 +32,9 @@ struct reg_role {
 	struct limiter *limiter;
 	struct peers *peers;
 	struct snapshot *snapshot; /* NULL: off */
+	struct own *own; /* NULL: it is not in itself */
 	struct watch_shared watch;
+	void (*left)(struct host *h); /* while it drains */
 	struct reg_settings set;
 	char identity[256]; /* header lines to peers */
 };
@@ -378,6 +382,38 @@ static int start(struct host *h, struct err *e)
 	return 0;
 }
 
+/* Only where it is asked for: a registry that stands alone shows services, not itself. */
+static void register_itself(struct host *h, struct reg_role *role)
+{
+	struct instance d;
+	struct arena a;
+
+	if (!props_is_set(h->props, "eureka.client.register-with-eureka", STR_EMPTY, false) ||
+	    !props_bool(h->props, "eureka.client.register-with-eureka"))
+		return;
+	arena_init(&a, 4096);
+	eureka_self(&d, &a, h->props, str_from(h->app_name), &h->address);
+	role->own = own_start(role->reg, h->loop, h->mailbox, &d);
+	arena_fini(&a);
+}
+
+static void has_left(void *ctx)
+{
+	struct reg_role *role = ((struct host *)ctx)->role;
+
+	role->left(ctx);
+}
+
+/* What was answered shall be known to the peers, too. */
+static void drain(struct host *h, void (*done)(struct host *h))
+{
+	struct reg_role *role = h->role;
+
+	role->left = done;
+	own_leave(role->own);
+	peers_flush(role->peers, USEC_PER_SEC, has_left, h);
+}
+
 static void ready(struct host *h)
 {
 	struct reg_role *role = h->role;
@@ -386,6 +422,7 @@ static void ready(struct host *h)
 	if (reg_settings_read(&role->set, h->props, &h->address, &e) == 0) /* it was right at the start */
 		peers_configure(role->peers, &role->set.peers);
 	peers_begin(role->peers, registry_restored(role->reg) > 0);
+	register_itself(h, role);
 }
 
 static int props_check(struct host *h, const struct props *p, struct err *e)
@@ -418,6 +455,7 @@ static void stop(struct host *h)
 	if (!role)
 		return;
 	picture_unref(role->mine);
+	own_free(role->own);
 	peers_free(role->peers);
 	snapshot_close(role->snapshot);
 	registry_free(role->reg);
@@ -472,6 +510,7 @@ const struct role_ops registry_role = {
 	.ready = ready,
 	.props_check = props_check,
 	.props_changed = props_changed,
+	.drain = drain,
 	.stop = stop,
 	.worker_init = worker_init,
 	.handle = handle,

@@ -253,6 +253,36 @@ def test_a_registry_is_not_its_own_peer(vine):
     wire.stop()
 
 
+def test_a_registry_in_itself(vine):
+    """Netflix's servers call a peer available whose host is among the instances."""
+    a = vine("registry", "--server.port=0", "--server.address=127.0.0.1")
+    b = vine("registry", "--server.port=0", "--server.address=127.0.0.1", "--eureka.client.register-with-eureka=true",
+             f"--eureka.client.service-url.defaultZone=http://127.0.0.1:{a.port}/eureka/", "--spring.application.name=eureka",
+             "--eureka.instance.lease-renewal-interval-in-seconds=1", "--eureka.instance.lease-expiration-duration-in-seconds=2")
+    ea, eb = Eureka(a.port), Eureka(b.port)
+    wait_for(lambda: "EUREKA" in ea.apps(), "its entry at the peer")
+    (there,), (here,) = ea.apps()["EUREKA"].values(), eb.apps()["EUREKA"].values()
+    assert there["hostName"] == "127.0.0.1" and there["port"]["$"] == b.port
+    assert (there["isCoordinatingDiscoveryServer"], here["isCoordinatingDiscoveryServer"]) == ("false", "true")
+    first = here["leaseInfo"]["lastRenewalTimestamp"]
+    id = here["instanceId"]
+    wait_for(lambda: eb.find("EUREKA", id)["leaseInfo"]["lastRenewalTimestamp"] > first + 900, "its heartbeat")
+    eb.delete(f"/apps/EUREKA/{id}")
+    wait_for(lambda: eb.find("EUREKA", id), "it to come back")
+    b.stop()
+    assert ea.apps() == {}  # it has told that it leaves, before it ended
+
+
+def test_what_was_answered_reaches_the_peers_before_the_end(cluster):
+    c = cluster(2)
+    c.connected()
+    for i in range(300):
+        c.nodes[0].eureka.register(instance(id=f"i{i}"))
+    c.nodes[0].stop()
+    c.nodes[0] = None
+    assert len(c.ids(1)) == 300
+
+
 def test_peers_change_while_running(vine):
     a = vine("registry", "--server.port=0", "--server.address=127.0.0.1")
     b = vine("registry", "--server.port=0", "--server.address=127.0.0.1", config="eureka.client.fetch-registry: true\n")
@@ -520,6 +550,25 @@ def test_everything_is_fetched_at_the_start(netflix):
     assert sum(len(a) for a in n.eureka.apps().values()) == 20
     assert n.gets[0][0] == "/eureka/apps/" and n.gets[0][1]["Authorization"] == "Basic dTpw"
     assert not n.items  # they were its own
+
+
+def test_status_and_page_name_the_peers(netflix):
+    n = netflix("eureka.server.min-available-instances-for-peer-replication=1")
+    wait_for(lambda: n.manage.get("/registry").json()["peers"][0]["state"] == "up", "the peer")
+    url = f"http://127.0.0.1:{n.port}/eureka/"
+    stats = n.eureka.get("/status").json()
+    assert stats["applicationStats"] == {"registered-replicas": url, "available-replicas": url, "unavailable-replicas": ""}
+    assert stats["healthy"] is True and stats["instanceInfo"] == {"ipAddr": "127.0.0.1", "status": "UP"}
+    assert b"<isHeathly>true</isHeathly>" in n.eureka.get("/status", Accept="*/*").body
+    page = Eureka(n.vine.port, base="").get("/").body.decode()
+    assert url in page and "u:p@" not in page and "DS Replicas" in page
+    assert n.manage.get("/health").json()["components"]["registryPeers"]["details"]["up"] == 1
+    n.status = 503
+    n.eureka.register()
+    wait_for(lambda: n.manage.get("/registry").json()["peers"][0]["state"] == "lost", "the loss")
+    stats = n.eureka.get("/status").json()
+    assert stats["applicationStats"]["unavailable-replicas"] == url and stats["healthy"] is False
+    assert n.manage.get("/health").status == 503  # somebody said that one must be there
 
 
 def test_a_batch_is_bounded(netflix):
