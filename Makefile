@@ -2,7 +2,7 @@
 PORT_BASE ?=
 SECONDS ?= 300
 
-.PHONY: build setup run demo test asan tsan interop bench bench-flow fuzz soak tidy cppcheck format format-check install clean
+.PHONY: build setup run demo test asan tsan interop bench bench-flow fuzz soak tidy cppcheck format format-check install clean bench-registry
 
 build: ; @scripts/setup build && scripts/build release
 setup: ; @scripts/setup build test
@@ -14,6 +14,7 @@ tsan: ; @exec scripts/test tsan
 bench: build ; @scripts/setup bench && exec bench/proxy.py all
 bench-flow: ; @exec bench/flow.py
 interop: ; @exec scripts/interop
+bench-registry: build ; @scripts/setup bench && exec bench/registry.py
 fuzz: ; @exec scripts/fuzz $(SECONDS)
 soak: ; @exec scripts/soak $(if $(filter file,$(origin SECONDS)),600,$(SECONDS))
 tidy: ; @exec scripts/lint tidy
