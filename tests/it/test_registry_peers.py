@@ -371,6 +371,36 @@ def test_batch_nonsense(eureka):
     assert eureka.find()
 
 
+def test_a_batch_that_comes_again_changes_nothing(eureka):
+    items = [item("Register", id="a", instanceInfo=instance(id="a")), item("Register", id="b", instanceInfo=instance(id="b")),
+             item("StatusUpdate", id="a", status="OUT_OF_SERVICE", lastDirtyTimestamp=1700000000005), item("Cancel", id="b")]
+    for _ in range(3):
+        assert codes(batch(eureka, *items)) == [200] * 4
+        assert set(eureka.apps()["ORDERS"]) == {"a"}
+        one = eureka.find(id="a")
+        assert (one["status"], one["overriddenStatus"], one["lastDirtyTimestamp"]) == ("OUT_OF_SERVICE", "OUT_OF_SERVICE", "1700000000005")
+
+
+@pytest.mark.parametrize("hours", [-1, 1, 24 * 365])
+def test_a_peer_whose_clock_is_off(eureka, hours):
+    """Its times say nothing here: leases are measured by our own clock; of versions only those of one client are compared."""
+    now = int(time.time() * 1000)
+    theirs = now + hours * 3600_000
+    lease = {"renewalIntervalInSecs": 30, "durationInSecs": 90, "registrationTimestamp": theirs, "lastRenewalTimestamp": theirs,
+             "evictionTimestamp": theirs, "serviceUpTimestamp": 0}
+    inst = instance(leaseInfo=lease, lastDirtyTimestamp=str(now), lastUpdatedTimestamp=str(theirs))
+    assert codes(batch(eureka, item("Register", lastDirtyTimestamp=now, instanceInfo=inst))) == [200]
+    one = eureka.find()
+    assert abs(one["leaseInfo"]["lastRenewalTimestamp"] - now) < 60_000 and one["leaseInfo"]["evictionTimestamp"] == 0
+    assert abs(int(one["lastUpdatedTimestamp"]) - now) < 60_000
+    assert eureka.put(f"/apps/ORDERS/h1:orders:8080?lastDirtyTimestamp={now}").status == 200
+    # a version from the future holds until a greater one comes; the client's heartbeat is told so and it registers anew
+    ahead = instance(hostName="ahead", lastDirtyTimestamp=str(now + 3600_000))
+    assert codes(batch(eureka, item("Register", instanceInfo=ahead))) == [200]
+    assert eureka.put(f"/apps/ORDERS/h1:orders:8080?lastDirtyTimestamp={now + 5}").status == 200
+    assert eureka.find()["hostName"] == "ahead"
+
+
 class Netflix:
     """A peer as Netflix's server is one: strict in what it takes. Its answers are scripted by `answer`, item by item."""
 
