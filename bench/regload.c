@@ -58,25 +58,31 @@ static int registration(char *out, unsigned i, uint64_t dirty)
 {
 	char body[2048];
 	unsigned a = i % apps;
-	int n = snprintf(body, sizeof(body),
-			 "{\"instance\":{\"instanceId\":\"web%u.example.net:app%u:8080\",\"app\":\"APP%u\",\"appGroupName\":null,"
-			 "\"ipAddr\":\"10.%u.%u.%u\",\"sid\":\"na\",\"homePageUrl\":\"http://web%u.example.net:8080/\","
-			 "\"statusPageUrl\":\"http://web%u.example.net:8080/actuator/info\","
-			 "\"healthCheckUrl\":\"http://web%u.example.net:8080/actuator/health\",\"secureHealthCheckUrl\":null,"
-			 "\"vipAddress\":\"app%u\",\"secureVipAddress\":\"app%u\",\"countryId\":1,\"dataCenterInfo\":{\"@class\":"
-			 "\"com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo\",\"name\":\"MyOwn\"},\"hostName\":"
-			 "\"web%u.example.net\",\"status\":\"UP\",\"overriddenStatus\":\"UNKNOWN\",\"leaseInfo\":"
-			 "{\"renewalIntervalInSecs\":30,\"durationInSecs\":90,\"registrationTimestamp\":0,\"lastRenewalTimestamp\":0,"
-			 "\"evictionTimestamp\":0,\"serviceUpTimestamp\":0},\"isCoordinatingDiscoveryServer\":false,"
-			 "\"lastUpdatedTimestamp\":%llu,\"lastDirtyTimestamp\":%llu,\"actionType\":null,\"asgName\":null,"
-			 "\"port\":{\"$\":8080,\"@enabled\":\"true\"},\"securePort\":{\"$\":443,\"@enabled\":\"false\"},"
-			 "\"metadata\":{\"management.port\":\"8080\",\"zone\":\"zone%u\"}}}",
-			 i, a, a, i >> 16 & 255, i >> 8 & 255, i & 255, i, i, i, a, a, i, (unsigned long long)dirty,
-			 (unsigned long long)dirty, i % 3);
+	int n = snprintf(
+		body, sizeof(body),
+		"{\"instance\":{\"instanceId\":\"web%u.example.net:app%u:8080\",\"app\":\"APP%u\",\"appGroupName\":"
+		"null,"
+		"\"ipAddr\":\"10.%u.%u.%u\",\"sid\":\"na\",\"homePageUrl\":\"http://web%u.example.net:8080/\","
+		"\"statusPageUrl\":\"http://web%u.example.net:8080/actuator/info\","
+		"\"healthCheckUrl\":\"http://web%u.example.net:8080/actuator/health\",\"secureHealthCheckUrl\":null,"
+		"\"vipAddress\":\"app%u\",\"secureVipAddress\":\"app%u\",\"countryId\":1,\"dataCenterInfo\":{\"@"
+		"class\":"
+		"\"com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo\",\"name\":\"MyOwn\"},\"hostName\":"
+		"\"web%u.example.net\",\"status\":\"UP\",\"overriddenStatus\":\"UNKNOWN\",\"leaseInfo\":"
+		"{\"renewalIntervalInSecs\":30,\"durationInSecs\":90,\"registrationTimestamp\":0,"
+		"\"lastRenewalTimestamp\":0,"
+		"\"evictionTimestamp\":0,\"serviceUpTimestamp\":0},\"isCoordinatingDiscoveryServer\":false,"
+		"\"lastUpdatedTimestamp\":%llu,\"lastDirtyTimestamp\":%llu,\"actionType\":null,\"asgName\":null,"
+		"\"port\":{\"$\":8080,\"@enabled\":\"true\"},\"securePort\":{\"$\":443,\"@enabled\":\"false\"},"
+		"\"metadata\":{\"management.port\":\"8080\",\"zone\":\"zone%u\"}}}",
+		i, a, a, i >> 16 & 255, i >> 8 & 255, i & 255, i, i, i, a, a, i, (unsigned long long)dirty,
+		(unsigned long long)dirty, i % 3);
 
-	return snprintf(out, OUT_MAX,
-			"POST /eureka/apps/APP%u HTTP/1.1\r\nHost: registry:8761\r\nAccept: application/json\r\nContent-Type: "
-			"application/json\r\nUser-Agent: bench\r\nContent-Length: %d\r\n\r\n%s", a, n, body);
+	return snprintf(
+		out, OUT_MAX,
+		"POST /eureka/apps/APP%u HTTP/1.1\r\nHost: registry:8761\r\nAccept: application/json\r\nContent-Type: "
+		"application/json\r\nUser-Agent: bench\r\nContent-Length: %d\r\n\r\n%s",
+		a, n, body);
 }
 
 static int request(char *out)
@@ -88,19 +94,24 @@ static int request(char *out)
 		if (next_one == total)
 			return 0;
 		return registration(out, next_one++, 1700000000000ull);
-	case CHANGE:
-		i = any();
-		return registration(out, i, 1700000000001ull + ++seq);
+	case CHANGE: i = any(); return registration(out, i, 1700000000001ull + ++seq);
 	case GET:
-		return snprintf(out, OUT_MAX, "PUT /beat HTTP/1.1\r\nHost: registry:8761\r\nAccept: application/json\r\nUser-Agent: bench\r\n"
-					      "Content-Length: 0\r\n\r\n");
+		return snprintf(
+			out, OUT_MAX,
+			"PUT /beat HTTP/1.1\r\nHost: registry:8761\r\nAccept: application/json\r\nUser-Agent: bench\r\n"
+			"Content-Length: 0\r\n\r\n");
 	default:
 		i = any();
 		return snprintf(out, OUT_MAX,
-				"PUT /eureka/apps/APP%u/web%u.example.net:app%u:8080?status=UP&lastDirtyTimestamp=1700000000000 HTTP/1.1\r\n"
-				"Host: registry:8761\r\nDiscoveryIdentity-Name: DefaultClient\r\nDiscoveryIdentity-Version: 1.4\r\n"
-				"DiscoveryIdentity-Id: 10.0.0.1\r\nAccept: application/json\r\nUser-Agent: Java-EurekaClient/v2.0.6\r\n"
-				"Content-Length: 0\r\n\r\n", i % apps, i, i % apps);
+				"PUT "
+				"/eureka/apps/APP%u/"
+				"web%u.example.net:app%u:8080?status=UP&lastDirtyTimestamp=1700000000000 HTTP/1.1\r\n"
+				"Host: registry:8761\r\nDiscoveryIdentity-Name: "
+				"DefaultClient\r\nDiscoveryIdentity-Version: 1.4\r\n"
+				"DiscoveryIdentity-Id: 10.0.0.1\r\nAccept: application/json\r\nUser-Agent: "
+				"Java-EurekaClient/v2.0.6\r\n"
+				"Content-Length: 0\r\n\r\n",
+				i % apps, i, i % apps);
 	}
 }
 
@@ -165,7 +176,9 @@ static unsigned quantile(double q)
 
 static void open_all(struct conn *c, unsigned n, int ep, int port)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int one = 1;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -243,7 +256,7 @@ int main(int argc, char **argv)
 
 	double seconds = (double)(now_us() - began) / 1e6;
 
-	printf("%llu %.3f %.0f %llu %u %u %u\n", (unsigned long long)done, seconds, (double)done / seconds, (unsigned long long)bad,
-	       quantile(0.5), quantile(0.99), quantile(0.999));
+	printf("%llu %.3f %.0f %llu %u %u %u\n", (unsigned long long)done, seconds, (double)done / seconds,
+	       (unsigned long long)bad, quantile(0.5), quantile(0.99), quantile(0.999));
 	return bad != 0;
 }

@@ -212,7 +212,8 @@ static void read_answer(struct json *j, struct batch_answer *an, struct arena *a
 	}
 }
 
-int batch_answers_decode(struct batch_answer *ret, uint32_t max, uint32_t *n, struct str body, struct arena *a, struct err *e)
+int batch_answers_decode(struct batch_answer *ret, uint32_t max, uint32_t *n, struct str body, struct arena *a,
+			 struct err *e)
 {
 	struct str key;
 	struct json j;

@@ -49,8 +49,8 @@ static int parse_one(struct service_url *u, struct str text, struct err *e)
 		return err_set(e, VINE_EINVAL, "eureka.client.service-url: over-long host or path");
 	snprintf(u->host, sizeof(u->host), "%.*s", STRF(url.host));
 	snprintf(u->path, sizeof(u->path), "%.*s%s", STRF(url.path), str_has_suffix(url.path, STR("/")) ? "" : "/");
-	snprintf(u->shown, sizeof(u->shown), "http://%.*s:%u%.*s", (int)MIN(url.host.len, (size_t)100), url.host.ptr, url.port,
-		 (int)MIN(url.path.len, (size_t)120), url.path.ptr);
+	snprintf(u->shown, sizeof(u->shown), "http://%.*s:%u%.*s", (int)MIN(url.host.len, (size_t)100), url.host.ptr,
+		 url.port, (int)MIN(url.path.len, (size_t)120), url.path.ptr);
 	u->port = url.port;
 	return 0;
 }

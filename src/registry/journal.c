@@ -302,7 +302,8 @@ static size_t read_records(struct journal_content *c, const char *p, size_t n, u
 	while (n - at >= HEAD_LEN) {
 		size_t len = (size_t)get(p + at, 4);
 
-		if (len == 0 || len > BODY_MAX || len > n - at - HEAD_LEN || crc_of(p + at + HEAD_LEN, len) != get(p + at + 4, 4))
+		if (len == 0 || len > BODY_MAX || len > n - at - HEAD_LEN ||
+		    crc_of(p + at + HEAD_LEN, len) != get(p + at + 4, 4))
 			break;
 		read_body(c, str_of(p + at + HEAD_LEN, len), &a, now);
 		at += HEAD_LEN + len;
@@ -370,14 +371,16 @@ static int load(struct journal *j, struct journal_content *c, uint64_t seed, use
 	return c->lost_bytes && ftruncate(j->fd, (off_t)j->size) < 0 ? err_errno(e, "cannot mend the snapshot") : 0;
 }
 
-int journal_open(struct journal *j, const char *path, struct journal_content *ret, uint64_t seed, usec now, struct err *e)
+int journal_open(struct journal *j, const char *path, struct journal_content *ret, uint64_t seed, usec now,
+		 struct err *e)
 {
 	struct journal n = { .fd = open(path, O_RDWR | O_CLOEXEC) };
 	struct journal_content c = { 0 };
 	int r;
 
 	if (n.fd < 0)
-		return errno == ENOENT ? err_set(e, VINE_ENOTFOUND, "there is no %s", path) : err_errno(e, "cannot open %s", path);
+		return errno == ENOENT ? err_set(e, VINE_ENOTFOUND, "there is no %s", path)
+				       : err_errno(e, "cannot open %s", path);
 	r = load(&n, &c, seed, now, e);
 	if (r < 0) {
 		journal_content_fini(&c);

@@ -32,7 +32,8 @@ static unsigned status_of(int result)
 	return result == 0 ? 200 : result == VINE_ENOTFOUND ? 404 : result == VINE_ELIMIT ? 503 : 400;
 }
 
-static void heartbeat(const struct batch_item *it, struct leases *l, const struct op_context *c, struct batch_answer *an)
+static void heartbeat(const struct batch_item *it, struct leases *l, const struct op_context *c,
+		      struct batch_answer *an)
 {
 	const struct renew how = { it->app, it->id, c->ignore_dirty ? 0 : it->dirty, true };
 	struct entry *e;
@@ -61,7 +62,8 @@ static int take_instance(const struct batch_item *it, struct leases *l, const st
 	return leases_register(l, &d, LEASE_REPLICATED, c->now, c->wall, &e);
 }
 
-static void apply_item(const struct batch_item *it, struct leases *l, const struct op_context *c, struct batch_answer *an)
+static void apply_item(const struct batch_item *it, struct leases *l, const struct op_context *c,
+		       struct batch_answer *an)
 {
 	enum inst_status s = (enum inst_status)it->status;
 
@@ -78,7 +80,9 @@ static void apply_item(const struct batch_item *it, struct leases *l, const stru
 		an->status = status_of(leases_cancel(l, it->app, it->id, it->dirty, c->now, c->wall));
 		break;
 	case BATCH_STATUS_UPDATE:
-		an->status = s == INST_UNKNOWN ? 400 : status_of(leases_set_status(l, it->app, it->id, s, it->dirty, c->now, c->wall));
+		an->status = s == INST_UNKNOWN
+				     ? 400
+				     : status_of(leases_set_status(l, it->app, it->id, s, it->dirty, c->now, c->wall));
 		break;
 	case BATCH_DELETE_OVERRIDE:
 		an->status = status_of(leases_clear_status(l, it->app, it->id, s, it->dirty, c->now, c->wall));
@@ -104,9 +108,7 @@ void op_apply(struct op *op, struct leases *l, const struct op_context *c)
 		c->registered(c->ctx, op->inst->app, op->inst->id);
 		op->result = leases_register(l, op->inst, op->flags, c->now, c->wall, &op->err);
 		break;
-	case OP_CANCEL:
-		cancel(op, l, c);
-		break;
+	case OP_CANCEL: cancel(op, l, c); break;
 	case OP_SET_STATUS:
 		op->result = leases_set_status(l, op->app, op->id, op->status, op->dirty, c->now, c->wall);
 		break;
@@ -132,7 +134,9 @@ bool op_relay(const struct op *op, const struct picture *p, struct relay *ret)
 
 	if (op->result != 0 || op->flags & LEASE_REPLICATED || op->kind == OP_BATCH || op->kind == OP_STORE_OVERRIDE)
 		return false;
-	*ret = (struct relay){ .action = BATCH_CANCEL, .app = app, .id = id, .dirty = op->dirty, .status = INST_UNKNOWN };
+	*ret = (struct relay){
+		.action = BATCH_CANCEL, .app = app, .id = id, .dirty = op->dirty, .status = INST_UNKNOWN
+	};
 	if (op->kind == OP_CANCEL)
 		return true;
 	ret->entry = picture_find(p, app, id);
@@ -140,7 +144,7 @@ bool op_relay(const struct op *op, const struct picture *p, struct relay *ret)
 		return false; /* a ghost */
 	ret->dirty = ret->entry->inst->dirty;
 	ret->status = (enum inst_status)ret->entry->inst->status;
-	ret->action = op->kind == OP_SET_STATUS	    ? BATCH_STATUS_UPDATE
+	ret->action = op->kind == OP_SET_STATUS     ? BATCH_STATUS_UPDATE
 		      : op->kind == OP_CLEAR_STATUS ? BATCH_DELETE_OVERRIDE
 						    : BATCH_REGISTER;
 	if (op->kind == OP_SET_STATUS)

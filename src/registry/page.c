@@ -13,7 +13,8 @@ static const char style[] =
 	"h1{font-size:1.5em}h2{font-size:1.15em;margin-top:1.6em}table{border-collapse:collapse;width:100%}"
 	"th,td{text-align:left;padding:.3em .6em;border-bottom:1px solid #d5ddd6;vertical-align:top}"
 	".on{background:#fbe3e0;border-left:6px solid #b3261e;padding:.6em 1em}"
-	".note{background:#fdf3d8;border-left:6px solid #b58100;padding:.6em 1em}.off{background:#e6f2e6;border-left:6px solid #2f7d32;padding:.6em 1em}.bad{color:#b3261e;font-weight:600}"
+	".note{background:#fdf3d8;border-left:6px solid #b58100;padding:.6em 1em}"
+	".off{background:#e6f2e6;border-left:6px solid #2f7d32;padding:.6em 1em}.bad{color:#b3261e;font-weight:600}"
 	"dl{display:grid;grid-template-columns:max-content 1fr;gap:.1em 1.2em}dt{color:#566}dd{margin:0}";
 
 static void head(struct buf *b, const char *title)
@@ -207,11 +208,11 @@ static void apps_table(struct buf *b, const struct picture *p)
 static void state_boxes(struct buf *b, const struct page *pg)
 {
 	if (!pg->serving)
-		buf_adds(b, STR("<div class=\"on\"><p>Lists are not given yet: the peers are being asked for what they have. Registrations "
-				"and heartbeats are taken.</p></div>\n"));
+		buf_adds(b, STR("<div class=\"on\"><p>Lists are not given yet: the peers are being asked for what they have. "
+				"Registrations and heartbeats are taken.</p></div>\n"));
 	if (pg->restored)
-		buf_addf(b, "<div class=\"note\"><p>%u of %u instances are from before the restart and have not been heard of since.</p></div>\n",
-			 pg->restored, pg->p->n_instances);
+		buf_addf(b, "<div class=\"note\"><p>%u of %u instances are from before the restart and have not been heard of "
+			    "since.</p></div>\n", pg->restored, pg->p->n_instances);
 }
 
 static void snapshot_row(struct buf *b, const struct snapshot_report *r)
@@ -290,6 +291,65 @@ static void replicas_text(struct buf *b, const struct peers_report *r, enum repl
 	xml_text(b, buf_str(&list));
 }
 
+/* --- the machine and the process --- */
+
+struct stat {
+	const char *key;
+	char value[96];
+};
+
+#define STATS 5
+
+static void general_stats(struct stat stats[STATS], const struct page *pg)
+{
+	static const char *const keys[STATS] = { "environment", "num-of-cpus", "total-avail-memory", "current-memory-usage",
+						 "server-uptime" };
+
+	for (unsigned i = 0; i < STATS; i++)
+		stats[i].key = keys[i];
+	snprintf(stats[0].value, sizeof(stats[0].value), "%.*s", (int)MIN(pg->environment.len, (size_t)90), pg->environment.ptr);
+	snprintf(stats[1].value, sizeof(stats[1].value), "%u", pg->cpus);
+	snprintf(stats[2].value, sizeof(stats[2].value), "%llumb", (unsigned long long)(pg->memory_total >> 20));
+	snprintf(stats[3].value, sizeof(stats[3].value), "%llumb", (unsigned long long)(pg->memory >> 20));
+	uptime_text(stats[4].value, pg->uptime);
+}
+
+static const char *const replica_keys[] = { "registered-replicas", "available-replicas", "unavailable-replicas" };
+
+static void general_info(struct buf *b, const struct page *pg)
+{
+	const struct registry_report *r = pg->report;
+	struct stat stats[STATS];
+
+	general_stats(stats, pg);
+	buf_adds(b, STR("<h2>General info</h2>\n<dl>\n"));
+	for (unsigned i = 0; i < STATS; i++) {
+		row_open(b, stats[i].key);
+		xml_text(b, str_from(stats[i].value));
+		row_close(b);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(replica_keys); i++) {
+		row_open(b, replica_keys[i]);
+		replicas_text(b, pg->peers, (enum replicas)i);
+		row_close(b);
+	}
+	row_open(b, "leases live");
+	buf_addz(b, pg->doubling ? "twice their duration once renewed (vine.registry.eureka-lease-doubling)" : "one duration");
+	row_close(b);
+	row_open(b, "registered, cancelled, evicted since the start");
+	buf_addf(b, "%llu, %llu, %llu", (unsigned long long)r->registered, (unsigned long long)r->cancelled,
+		 (unsigned long long)r->evicted);
+	row_close(b);
+	buf_adds(b, STR("</dl>\n<h2>Instance info</h2>\n<dl>\n"));
+	row_open(b, "ipAddr");
+	xml_text(b, pg->ip);
+	row_close(b);
+	row_open(b, "status");
+	buf_addz(b, pg->serving ? "UP" : "STARTING");
+	row_close(b);
+	buf_adds(b, STR("</dl>\n"));
+}
+
 void page_write(struct buf *b, const struct page *pg)
 {
 	char up[48], wall[WALL_TEXT_MAX];
@@ -312,24 +372,8 @@ void page_write(struct buf *b, const struct page *pg)
 	buf_adds(b, STR("</dl>\n"));
 	peers_table(b, pg);
 	apps_table(b, pg->p);
-	buf_addf(b, "<h2>General info</h2>\n<dl><dt>total-avail-memory</dt><dd>%llu MiB</dd><dt>server-uptime</dt><dd>%s</dd><dt>environment"
-		    "</dt><dd>",
-		 (unsigned long long)(pg->memory_total >> 20), up);
-	xml_text(b, pg->environment);
-	for (unsigned i = 0; i < 3; i++) {
-		static const char *const names[] = { "registered-replicas", "available-replicas", "unavailable-replicas" };
-
-		buf_addf(b, "</dd><dt>%s</dt><dd>", names[i]);
-		replicas_text(b, pg->peers, (enum replicas)i);
-	}
-	buf_addf(b, "</dd></dl>\n<h2>Instance info</h2>\n<dl><dt>ipAddr</dt><dd>%.*s</dd><dt>status</dt><dd>%s</dd>"
-		    "<dt>current-memory-usage</dt><dd>%llu MiB</dd><dt>num-of-cpus</dt><dd>%u</dd>"
-		    "<dt>leases</dt><dd>%s</dd><dt>registered, cancelled, evicted since the start</dt><dd>%llu, %llu, %llu</dd></dl>\n"
-		    "<p><a href=\"/lastn\">Last 1000 registered and cancelled leases</a></p>\n</body></html>\n",
-		 STRF(pg->ip), pg->serving ? "UP" : "STARTING", (unsigned long long)(pg->memory >> 20), pg->cpus,
-		 pg->doubling ? "twice their duration once renewed (vine.registry.eureka-lease-doubling)" : "one duration",
-		 (unsigned long long)pg->report->registered, (unsigned long long)pg->report->cancelled,
-		 (unsigned long long)pg->report->evicted);
+	general_info(b, pg);
+	buf_adds(b, STR("<p><a href=\"/lastn\">Last 1000 registered and cancelled leases</a></p>\n</body></html>\n"));
 }
 
 static void recent_row(const struct recent_item *it, void *ctx)
@@ -354,29 +398,6 @@ void page_lastn(struct buf *b, struct registry *r)
 }
 
 /* --- for machines --- */
-
-struct stat {
-	const char *key;
-	char value[96];
-};
-
-#define STATS 5
-
-static void general_stats(struct stat stats[STATS], const struct page *pg)
-{
-	static const char *const keys[STATS] = { "environment", "num-of-cpus", "total-avail-memory", "current-memory-usage",
-						 "server-uptime" };
-
-	for (unsigned i = 0; i < STATS; i++)
-		stats[i].key = keys[i];
-	snprintf(stats[0].value, sizeof(stats[0].value), "%.*s", (int)MIN(pg->environment.len, (size_t)90), pg->environment.ptr);
-	snprintf(stats[1].value, sizeof(stats[1].value), "%u", pg->cpus);
-	snprintf(stats[2].value, sizeof(stats[2].value), "%llumb", (unsigned long long)(pg->memory_total >> 20));
-	snprintf(stats[3].value, sizeof(stats[3].value), "%llumb", (unsigned long long)(pg->memory >> 20));
-	uptime_text(stats[4].value, pg->uptime);
-}
-
-static const char *const replica_keys[] = { "registered-replicas", "available-replicas", "unavailable-replicas" };
 
 /* min-available-instances-for-peer-replication; without it always. */
 static bool has_enough_peers(const struct peers_report *r)

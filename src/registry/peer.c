@@ -25,7 +25,7 @@ struct task {
 	struct batch_item item; /* app and id lie in bytes */
 	usec made, life;
 	struct str key;
-	char bytes[];           /* the key: "3APP/id" */
+	char bytes[]; /* the key: "3APP/id" */
 };
 
 struct peer {
@@ -179,13 +179,16 @@ static void enter(struct peer *p, enum peer_state s)
 			p->env.back(p, p->env.ctx);
 		break;
 	case PEER_LOST:
-		LOG(p->env.log, LOG_WARN, "a peer is lost; changes wait for it", F_Z("peer", p->url.shown), F_Z("why", p->rep.why));
+		LOG(p->env.log, LOG_WARN, "a peer is lost; changes wait for it", F_Z("peer", p->url.shown),
+		    F_Z("why", p->rep.why));
 		break;
 	case PEER_REFUSES:
-		LOG(p->env.log, LOG_ERROR, "a peer refuses what it is told", F_Z("peer", p->url.shown), F_Z("why", p->rep.why));
+		LOG(p->env.log, LOG_ERROR, "a peer refuses what it is told", F_Z("peer", p->url.shown),
+		    F_Z("why", p->rep.why));
 		break;
 	case PEER_SELF:
-		LOG(p->env.log, LOG_INFO, "this peer is the registry itself: it is left out", F_Z("peer", p->url.shown));
+		LOG(p->env.log, LOG_INFO, "this peer is the registry itself: it is left out",
+		    F_Z("peer", p->url.shown));
 		while (!list_is_empty(&p->queue)) {
 			struct task *t = list_entry(list_first(&p->queue), struct task, link);
 
@@ -193,8 +196,7 @@ static void enter(struct peer *p, enum peer_state s)
 			task_free(t);
 		}
 		break;
-	case PEER_UNKNOWN:
-		break;
+	case PEER_UNKNOWN: break;
 	}
 }
 
@@ -277,8 +279,12 @@ static void tell_current(struct peer *p, const struct batch_item *it)
 
 	if (!e)
 		return; /* it has gone meanwhile */
-	peer_tell(p, &(struct relay){ .action = BATCH_REGISTER, .app = it->app, .id = it->id, .dirty = e->inst->dirty,
-				      .status = (enum inst_status)e->inst->status, .entry = e });
+	peer_tell(p, &(struct relay){ .action = BATCH_REGISTER,
+				      .app = it->app,
+				      .id = it->id,
+				      .dirty = e->inst->dirty,
+				      .status = (enum inst_status)e->inst->status,
+				      .entry = e });
 	p->rep.registered_anew++;
 }
 
@@ -301,8 +307,8 @@ static void take_answer(struct peer *p, const struct batch_item *it, const struc
 	}
 	if (it->action == BATCH_REGISTER && an->status >= 300 && !p->told_refusal) {
 		p->told_refusal = true;
-		LOG(p->env.log, LOG_WARN, "a peer refuses a registration", F_Z("peer", p->url.shown), F_STR("app", it->app),
-		    F_STR("id", it->id), F_INT("status", an->status));
+		LOG(p->env.log, LOG_WARN, "a peer refuses a registration", F_Z("peer", p->url.shown),
+		    F_STR("app", it->app), F_STR("id", it->id), F_INT("status", an->status));
 	}
 }
 
@@ -318,7 +324,8 @@ static void take_answers(struct peer *p, struct str body)
 	int r = batch_answers_decode(an, p->n_flight, &n, body, &a, &e);
 
 	if (r < 0)
-		LOG(p->env.log, LOG_DEBUG, "a peer's answer is no answer", F_Z("peer", p->url.shown), F_Z("why", e.text));
+		LOG(p->env.log, LOG_DEBUG, "a peer's answer is no answer", F_Z("peer", p->url.shown),
+		    F_Z("why", e.text));
 	for (uint32_t i = 0; r == 0 && n == p->n_flight && i < n; i++)
 		take_answer(p, &p->flight[i]->item, &an[i]);
 	for (uint32_t i = 0; i < n; i++)
@@ -335,7 +342,8 @@ static void on_batch(struct fetch *f)
 		if (f->ok)
 			snprintf(p->rep.why, sizeof(p->rep.why), "status %u", f->status);
 		else
-			snprintf(p->rep.why, sizeof(p->rep.why), "%s", f->failure.why ? f->failure.why : call_cause_name(f->failure.cause));
+			snprintf(p->rep.why, sizeof(p->rep.why), "%s",
+				 f->failure.why ? f->failure.why : call_cause_name(f->failure.cause));
 		failed(p, f->ok || f->failure.cause == CALL_TIMEOUT ? PAUSE_BUSY : f->failure.stale ? 0 : PAUSE_FIRST);
 		return;
 	}
@@ -439,7 +447,8 @@ static void on_all(struct fetch *f)
 	if (is_self(p, f)) {
 		enter(p, PEER_SELF);
 	} else if (!f->ok) {
-		snprintf(p->rep.why, sizeof(p->rep.why), "%s", f->failure.why ? f->failure.why : call_cause_name(f->failure.cause));
+		snprintf(p->rep.why, sizeof(p->rep.why), "%s",
+			 f->failure.why ? f->failure.why : call_cause_name(f->failure.cause));
 		enter(p, PEER_LOST);
 	} else if (f->status == 200) {
 		r = f->response_gzip ? gzip_unpack(&plain, text, FETCH_MAX, RATIO_MAX, &e) : 0;
@@ -454,7 +463,8 @@ static void on_all(struct fetch *f)
 		apps_doc_fini(&doc);
 }
 
-void peer_fetch_all(struct peer *p, usec timeout, void (*done)(struct peer *p, const struct apps_doc *doc, void *ctx), void *ctx)
+void peer_fetch_all(struct peer *p, usec timeout, void (*done)(struct peer *p, const struct apps_doc *doc, void *ctx),
+		    void *ctx)
 {
 	_cleanup_(buf_finip) struct buf target = BUF_INIT(2048), fields = BUF_INIT(4096);
 

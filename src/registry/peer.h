@@ -63,4 +63,5 @@ void peer_tell(struct peer *p, const struct relay *rl);
 void peer_report(const struct peer *p, struct peer_report *ret);
 
 /* Fetches all that it has; done(ok, doc): doc is borrowed, and NULL where there is none. */
-void peer_fetch_all(struct peer *p, usec timeout, void (*done)(struct peer *p, const struct apps_doc *doc, void *ctx), void *ctx);
+void peer_fetch_all(struct peer *p, usec timeout, void (*done)(struct peer *p, const struct apps_doc *doc, void *ctx),
+		    void *ctx);

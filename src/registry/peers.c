@@ -29,7 +29,9 @@ struct peers {
 
 static void show(struct peers *ps)
 {
-	struct peers_report rep = { .n = ps->n, .sync = ps->state, .learnt = ps->learnt, .min_replicas = ps->cfg.min_replicas };
+	struct peers_report rep = {
+		.n = ps->n, .sync = ps->state, .learnt = ps->learnt, .min_replicas = ps->cfg.min_replicas
+	};
 
 	for (unsigned i = 0; i < ps->n; i++)
 		peer_report(ps->peer[i], &rep.peer[i]);
@@ -57,8 +59,12 @@ void peers_tell(const struct relay *rl, void *peers)
 
 static struct relay heartbeat_of(const struct entry *e)
 {
-	return (struct relay){ .action = BATCH_HEARTBEAT, .app = e->inst->app, .id = e->inst->id, .dirty = e->inst->dirty,
-			       .status = (enum inst_status)e->inst->status, .entry = e };
+	return (struct relay){ .action = BATCH_HEARTBEAT,
+			       .app = e->inst->app,
+			       .id = e->inst->id,
+			       .dirty = e->inst->dirty,
+			       .status = (enum inst_status)e->inst->status,
+			       .entry = e };
 }
 
 static void on_gather(struct timer *t)
@@ -132,8 +138,9 @@ static void serve(struct peers *ps, enum sync_state s)
 	ps->state = s;
 	if (!registry_serves(ps->env.reg)) {
 		registry_set_serving(ps->env.reg, true);
-		LOG(ps->env.log, LOG_INFO, s == SYNC_DONE ? "the peers' instances are here: lists are given now"
-							  : "no peer had any instance: lists are given all the same",
+		LOG(ps->env.log, LOG_INFO,
+		    s == SYNC_DONE ? "the peers' instances are here: lists are given now"
+				   : "no peer had any instance: lists are given all the same",
 		    F_INT("instances", registry_now(ps->env.reg)->n_instances));
 	}
 }
@@ -208,7 +215,8 @@ void peers_begin(struct peers *ps, bool has_snapshot)
 
 static bool same_url(const struct service_url *a, const struct service_url *b)
 {
-	return a->port == b->port && strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0 && strcmp(a->auth, b->auth) == 0;
+	return a->port == b->port && strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0 &&
+	       strcmp(a->auth, b->auth) == 0;
 }
 
 /* Takes the peer of that URL out of the old ones; NULL: there was none. */

@@ -15,7 +15,8 @@ static bool wants_gzip(struct exchange *ex)
 
 		if (!str_eq_nocase(name, STR("gzip")) && !str_eq_nocase(name, STR("x-gzip")) && !str_eq(name, STR("*")))
 			continue;
-		if (str_has_prefix_nocase(params, STR("q=")) && str_to_double(str_slice(params, 2, params.len), &q) && q <= 0)
+		if (str_has_prefix_nocase(params, STR("q=")) && str_to_double(str_slice(params, 2, params.len), &q) &&
+		    q <= 0)
 			continue;
 		return true;
 	}
@@ -63,7 +64,8 @@ static void list_head(struct list_head *h, struct reg_worker *rw, bool gzip)
 		add_field(h, STR("X-Vine-Restored"), str_of(h->restored, fmt_u64(h->restored, restored)));
 }
 
-static void respond(struct exchange *ex, struct reg_worker *rw, unsigned status, enum body_format f, struct str body, bool gzip)
+static void respond(struct exchange *ex, struct reg_worker *rw, unsigned status, enum body_format f, struct str body,
+		    bool gzip)
 {
 	struct list_head h;
 
@@ -76,7 +78,8 @@ static void answer_blob(struct exchange *ex, struct reg_worker *rw, enum body_fo
 	respond(ex, rw, 200, f, str_of(b->data, b->len), true);
 }
 
-static void answer_buf(struct exchange *ex, struct reg_worker *rw, unsigned status, enum body_format f, const struct buf *text)
+static void answer_buf(struct exchange *ex, struct reg_worker *rw, unsigned status, enum body_format f,
+		       const struct buf *text)
 {
 	if (status == 200 && text->len > 1024 && wants_gzip(ex)) {
 		_cleanup_(buf_finip) struct buf out = BUF_INIT((size_t)1 << 31);
@@ -241,4 +244,3 @@ void rh_get_overrides(struct exchange *ex, struct reg_worker *rw)
 	jsonw_object_end(&w);
 	rh_answer_text(ex, 200, BODY_JSON, &b);
 }
-

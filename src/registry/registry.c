@@ -362,7 +362,8 @@ void registry_restore_override(struct registry *r, struct str id, enum inst_stat
 	leases_keep_override(&r->leases, id, s, until);
 }
 
-void registry_each_override(const struct registry *r, void (*fn)(struct str id, enum inst_status s, usec left, void *ctx), void *ctx)
+void registry_each_override(const struct registry *r,
+			    void (*fn)(struct str id, enum inst_status s, usec left, void *ctx), void *ctx)
 {
 	leases_each_override(&r->leases, loop_now(r->loop), fn, ctx);
 }
@@ -376,7 +377,8 @@ void registry_merge(struct registry *r, const struct instance *d)
 		return;
 	on_registered(r, d->app, d->id);
 	if (leases_register(&r->leases, d, LEASE_REPLICATED, loop_now(r->loop), clock_wall(), &err) < 0)
-		LOG(&r->log, LOG_WARN, "a peer's instance is refused", F_STR("app", d->app), F_STR("id", d->id), F_Z("why", err.text));
+		LOG(&r->log, LOG_WARN, "a peer's instance is refused", F_STR("app", d->app), F_STR("id", d->id),
+		    F_Z("why", err.text));
 	flush_later(r);
 }
 

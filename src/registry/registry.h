@@ -43,7 +43,8 @@ void registry_hook(struct registry *r, const struct registry_hooks *hooks);
 void registry_restore(struct registry *r, struct entry **all, uint32_t n);
 void registry_restore_override(struct registry *r, struct str id, enum inst_status s, usec until);
 /* Overrides of instances that are gone, and for how long they are kept. */
-void registry_each_override(const struct registry *r, void (*fn)(struct str id, enum inst_status s, usec left, void *ctx), void *ctx);
+void registry_each_override(const struct registry *r,
+			    void (*fn)(struct str id, enum inst_status s, usec left, void *ctx), void *ctx);
 /* A peer's instance, as one of its batch; published at the end of the turn. What is here and not older stays. */
 void registry_merge(struct registry *r, const struct instance *draft);
 void registry_merge_override(struct registry *r, struct str app, struct str id, enum inst_status s);

@@ -63,7 +63,8 @@ struct view {
 	struct page page;
 };
 
-static const struct page *view_of(struct view *v, const struct host *h, const struct props *props, const struct picture *p, usec now)
+static const struct page *view_of(struct view *v, const struct host *h, const struct props *props,
+				  const struct picture *p, usec now)
 {
 	const struct reg_role *role = h->role;
 
@@ -273,12 +274,12 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 	static const struct meter_desc registered = { "vine.registry.registrations", "registrations", NULL, 0 };
 	static const struct meter_desc cancelled = { "vine.registry.cancellations", "cancelled leases", NULL, 0 };
 	static const struct meter_desc evicted = { "vine.registry.evictions", "evicted leases", NULL, 0 };
-	static const struct meter_desc restored = { "vine.registry.restored", "leases from before the restart, not heard of since", NULL, 0 };
-	static const struct meter_desc waiting = { "vine.registry.peers.waiting", "changes that peers have not been told of", NULL, 0 };
+	static const struct meter_desc restored = { "vine.registry.restored", "leases from before the start", NULL, 0 };
+	static const struct meter_desc waiting = { "vine.registry.peers.waiting", "changes untold to peers", NULL, 0 };
 	static const struct meter_desc up = { "vine.registry.peers.up", "peers that answer", NULL, 0 };
-	static const struct meter_desc failing = { "vine.registry.snapshot.failing", "1: the snapshot cannot be written", NULL, 0 };
+	static const struct meter_desc failing = { "vine.registry.snapshot.failing", "1: no snapshot can be written", NULL, 0 };
 	static const struct meter_desc watchers = { "vine.registry.watchers", "clients of /vine/watch", NULL, 0 };
-	static const struct meter_desc resyncs = { "vine.registry.watch.resyncs", "watchers that had to fetch all", NULL, 0 };
+	static const struct meter_desc resyncs = { "vine.registry.watch.resyncs", "watchers sent to fetch all", NULL, 0 };
 	static const struct meter_desc refused = { "vine.registry.refusals", "registrations refused: full", NULL, 0 };
 	struct host *h = arg;
 	struct reg_role *role = h->role;

@@ -35,14 +35,16 @@ static void limiter_of(struct limiter_config *l, const struct props *p)
 		.fetch_rate = (uint32_t)props_int(p, "eureka.server.rate-limiter-registry-fetch-average-rate"),
 		.full_rate = (uint32_t)props_int(p, "eureka.server.rate-limiter-full-fetch-average-rate"),
 	};
-	l->n_privileged = props_list(p, "eureka.server.rate-limiter-privileged-clients", STR_EMPTY, l->privileged, LIMITER_NAMES_MAX);
+	l->n_privileged = props_list(p, "eureka.server.rate-limiter-privileged-clients", STR_EMPTY, l->privileged,
+				     LIMITER_NAMES_MAX);
 }
 
 /* --- peers --- */
 
 static bool is_any(const struct addr *a)
 {
-	return a->sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr) : a->in.sin_addr.s_addr == INADDR_ANY;
+	return a->sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr)
+					   : a->in.sin_addr.s_addr == INADDR_ANY;
 }
 
 /* Does that host mean this machine, and an address that we listen on? What cannot be seen here the peer's answer shows. */
@@ -54,7 +56,8 @@ static bool is_own_host(const struct props *p, struct str host, const struct add
 	addr_ip_text(own, ip);
 	gethostname(name, sizeof(name) - 1);
 	if (str_eq_nocase(host, str_from(ip)) || str_eq_nocase(host, str_from(name)) ||
-	    str_eq_nocase(host, props_str(p, "eureka.instance.hostname")) || str_eq(host, props_str(p, "eureka.instance.ip-address")))
+	    str_eq_nocase(host, props_str(p, "eureka.instance.hostname")) ||
+	    str_eq(host, props_str(p, "eureka.instance.ip-address")))
 		return true;
 	if (str_eq_nocase(host, STR("localhost")) || (addr_parse_ip(&a, host, 0) && addr_is_loopback(&a)))
 		return addr_is_loopback(own) || is_any(own);
@@ -90,7 +93,8 @@ static int peers_urls(struct peers_config *c, const struct props *p, const struc
 	for (size_t z = 0; z < n_zones; z++) {
 		struct service_url urls[PEERS_MAX];
 		unsigned n;
-		int r = service_urls_parse(urls, PEERS_MAX, &n, props_str_of(p, "eureka.client.service-url.{zone}", zones[z]), e);
+		int r = service_urls_parse(urls, PEERS_MAX, &n,
+					   props_str_of(p, "eureka.client.service-url.{zone}", zones[z]), e);
 
 		if (r < 0)
 			return r;
@@ -98,7 +102,8 @@ static int peers_urls(struct peers_config *c, const struct props *p, const struc
 			if (is_own(p, &urls[i], own) || is_known(c, &urls[i]))
 				continue;
 			if (c->n == PEERS_MAX)
-				return err_set(e, VINE_EINVAL, "eureka.client.service-url: more than %d peers", PEERS_MAX);
+				return err_set(e, VINE_EINVAL, "eureka.client.service-url: more than %d peers",
+					       PEERS_MAX);
 			c->url[c->n++] = urls[i];
 		}
 	}

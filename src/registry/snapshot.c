@@ -30,7 +30,7 @@ struct task {
 	struct journal j;   /* in and out */
 	struct journal old; /* TASK_SWITCH: to be closed after it */
 	char path[320], fresh[320];
-	struct buf more;    /* TASK_REWRITE: records that are in no picture */
+	struct buf more; /* TASK_REWRITE: records that are in no picture */
 	int result;
 	bool sync_failed;
 	struct err err;
@@ -152,9 +152,7 @@ static void run(struct job *job)
 		if (t->result == 0 && t->j.size > before)
 			t->result = sync_it(t);
 		break;
-	case TASK_REWRITE:
-		t->result = run_rewrite(t);
-		break;
+	case TASK_REWRITE: t->result = run_rewrite(t); break;
 	case TASK_SWITCH:
 		t->result = write_changes(&t->j, t->p, t->from, &t->err);
 		if (t->result == 0)
@@ -187,8 +185,8 @@ static void note_failure(struct snapshot *s, const struct err *e)
 	snprintf(s->rep.error, sizeof(s->rep.error), "%.190s", e->text);
 	pthread_mutex_unlock(&s->lock);
 	if (!was)
-		LOG(&s->log, LOG_ERROR, "the snapshot cannot be written; the registry goes on without it", F_Z("why", e->text),
-		    F_Z("file", s->path));
+		LOG(&s->log, LOG_ERROR, "the snapshot cannot be written; the registry goes on without it",
+		    F_Z("why", e->text), F_Z("file", s->path));
 }
 
 static void note_success(struct snapshot *s, bool rewrite)
@@ -339,7 +337,8 @@ static void on_timer(struct timer *timer)
 	timer_park(timer);
 	if (!s->appending)
 		start_append(s, p);
-	if (!s->rewriting && s->ready.fd < 0 && !(s->appending && s->appending->kind == TASK_SWITCH) && wants_rewrite(s, p))
+	if (!s->rewriting && s->ready.fd < 0 && !(s->appending && s->appending->kind == TASK_SWITCH) &&
+	    wants_rewrite(s, p))
 		start_rewrite(s);
 }
 
@@ -361,7 +360,8 @@ static void give_to_registry(struct snapshot *s, struct journal_content *c)
 
 	for (const struct journal_override *o = c->overrides; o; o = o->next) {
 		if (o->until > wall)
-			registry_restore_override(s->reg, o->id, o->status, now + MIN(o->until - wall, OVERRIDE_KEPT) * USEC_PER_MSEC);
+			registry_restore_override(s->reg, o->id, o->status,
+						  now + MIN(o->until - wall, OVERRIDE_KEPT) * USEC_PER_MSEC);
 	}
 	registry_restore(s->reg, c->entry, c->n);
 	s->rep.restored = c->n;
@@ -399,8 +399,8 @@ static int set_aside(struct snapshot *s, struct err *e)
 	return rename(s->path, bad) < 0 ? err_errno(e, "cannot rename %s", s->path) : 0;
 }
 
-int snapshot_open(struct snapshot **ret, struct registry *reg, struct loop *loop, struct mailbox *mailbox, const char *folder,
-		  uint64_t seed, const struct logger *log, struct err *e)
+int snapshot_open(struct snapshot **ret, struct registry *reg, struct loop *loop, struct mailbox *mailbox,
+		  const char *folder, uint64_t seed, const struct logger *log, struct err *e)
 {
 	struct snapshot *s = xzalloc(sizeof(*s));
 	int r;
@@ -467,7 +467,8 @@ static void write_the_rest(struct snapshot *s)
 	unlink(s->fresh);
 	if (s->j.fd < 0 || s->must_rewrite || s->written < p->delta_floor) { /* all of it, once more */
 		journal_close(&s->j);
-		if (journal_create(&s->j, s->fresh, &e) == 0 && write_all(&s->j, p, &e) == 0 && journal_sync(&s->j, &e) == 0)
+		if (journal_create(&s->j, s->fresh, &e) == 0 && write_all(&s->j, p, &e) == 0 &&
+		    journal_sync(&s->j, &e) == 0)
 			journal_rename(s->fresh, s->path, &e);
 	} else if (s->written < p->version && write_changes(&s->j, p, s->written, &e) == 0) {
 		journal_sync(&s->j, &e);

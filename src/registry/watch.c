@@ -196,7 +196,8 @@ static bool parse_version(struct watch_hub *h, struct str text, uint64_t *ret)
 	struct str head = version_text(own, h->reg, 0);
 
 	head.len -= 1; /* the 0 */
-	return str_has_prefix(text, head) && str_to_u64(str_slice(text, head.len, text.len), ret) && *ret <= h->seen->version;
+	return str_has_prefix(text, head) && str_to_u64(str_slice(text, head.len, text.len), ret) &&
+	       *ret <= h->seen->version;
 }
 
 /* Where it stands; false with why: it has to fetch all. */
@@ -269,7 +270,8 @@ static struct watcher *join(struct exchange *ex, struct watch_hub *h, bool polls
 
 static bool take_place(struct watch_shared *s)
 {
-	if (atomic_fetch_add_explicit(&s->watching, 1, memory_order_relaxed) < atomic_load_explicit(&s->max, memory_order_relaxed))
+	if (atomic_fetch_add_explicit(&s->watching, 1, memory_order_relaxed) <
+	    atomic_load_explicit(&s->max, memory_order_relaxed))
 		return true;
 	atomic_fetch_sub_explicit(&s->watching, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
@@ -288,7 +290,8 @@ void watch_request(struct exchange *ex, struct watch_hub *h)
 	struct str accept = head_value(&ex->req, H_ACCEPT), text, why = STR_EMPTY;
 	uint64_t from = 0, seconds = WAIT_DEFAULT;
 	bool has_wait = url_param(&ex->arena, ex->req.query, STR("wait"), &text);
-	bool polls = has_wait || (str_find(accept, STR("application/json")) >= 0 && str_find(accept, STR("text/event-stream")) < 0);
+	bool polls = has_wait ||
+		     (str_find(accept, STR("application/json")) >= 0 && str_find(accept, STR("text/event-stream")) < 0);
 
 	ex->pattern = "/vine/watch";
 	if (ex->req.mid != HTTP_GET) {
@@ -313,7 +316,8 @@ void watch_request(struct exchange *ex, struct watch_hub *h)
 
 /* --- life --- */
 
-void watch_hub_init(struct watch_hub *h, struct registry *reg, struct loop *loop, struct mailbox *mailbox, struct watch_shared *shared)
+void watch_hub_init(struct watch_hub *h, struct registry *reg, struct loop *loop, struct mailbox *mailbox,
+		    struct watch_shared *shared)
 {
 	*h = (struct watch_hub){ .reg = reg, .loop = loop, .mailbox = mailbox, .shared = shared };
 	list_init(&h->streams);

@@ -27,7 +27,8 @@ struct watch_hub {
 	bool draining;
 };
 
-void watch_hub_init(struct watch_hub *h, struct registry *reg, struct loop *loop, struct mailbox *mailbox, struct watch_shared *shared);
+void watch_hub_init(struct watch_hub *h, struct registry *reg, struct loop *loop, struct mailbox *mailbox,
+		    struct watch_shared *shared);
 void watch_hub_drain(struct watch_hub *h); /* ends all of them */
 void watch_hub_fini(struct watch_hub *h);  /* no exchange is left, or none will be answered */
 void watch_request(struct exchange *ex, struct watch_hub *h);

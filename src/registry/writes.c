@@ -186,9 +186,7 @@ void rh_heartbeat(struct exchange *ex, struct reg_worker *rw, struct str app, st
 	if (r != RENEW_ABSENT)
 		registry_count_renewal(rw->reg, rw->stripe);
 	switch (r) {
-	case RENEWED:
-		rh_answer(ex, 200);
-		return;
+	case RENEWED: rh_answer(ex, 200); return;
 	case RENEW_CONFLICT: {
 		_cleanup_(buf_finip) struct buf b = BUF_INIT(INST_BODY_MAX * 8u);
 		const struct times t = rh_times(rw);
@@ -209,9 +207,7 @@ void rh_heartbeat(struct exchange *ex, struct reg_worker *rw, struct str app, st
 		}
 		rh_answer(ex, 404);
 		return;
-	case RENEW_ABSENT:
-		rh_answer(ex, 404);
-		return;
+	case RENEW_ABSENT: rh_answer(ex, 404); return;
 	}
 }
 

@@ -50,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (r == 0) {
 		PROMISE(b.n <= BATCH_ITEMS_MAX);
 		for (uint32_t i = 0; i < b.n; i++)
-			PROMISE(b.item[i].wrong || (b.item[i].app.len && b.item[i].id.len && b.item[i].action != BATCH_NONE));
+			PROMISE(b.item[i].wrong ||
+				(b.item[i].app.len && b.item[i].id.len && b.item[i].action != BATCH_NONE));
 		round_trip(&b, &a);
 		batch_fini(&b);
 	}

@@ -9,15 +9,21 @@
 
 static const char sample[] =
 	"{\"replicationList\":["
-	"{\"appName\":\"ORDERS\",\"id\":\"web7\",\"lastDirtyTimestamp\":1699999999990,\"status\":\"UP\",\"instanceInfo\":"
+	"{\"appName\":\"ORDERS\",\"id\":\"web7\",\"lastDirtyTimestamp\":1699999999990,\"status\":\"UP\","
+	"\"instanceInfo\":"
 	"{\"instanceId\":\"web7\",\"hostName\":\"web7\",\"app\":\"ORDERS\",\"ipAddr\":\"10.1.0.7\",\"status\":\"UP\","
-	"\"overriddenStatus\":\"UNKNOWN\",\"port\":{\"$\":8080,\"@enabled\":\"true\"},\"securePort\":{\"$\":443,\"@enabled\":\"false\"},"
-	"\"countryId\":1,\"dataCenterInfo\":{\"@class\":\"com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo\",\"name\":\"MyOwn\"},"
-	"\"leaseInfo\":{\"renewalIntervalInSecs\":30,\"durationInSecs\":90,\"registrationTimestamp\":0,\"lastRenewalTimestamp\":0,"
+	"\"overriddenStatus\":\"UNKNOWN\",\"port\":{\"$\":8080,\"@enabled\":\"true\"},\"securePort\":{\"$\":443,\"@"
+	"enabled\":\"false\"},"
+	"\"countryId\":1,\"dataCenterInfo\":{\"@class\":\"com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo\","
+	"\"name\":\"MyOwn\"},"
+	"\"leaseInfo\":{\"renewalIntervalInSecs\":30,\"durationInSecs\":90,\"registrationTimestamp\":0,"
+	"\"lastRenewalTimestamp\":0,"
 	"\"evictionTimestamp\":0,\"serviceUpTimestamp\":0},\"metadata\":{\"zone\":\"north\"},"
-	"\"isCoordinatingDiscoveryServer\":\"false\",\"lastUpdatedTimestamp\":\"1\",\"lastDirtyTimestamp\":\"1699999999990\","
+	"\"isCoordinatingDiscoveryServer\":\"false\",\"lastUpdatedTimestamp\":\"1\",\"lastDirtyTimestamp\":"
+	"\"1699999999990\","
 	"\"actionType\":\"ADDED\"},\"action\":\"Register\"},"
-	"{\"appName\":\"ORDERS\",\"id\":\"web8\",\"lastDirtyTimestamp\":1699999999991,\"overriddenStatus\":\"OUT_OF_SERVICE\","
+	"{\"appName\":\"ORDERS\",\"id\":\"web8\",\"lastDirtyTimestamp\":1699999999991,\"overriddenStatus\":\"OUT_OF_"
+	"SERVICE\","
 	"\"status\":\"OUT_OF_SERVICE\",\"action\":\"Heartbeat\"},"
 	"{\"appName\":\"ORDERS\",\"id\":\"web9\",\"action\":\"Cancel\"}]}";
 
@@ -67,16 +73,23 @@ static void test_tolerance(void **state)
 		{ "{\"replicationList\":{}}", VINE_EINVAL, 0, NULL },
 		{ "{\"replicationList\":[1]}", VINE_EINVAL, 0, NULL },
 		{ "{\"replicationList\":[{}", VINE_EINVAL, 0, NULL },
-		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Heartbeat\",\"lastDirtyTimestamp\":\"17\",\"x\":{\"y\":[1]}"), 0, 1, NULL },
-		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Heartbeat\",\"lastDirtyTimestamp\":null,\"status\":null"), 0, 1, NULL },
-		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Heartbeat\",\"lastDirtyTimestamp\":-5"), 0, 1, NULL },
+		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Heartbeat\",\"lastDirtyTimestamp\":\"17\",\"x\":{"
+		      "\"y\":[1]}"),
+		  0, 1, NULL },
+		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Heartbeat\",\"lastDirtyTimestamp\":null,\"status\":"
+		      "null"),
+		  0, 1, NULL },
+		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Heartbeat\",\"lastDirtyTimestamp\":-5"), 0, 1,
+		  NULL },
 		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"heartbeat\""), 0, 1, "unknown action" },
 		{ ONE("\"appName\":\"a\",\"id\":\"b\""), 0, 1, "unknown action" },
 		{ ONE("\"appName\":\"a\",\"action\":\"Cancel\""), 0, 1, "appName or id is missing" },
 		{ ONE("\"id\":{},\"appName\":[],\"action\":\"Cancel\""), 0, 1, "appName or id is missing" },
 		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Register\""), 0, 1, "instanceInfo is missing" },
-		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Register\",\"instanceInfo\":null"), 0, 1, "instanceInfo is missing" },
-		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Register\",\"instanceInfo\":7"), VINE_EINVAL, 0, NULL },
+		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Register\",\"instanceInfo\":null"), 0, 1,
+		  "instanceInfo is missing" },
+		{ ONE("\"appName\":\"a\",\"id\":\"b\",\"action\":\"Register\",\"instanceInfo\":7"), VINE_EINVAL, 0,
+		  NULL },
 	};
 
 	(void)state;
@@ -90,7 +103,8 @@ static void test_tolerance(void **state)
 		r = batch_decode(&b, str_from(rows[i].text), &a, &e);
 		if (r != rows[i].result || b.n != (uint32_t)rows[i].items)
 			fail_msg("%s: %d (%s), %u items", rows[i].text, r, e.text, b.n);
-		if (b.n && (!b.item[0].wrong != !rows[i].wrong || (rows[i].wrong && strcmp(rows[i].wrong, b.item[0].wrong) != 0)))
+		if (b.n && (!b.item[0].wrong != !rows[i].wrong ||
+			    (rows[i].wrong && strcmp(rows[i].wrong, b.item[0].wrong) != 0)))
 			fail_msg("%s: %s", rows[i].text, b.item[0].wrong ? b.item[0].wrong : "fine");
 		if (b.n && !b.item[0].wrong)
 			assert_str(b.item[0].app, STR("A"));
@@ -122,7 +136,8 @@ static void test_limits(void **state)
 		}
 	}
 	buf_clear(&t);
-	buf_addz(&t, "{\"replicationList\":[{\"appName\":\"A\",\"id\":\"b\",\"action\":\"Register\",\"instanceInfo\":{\"hostName\":\"");
+	buf_addz(&t, "{\"replicationList\":[{\"appName\":\"A\",\"id\":\"b\",\"action\":\"Register\",\"instanceInfo\":{"
+		     "\"hostName\":\"");
 	for (int i = 0; i < 300; i++)
 		buf_addc(&t, 'h');
 	buf_addz(&t, "\"}}]}");
@@ -134,7 +149,8 @@ static void test_limits(void **state)
 
 static void test_answers(void **state)
 {
-	static const char text[] = "{\"responseList\":[{\"statusCode\":200},{\"statusCode\":404},{\"statusCode\":409,\"responseEntity\":";
+	static const char text[] =
+		"{\"responseList\":[{\"statusCode\":200},{\"statusCode\":404},{\"statusCode\":409,\"responseEntity\":";
 	_cleanup_(buf_finip) struct buf t = BUF_INIT(1 << 20), back = BUF_INIT(1 << 20);
 	struct instance d = instance_draft();
 	struct batch_answer an[3];
@@ -162,7 +178,10 @@ static void test_answers(void **state)
 
 	assert_int_equal(batch_answers_decode(an, 2, &n, buf_str(&t), &a, &e), VINE_EINVAL); /* more than was asked */
 	assert_int_equal(n, 2);
-	assert_int_equal(batch_answers_decode(an, 3, &n, STR("{\"responseList\":[{\"statusCode\":\"200\",\"responseEntity\":\"x\"}]}"), &a, &e), 0);
+	assert_int_equal(batch_answers_decode(
+				 an, 3, &n,
+				 STR("{\"responseList\":[{\"statusCode\":\"200\",\"responseEntity\":\"x\"}]}"), &a, &e),
+			 0);
 	assert_int_equal(an[0].status, 200);
 	assert_int_equal(batch_answers_decode(an, 3, &n, STR("<html>"), &a, &e), VINE_EINVAL);
 	assert_int_equal(n, 0);
@@ -205,11 +224,8 @@ static void test_service_urls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_tolerance),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_answers),
-		cmocka_unit_test(test_service_urls),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_tolerance),    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_answers),    cmocka_unit_test(test_service_urls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

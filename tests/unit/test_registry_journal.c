@@ -119,12 +119,14 @@ static void test_round_trip(void **state)
 	const struct entry *x = find(&c, "B", odd);
 
 	assert_non_null(x);
-	assert_true(x->lease->restored && x->lease->duration == 21 * USEC_PER_SEC && x->lease->interval == 7 * USEC_PER_SEC);
+	assert_true(x->lease->restored && x->lease->duration == 21 * USEC_PER_SEC &&
+		    x->lease->interval == 7 * USEC_PER_SEC);
 	assert_true(atomic_load(&((struct lease *)x->lease)->renewed) == 1000); /* it begins anew */
 	assert_str(instance_meta(x->inst, STR("k\"1")), STR("<v>\n"));
 	assert_true(x->inst->dirty == 17);
 	for (const struct journal_override *o = c.overrides; o; o = o->next)
-		assert_true(str_eq(o->id, STR("gone")) ? o->until == 123456789 && o->status == INST_OUT_OF_SERVICE : o->until == 0);
+		assert_true(str_eq(o->id, STR("gone")) ? o->until == 123456789 && o->status == INST_OUT_OF_SERVICE
+						       : o->until == 0);
 	assert_true(c.live_bytes < b.len);
 	journal_content_fini(&c);
 	journal_close(&j);
@@ -181,7 +183,9 @@ static void test_what_is_none_of_ours(void **state)
 		{ "", VINE_EPROTO },
 		{ "vine registry 2\n", VINE_EPROTO },
 		{ "vine reg", VINE_EPROTO },
-		{ "\x7f" "ELF..............................", VINE_EPROTO },
+		{ "\x7f"
+		  "ELF..............................",
+		  VINE_EPROTO },
 		{ "vine registry 1\n", 0 },
 	};
 	struct journal_content c;
@@ -208,7 +212,19 @@ static void test_what_is_none_of_ours(void **state)
 /* A record with a right checksum that makes no sense is passed over. */
 static void test_nonsense_with_a_checksum(void **state)
 {
-	static const char *const bodies[] = { "P", "P\x04{", "P\x04{\"hostName\":1}", "P\x04[]", "D", "D\xff\xff" "a", "D\x01", "O", "O\xff" "12345678i", "?", "P\x63{}" };
+	static const char *const bodies[] = { "P",
+					      "P\x04{",
+					      "P\x04{\"hostName\":1}",
+					      "P\x04[]",
+					      "D",
+					      "D\xff\xff"
+					      "a",
+					      "D\x01",
+					      "O",
+					      "O\xff"
+					      "12345678i",
+					      "?",
+					      "P\x63{}" };
 	_cleanup_(buf_finip) struct buf b = BUF_INIT(1 << 20);
 	struct journal_content c;
 	struct journal j;
