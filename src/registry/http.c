@@ -154,7 +154,7 @@ static bool refuses(struct exchange *ex, struct reg_worker *rw, bool full)
 {
 	const struct hfield *name = head_find_name(&ex->req, STR("DiscoveryIdentity-Name"));
 
-	if (!registry_serves(rw->reg)) {
+	if (!rw->serves) {
 		rh_answer(ex, 403); /* the client keeps what it has */
 		return true;
 	}
@@ -198,6 +198,7 @@ static void dispatch(struct exchange *ex, struct reg_worker *rw)
 	bool get = ex->req.mid == HTTP_GET || ex->req.mid == HTTP_HEAD;
 	struct str first = t.n ? t.seg[0] : STR_EMPTY;
 
+	rw->serves = registry_serves(rw->reg); /* first, so that the picture is one that may be shown */
 	registry_see(rw->reg, &rw->mine);
 	ex->pattern = "/eureka";
 	if (!t.ok) {
@@ -206,7 +207,7 @@ static void dispatch(struct exchange *ex, struct reg_worker *rw)
 		app_request(ex, rw, &t, get);
 	} else if (get && t.n == 2 && (str_eq(first, STR("vips")) || str_eq(first, STR("svips")))) {
 		ex->pattern = "/eureka/vips/{vip}";
-		if (!registry_serves(rw->reg))
+		if (!rw->serves)
 			rh_answer(ex, 403);
 		else
 			rh_get_vip(ex, rw, t.seg[1], first.ptr[0] == 's', rh_format(ex));

@@ -18,6 +18,7 @@ struct reg_worker {
 	struct loop *loop;
 	struct mailbox *mailbox;
 	unsigned stripe;
+	bool serves; /* see registry_serves; as of this request */
 };
 
 void reg_worker_init(struct reg_worker *rw, struct registry *reg, struct loop *loop, struct mailbox *mailbox,

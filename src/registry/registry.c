@@ -41,6 +41,7 @@ struct registry {
 	unsigned n_samples;   /* ever taken */
 	struct deferred flush;
 	bool flushing, dead; /* dead: to be freed when what is deferred has run */
+	bool to_serve;       /* from the next picture on, whose changes wait to be published */
 	struct op *done_head, **done_tail;
 	struct registry_hooks hooks;
 	/* everybody's */
@@ -94,12 +95,14 @@ uint64_t registry_epoch(const struct registry *r)
 
 bool registry_serves(const struct registry *r)
 {
-	return atomic_load_explicit(&r->serving, memory_order_relaxed);
+	return atomic_load_explicit(&r->serving, memory_order_acquire);
 }
 
 void registry_set_serving(struct registry *r, bool serving)
 {
-	atomic_store_explicit(&r->serving, serving, memory_order_relaxed);
+	r->to_serve = serving;
+	if (!r->flushing || !serving)
+		atomic_store_explicit(&r->serving, serving, memory_order_release);
 }
 
 uint32_t registry_restored(const struct registry *r)
@@ -301,6 +304,7 @@ static void flush(struct deferred *d)
 		if (r->leases.p->n_instances <= JUDGE_AT_ONCE)
 			judge(r, loop_now(r->loop)); /* so that the page never contradicts itself */
 		publish(r);
+		atomic_store_explicit(&r->serving, r->to_serve, memory_order_release);
 	}
 	while (next) {
 		struct op *op = next;
@@ -472,6 +476,7 @@ struct registry *registry_new(struct loop *loop, struct mailbox *inbox, const st
 	rng_os(&r->epoch, sizeof(r->epoch));
 	list_init(&r->listeners);
 	atomic_init(&r->serving, true);
+	r->to_serve = true;
 	leases_init(&r->leases, &cfg->leases, seed);
 	preserve_init(&r->preserve, &cfg->preserve);
 	pthread_mutex_init(&r->lock, NULL);

@@ -53,7 +53,8 @@ const struct picture *registry_now(const struct registry *r);
 
 /* Drawn at each start: versions of pictures mean something within one epoch. */
 uint64_t registry_epoch(const struct registry *r);
-/* Are lists given? Not before the peers were asked at the start; until then those who ask keep what they have. */
+/* Are lists given? Not before the peers were asked at the start; until then those who ask keep what they have. What was merged
+ * in the turn in which they begin to be given is in them. */
 void registry_set_serving(struct registry *r, bool serving);
 bool registry_serves(const struct registry *r);
 /* Leases from the snapshot whose clients have not been heard of since the start. */
