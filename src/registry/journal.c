@@ -292,26 +292,6 @@ static void read_body(struct journal_content *c, struct str body, struct arena *
 	}
 }
 
-/* Returns how many bytes are whole. */
-static size_t read_records(struct journal_content *c, const char *p, size_t n, usec now)
-{
-	struct arena a;
-	size_t at = MAGIC_LEN;
-
-	arena_init(&a, 16384);
-	while (n - at >= HEAD_LEN) {
-		size_t len = (size_t)get(p + at, 4);
-
-		if (len == 0 || len > BODY_MAX || len > n - at - HEAD_LEN ||
-		    crc_of(p + at + HEAD_LEN, len) != get(p + at + 4, 4))
-			break;
-		read_body(c, str_of(p + at + HEAD_LEN, len), &a, now);
-		at += HEAD_LEN + len;
-	}
-	arena_fini(&a);
-	return at;
-}
-
 /* Only what is there, without gaps. */
 static void squeeze(struct journal_content *c)
 {
@@ -332,6 +312,34 @@ static void forget_slots(struct journal_content *c)
 		free(s);
 	map_fini(&c->by_key);
 	map_fini(&c->by_id);
+}
+
+size_t journal_parse(struct journal_content *c, struct str bytes, uint64_t seed, usec now)
+{
+	const char *p = bytes.ptr;
+	size_t n = bytes.len, at = MAGIC_LEN;
+	struct arena a;
+
+	*c = (struct journal_content){ 0 };
+	if (!str_has_prefix(bytes, STR(MAGIC)))
+		return 0;
+	arena_init(&a, 16384);
+	arena_init(&c->arena, 4096);
+	map_init(&c->by_key, seed);
+	map_init(&c->by_id, seed);
+	while (n - at >= HEAD_LEN) {
+		size_t len = (size_t)get(p + at, 4);
+
+		if (len == 0 || len > BODY_MAX || len > n - at - HEAD_LEN ||
+		    crc_of(p + at + HEAD_LEN, len) != get(p + at + 4, 4))
+			break;
+		read_body(c, str_of(p + at + HEAD_LEN, len), &a, now);
+		at += HEAD_LEN + len;
+	}
+	arena_fini(&a);
+	forget_slots(c);
+	squeeze(c);
+	return at;
 }
 
 void journal_content_fini(struct journal_content *c)
@@ -355,19 +363,11 @@ static int load(struct journal *j, struct journal_content *c, uint64_t seed, use
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, j->fd, 0);
 	if (p == MAP_FAILED)
 		return err_errno(e, "cannot read the snapshot");
-	if ((size_t)st.st_size < MAGIC_LEN || memcmp(p, MAGIC, MAGIC_LEN) != 0) {
-		munmap(p, (size_t)st.st_size);
-		return err_set(e, VINE_EPROTO, "the snapshot does not begin as this version writes it");
-	}
-	*c = (struct journal_content){ 0 };
-	arena_init(&c->arena, 4096);
-	map_init(&c->by_key, seed);
-	map_init(&c->by_id, seed);
-	j->size = read_records(c, p, (size_t)st.st_size, now);
-	c->lost_bytes = (uint64_t)st.st_size - j->size;
+	j->size = journal_parse(c, str_of(p, (size_t)st.st_size), seed, now);
 	munmap(p, (size_t)st.st_size);
-	forget_slots(c);
-	squeeze(c);
+	if (j->size == 0)
+		return err_set(e, VINE_EPROTO, "the snapshot does not begin as this version writes it");
+	c->lost_bytes = (uint64_t)st.st_size - j->size;
 	return c->lost_bytes && ftruncate(j->fd, (off_t)j->size) < 0 ? err_errno(e, "cannot mend the snapshot") : 0;
 }
 

@@ -51,12 +51,15 @@ struct journal_content {
 	uint32_t n, room;
 	struct journal_override *overrides; /* a list, in the arena */
 	uint64_t records, live_bytes; /* live_bytes: of the records that still count */
-	uint64_t lost_bytes;          /* behind the last whole record */
+	uint64_t lost_bytes;          /* behind the last whole record; journal_open's to say */
 	struct arena arena;
 	/* own */
 	struct map by_key, by_id; /* by_id: the overrides */
 };
 
+/* What the bytes of a file hold; returns how many of them are whole, 0 if it is none of ours. Pure. ret: to be released either
+ * way. */
+size_t journal_parse(struct journal_content *ret, struct str bytes, uint64_t seed, usec now);
 /* Opens path for appending and reads all of it; VINE_ENOTFOUND: there is none. A file that is none of ours is VINE_EPROTO. */
 int journal_open(struct journal *j, const char *path, struct journal_content *ret, uint64_t seed, usec now, struct err *e);
 void journal_content_fini(struct journal_content *c); /* entries that were taken: set n to 0 first */

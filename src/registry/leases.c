@@ -193,7 +193,13 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 			       unsigned flags, usec now, msec wall)
 {
 	enum inst_status override = override_of(l, d->id);
+	bool newer = flags & LEASE_REPLICATED && old && d->dirty > old->inst->dirty;
 
+	if (newer && d->overridden != override) {
+		/* whoever has the newer version knows better, also that an override has ended */
+		override_drop(l, d->id);
+		override = INST_UNKNOWN;
+	}
 	if (d->overridden != INST_UNKNOWN && override == INST_UNKNOWN) {
 		override = d->overridden;
 		override_store(l, d->id, override);
@@ -266,7 +272,17 @@ int leases_cancel(struct leases *l, struct str app, struct str id, msec dirty, u
 	return 0;
 }
 
-int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, usec now, msec wall)
+/* A change by an operator is a new version of the instance, so that registries which missed it notice. A peer's change keeps
+ * the version that it tells of, unless ours is another change's. */
+static msec version_after(msec had, msec given, unsigned flags)
+{
+	if (flags & LEASE_REPLICATED)
+		return given >= had ? given : had + 1;
+	return MAX(had + 1, given);
+}
+
+int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, unsigned flags,
+		      usec now, msec wall)
 {
 	struct entry *e = picture_find(l->p, app, id);
 
@@ -280,7 +296,7 @@ int leases_set_status(struct leases *l, struct str app, struct str id, enum inst
 
 	override_store(l, d.id, s);
 	d.status = d.overridden = (uint8_t)s;
-	d.dirty = MAX(d.dirty, dirty);
+	d.dirty = version_after(d.dirty, dirty, flags);
 	if (s == INST_UP && !d.lease.service_up)
 		d.lease.service_up = wall;
 	d.action = ACTION_MODIFIED;
@@ -289,8 +305,8 @@ int leases_set_status(struct leases *l, struct str app, struct str id, enum inst
 	return 0;
 }
 
-int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty, usec now,
-			msec wall)
+int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty,
+			unsigned flags, usec now, msec wall)
 {
 	struct entry *e = picture_find(l->p, app, id);
 
@@ -304,7 +320,7 @@ int leases_clear_status(struct leases *l, struct str app, struct str id, enum in
 
 	d.overridden = INST_UNKNOWN;
 	d.status = given != INST_UNKNOWN ? (uint8_t)given : e->lease->reported;
-	d.dirty = MAX(d.dirty, dirty);
+	d.dirty = version_after(d.dirty, dirty, flags);
 	if (d.status == INST_UP && !d.lease.service_up)
 		d.lease.service_up = wall;
 	d.action = ACTION_MODIFIED;

@@ -6,6 +6,8 @@
  * Where it differs from Netflix's server, on purpose:
  *   - a lease lives one duration after the last heartbeat, not two (`doubling` brings that back);
  *   - removing an override without naming a status brings back the status that the client had reported, not UNKNOWN;
+ *   - setting or ending an override raises lastDirtyTimestamp, and a peer's newer registration says whether there is one:
+ *     registries that missed the change learn of it by the next heartbeat;
  *   - an override survives the eviction of its instance for an hour, so that what was taken out of service stays out;
  *   - a DOWN that arrives within `ghost` after its own DELETE is accepted and forgotten.
  *
@@ -48,10 +50,11 @@ enum lease_flags {
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e);
 /* 0 or VINE_ENOTFOUND. dirty: of the registration that is meant, 0 for any; a newer one stays, and that is 0 too. */
 int leases_cancel(struct leases *l, struct str app, struct str id, msec dirty, usec now, msec wall);
-int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, usec now, msec wall);
+int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, unsigned flags,
+		      usec now, msec wall);
 /* given: INST_UNKNOWN if the caller named none. */
-int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty, usec now,
-			msec wall);
+int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty,
+			unsigned flags, usec now, msec wall);
 /* A peer's heartbeat told of an override that we do not have. */
 int leases_store_override(struct leases *l, struct str app, struct str id, enum inst_status s, usec now, msec wall);
 /* Merges kv (the first value of a key wins) into the metadata: a registration by ourselves. Also VINE_ELIMIT. */

@@ -80,12 +80,13 @@ static void apply_item(const struct batch_item *it, struct leases *l, const stru
 		an->status = status_of(leases_cancel(l, it->app, it->id, it->dirty, c->now, c->wall));
 		break;
 	case BATCH_STATUS_UPDATE:
-		an->status = s == INST_UNKNOWN
-				     ? 400
-				     : status_of(leases_set_status(l, it->app, it->id, s, it->dirty, c->now, c->wall));
+		an->status = s == INST_UNKNOWN ? 400
+					       : status_of(leases_set_status(l, it->app, it->id, s, it->dirty,
+									     LEASE_REPLICATED, c->now, c->wall));
 		break;
 	case BATCH_DELETE_OVERRIDE:
-		an->status = status_of(leases_clear_status(l, it->app, it->id, s, it->dirty, c->now, c->wall));
+		an->status = status_of(
+			leases_clear_status(l, it->app, it->id, s, it->dirty, LEASE_REPLICATED, c->now, c->wall));
 		break;
 	}
 }
@@ -110,10 +111,10 @@ void op_apply(struct op *op, struct leases *l, const struct op_context *c)
 		break;
 	case OP_CANCEL: cancel(op, l, c); break;
 	case OP_SET_STATUS:
-		op->result = leases_set_status(l, op->app, op->id, op->status, op->dirty, c->now, c->wall);
+		op->result = leases_set_status(l, op->app, op->id, op->status, op->dirty, op->flags, c->now, c->wall);
 		break;
 	case OP_CLEAR_STATUS:
-		op->result = leases_clear_status(l, op->app, op->id, op->status, op->dirty, c->now, c->wall);
+		op->result = leases_clear_status(l, op->app, op->id, op->status, op->dirty, op->flags, c->now, c->wall);
 		break;
 	case OP_STORE_OVERRIDE:
 		op->result = leases_store_override(l, op->app, op->id, op->status, c->now, c->wall);

@@ -81,6 +81,29 @@ def test_heartbeats_keep_a_lease_at_every_registry(cluster):
     wait_for(lambda: c.all_have(set()), "the evictions")  # each judges by itself
 
 
+@pytest.mark.parametrize("end", [False, True])
+def test_an_override_that_a_peer_missed_is_mended(cluster, end):
+    """The registry that took the change dies before it could tell another one; a third tells it, by the version."""
+    c = cluster(3, "eureka.server.peer-node-connect-timeout-ms=300", "eureka.server.peer-node-read-timeout-ms=300")
+    c.connected()
+    one = Client([c.nodes[1].port], "x")
+    wait_for(lambda: c.all_have({"x"}), "the registration")
+    if end:
+        c.nodes[0].eureka.put("/apps/ORDERS/x/status?value=OUT_OF_SERVICE")
+        wait_for(lambda: all(v.eureka.find(id="x")["status"] == "OUT_OF_SERVICE" for v in c.nodes), "the override")
+    want = "UP" if end else "OUT_OF_SERVICE"
+    c.links[0, 2].cut()
+    if end:
+        c.nodes[0].eureka.delete("/apps/ORDERS/x/status")
+    else:
+        c.nodes[0].eureka.put("/apps/ORDERS/x/status?value=OUT_OF_SERVICE")
+    wait_for(lambda: c.nodes[1].eureka.find(id="x")["status"] == want, "the change at one of them")
+    c.nodes[0].kill()
+    c.nodes[0] = None
+    wait_for(lambda: c.nodes[2].eureka.find(id="x")["status"] == want, "the change at the other")
+    one.die()
+
+
 def test_partition_and_heal(cluster):
     """Who lives is known everywhere in the end, who has gone nowhere; each side goes on alone meanwhile."""
     c = cluster(3, "eureka.server.eviction-interval-timer-in-ms=100", "eureka.server.peer-node-connect-timeout-ms=300",
@@ -403,7 +426,7 @@ def test_what_a_netflix_peer_is_told(netflix):
     e.put("/apps/ORDERS/h1:orders:8080/status?value=OUT_OF_SERVICE&lastDirtyTimestamp=1700000000001")
     e.delete("/apps/ORDERS/h1:orders:8080/status?value=UP")
     wait_for(lambda: n.told("DeleteStatusOverride"), "the end of the override")
-    e.put("/apps/ORDERS/h1:orders:8080?lastDirtyTimestamp=1700000000001")
+    e.put("/apps/ORDERS/h1:orders:8080?lastDirtyTimestamp=1700000000000")
     wait_for(lambda: n.told("Heartbeat"), "the heartbeat")
     e.delete("/apps/ORDERS/h1:orders:8080")
     wait_for(lambda: n.told("Cancel"), "the cancellation")
@@ -411,7 +434,7 @@ def test_what_a_netflix_peer_is_told(netflix):
     register, update, clear, beat, _ = n.items
     assert register["instanceInfo"]["hostName"] == "h1" and "instance" not in register["instanceInfo"]
     assert (update["status"], update["lastDirtyTimestamp"]) == ("OUT_OF_SERVICE", 1700000000001)
-    assert (clear["status"], clear["lastDirtyTimestamp"]) == ("UP", 1700000000001)
+    assert (clear["status"], clear["lastDirtyTimestamp"]) == ("UP", 1700000000002)
     assert (beat["status"], "overriddenStatus" in beat) == ("UP", False)
     headers = n.batches[-1][0]
     assert headers["DiscoveryIdentity-Name"] == "DefaultServer" and headers["Authorization"] == "Basic dTpw"
