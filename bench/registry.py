@@ -13,11 +13,9 @@ The server has core 0, the load core 1. CPU time is the scheduler's own account 
 It needs Linux with two cores, nginx and a C compiler. Loopback only."""
 import argparse
 import http.client
-import os
 import pathlib
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,8 +23,8 @@ import tempfile
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-VINE = os.environ.get("VINE", str(ROOT / "build" / "vine"))
+from proxy import ROOT, VINE, cpu_us, free_port, rss_kib, table, wait_port
+
 NGINX = """daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 30000;
 pid {work}/nginx.pid; error_log {work}/nginx.err error;
 events {{ worker_connections 20000; multi_accept on; }}
@@ -34,45 +32,6 @@ http {{ access_log off; keepalive_timeout 600s; keepalive_requests 1000000000; t
   client_body_temp_path {work}/b; proxy_temp_path {work}/p; fastcgi_temp_path {work}/f; uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
   server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 ""; }} }} }}
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_port(port, process):
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            sys.exit(f"{process.args} ended with {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.005)
-    sys.exit(f"nothing listens on {port}")
-
-
-def cpu_us(pid):
-    """Microseconds that all threads of a process have run."""
-    total = 0
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1000
-
-
-def rss_kib(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
-
-
-def table(rows, head):
-    print("| " + " | ".join(head) + " |")
-    print("|" + "---|" * len(head))
-    for r in rows:
-        print("| " + " | ".join(str(c) for c in r) + " |")
-    print(flush=True)
 
 
 class Server:

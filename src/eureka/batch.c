@@ -49,16 +49,6 @@ static void read_status(struct json *j, uint8_t *ret)
 	*ret = (uint8_t)st;
 }
 
-static struct str upper_in(struct arena *a, struct str s)
-{
-	char *p = arena_alloc(a, s.len + 1);
-
-	for (size_t i = 0; i < s.len; i++)
-		p[i] = ascii_upper(s.ptr[i]);
-	p[s.len] = '\0';
-	return str_of(p, s.len);
-}
-
 static void read_instance(struct json *j, struct batch_item *it, struct arena *a)
 {
 	struct instance d;
@@ -107,7 +97,7 @@ static void read_item(struct json *j, struct batch_item *it, struct arena *a)
 			json_skip(j);
 	}
 	it->action = action_of(action);
-	it->app = upper_in(a, it->app);
+	it->app = str_upper_in(a, it->app);
 	it->dirty = MAX(dirty, (int64_t)0);
 	if (it->action == BATCH_NONE)
 		it->wrong = "unknown action";

@@ -84,16 +84,6 @@ struct times rh_times(const struct reg_worker *rw)
 	return (struct times){ loop_now(rw->loop), clock_wall() };
 }
 
-struct str rh_upper(struct arena *a, struct str s)
-{
-	char *p = arena_alloc(a, s.len + 1);
-
-	for (size_t i = 0; i < s.len; i++)
-		p[i] = ascii_upper(s.ptr[i]);
-	p[s.len] = '\0';
-	return str_of(p, s.len);
-}
-
 /* --- one instance --- */
 
 /* The id that is meant: some clients write a blank in a path as '+'. */
@@ -112,7 +102,7 @@ static struct str find_id(struct exchange *ex, const struct picture *p, struct s
 
 static void instance_request(struct exchange *ex, struct reg_worker *rw, const struct target *t)
 {
-	struct str app = rh_upper(&ex->arena, t->seg[1]);
+	struct str app = str_upper_in(&ex->arena, t->seg[1]);
 	struct entry *e;
 	struct str id = find_id(ex, rw->mine, app, t->seg[2], &e);
 
@@ -135,7 +125,7 @@ static void instance_request(struct exchange *ex, struct reg_worker *rw, const s
 static void instance_sub_request(struct exchange *ex, struct reg_worker *rw, const struct target *t)
 {
 	enum http_method m = ex->req.mid;
-	struct str app = rh_upper(&ex->arena, t->seg[1]);
+	struct str app = str_upper_in(&ex->arena, t->seg[1]);
 	struct entry *e;
 	struct str id = find_id(ex, rw->mine, app, t->seg[2], &e);
 

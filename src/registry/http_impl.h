@@ -17,7 +17,6 @@ struct target rh_target(struct exchange *ex);
 /* Percent-decoding; what is malformed stays as it is. plus: '+' is a blank, as forms write it. */
 struct str rh_decode(struct arena *a, struct str s, bool plus);
 bool rh_query(struct exchange *ex, struct str name, struct str *ret);
-struct str rh_upper(struct arena *a, struct str s);
 bool rh_contains_nocase(struct str s, struct str needle);
 enum body_format rh_format(struct exchange *ex);
 bool rh_is_replication(struct exchange *ex);

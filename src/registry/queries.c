@@ -203,7 +203,7 @@ void rh_get_app(struct exchange *ex, struct reg_worker *rw, struct str name, enu
 {
 	_cleanup_(buf_finip) struct buf b = BUF_INIT((size_t)1 << 31);
 	const struct times t = rh_times(rw);
-	struct app *a = picture_app(rw->mine, rh_upper(&ex->arena, name));
+	struct app *a = picture_app(rw->mine, str_upper_in(&ex->arena, name));
 
 	if (!a) {
 		rh_answer(ex, 404);

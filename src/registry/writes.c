@@ -123,7 +123,7 @@ static void on_instance(struct exchange *ex, struct str body)
 	struct reg_worker *rw = ex->user;
 	struct str type = head_value(&ex->req, H_CONTENT_TYPE);
 	struct target t = rh_target(ex);
-	struct str app = rh_upper(&ex->arena, t.seg[1]);
+	struct str app = str_upper_in(&ex->arena, t.seg[1]);
 	struct instance d;
 	struct err e;
 	bool json = is_type(type, STR("json")), xml = is_type(type, STR("xml"));
