@@ -87,6 +87,16 @@ const struct blob *app_text(struct app *a, enum body_format f, const struct time
 	return cache(&a->text[f], blob_of(buf_str(&b)));
 }
 
+void app_write(struct buf *out, struct app *a, enum body_format f, const struct times *t)
+{
+	const struct blob *have = cached(&a->text[f]);
+
+	if (have)
+		buf_add(out, have->data, have->len);
+	else
+		put_app(out, a->name, a->entry, a->n, f, t, 1);
+}
+
 static const struct blob *app_packed(struct app *a, enum body_format f, const struct times *t)
 {
 	const struct blob *have = cached(&a->packed[f]);
@@ -94,15 +104,9 @@ static const struct blob *app_packed(struct app *a, enum body_format f, const st
 	if (have)
 		return have;
 
-	const struct blob *text = cached(&a->text[f]);
-
-	if (text)
-		return cache(&a->packed[f], blob_deflate(str_of(text->data, text->len)));
-
-	/* not by way of app_text: who asks for gzip does not need the text kept */
 	_cleanup_(buf_finip) struct buf b = BUF_INIT(BODY_MAX);
 
-	put_app(&b, a->name, a->entry, a->n, f, t, 1);
+	app_write(&b, a, f, t);
 	return cache(&a->packed[f], blob_deflate(buf_str(&b)));
 }
 
@@ -259,11 +263,9 @@ void body_delta(struct buf *out, const struct picture *p, enum body_format f, co
 
 	buf_adds(out, fr.before);
 	for (uint32_t i = 0; i < p->n_changed_apps; i++) {
-		const struct blob *text = app_text(apps[i], f, t);
-
 		if (i)
 			buf_adds(out, fr.between);
-		buf_add(out, text->data, text->len);
+		app_write(out, apps[i], f, t);
 	}
 	buf_adds(out, fr.after);
 	arena_fini(&a);

@@ -112,21 +112,35 @@ struct full_stream {
 };
 
 #define STREAM_AHEAD (256u * 1024)
+#define TEXTS_KEPT 5000 /* with more instances texts are written anew for each that does not take gzip */
 
 static void full_pump(struct exchange *ex)
 {
 	struct full_stream *s = ex->user;
+	_cleanup_(buf_finip) struct buf b = BUF_INIT((size_t)1 << 31);
 
 	while (s->at < s->p->n_apps && ex_pending(ex) < STREAM_AHEAD) {
-		const struct blob *b = app_text(s->apps[s->at], s->f, &s->t);
-
+		buf_clear(&b);
 		if (s->at)
-			ex_write(ex, s->fr.between);
-		ex_write(ex, str_of(b->data, b->len));
+			buf_adds(&b, s->fr.between);
+		app_write(&b, s->apps[s->at], s->f, &s->t);
+		ex_write(ex, buf_str(&b));
 		s->at++;
 	}
 	if (s->at == s->p->n_apps)
 		ex_write_end(ex, s->fr.after);
+}
+
+/* Of the whole answer: known where the texts are kept. */
+static uint64_t full_length(const struct full_stream *s)
+{
+	uint64_t len = s->fr.before.len + s->fr.after.len;
+
+	if (s->p->n_instances > TEXTS_KEPT)
+		return EX_LENGTH_UNKNOWN;
+	for (uint32_t i = 0; i < s->p->n_apps; i++)
+		len += app_text(s->apps[i], s->f, &s->t)->len + (i ? s->fr.between.len : 0);
+	return len;
 }
 
 static void full_close(struct exchange *ex)
@@ -150,13 +164,9 @@ void rh_get_apps(struct exchange *ex, struct reg_worker *rw, enum body_format f)
 
 	struct full_stream *s = arena_zalloc(&ex->arena, sizeof(*s));
 	struct list_head h;
-	uint64_t len;
 
 	*s = (struct full_stream){ .p = picture_ref(p), .apps = picture_apps(p, &ex->arena), .f = f, .t = t };
 	s->fr = body_frame(&ex->arena, f, 1, &p->counts);
-	len = s->fr.before.len + s->fr.after.len + (p->n_apps > 1 ? (p->n_apps - 1) * s->fr.between.len : 0);
-	for (uint32_t i = 0; i < p->n_apps; i++)
-		len += app_text(s->apps[i], f, &t)->len;
 	ex->user = s;
 	ex->ops = &full_ops;
 	list_head(&h, rw, false);
@@ -166,7 +176,7 @@ void rh_get_apps(struct exchange *ex, struct reg_worker *rw, enum body_format f)
 	head_add(head, STR("Content-Type"), body_type(f));
 	for (unsigned i = 0; i < h.n; i++)
 		head_add(head, h.f[i].name, h.f[i].value);
-	ex_head_done(ex, len);
+	ex_head_done(ex, full_length(s));
 	ex_write(ex, s->fr.before);
 	full_pump(ex);
 }

@@ -118,7 +118,11 @@ class Churn:
     # --- the truth ---
 
     def statuses(self, i):
-        return {id: inst["status"] for id, inst in self.cluster.nodes[i].eureka.apps().get("ORDERS", {}).items()}
+        e = Eureka(self.ports[i])  # a connection that was idle for a minute has ended
+        reply = e.get("/apps/")
+        e.close()
+        apps = reply.json()["applications"]["application"] if reply.status == 200 else []
+        return {inst["instanceId"]: inst["status"] for a in apps for inst in a["instance"]}
 
     def settle(self):
         self.cluster.mend()
@@ -139,7 +143,7 @@ class Churn:
             for i in range(NODES):
                 lack, ghosts = want - set(seen[i]), set(seen[i]) - want
                 print(f"registry {i}: {len(seen[i])} of {len(want)}; lost {sorted(lack)}, ghosts {sorted(ghosts)}")
-                print(self.cluster.nodes[i].manage.get("/registry").body.decode())
+                print(Eureka(self.ports[i], base="/actuator").get("/registry").body.decode())
             differ = {id: [seen[i].get(id) for i in range(NODES)] for id in want if len({seen[i].get(id) for i in range(NODES)}) > 1}
             print(f"statuses that differ: {differ}")
             raise

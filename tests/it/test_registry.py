@@ -277,6 +277,28 @@ def test_gzip(eureka):
     assert len(eureka.get("/apps", Accept_Encoding="gzip").raw) < len(plain.raw) / 5
 
 
+def test_a_large_registry_without_gzip(registry, connect):
+    """Too large to keep as text: it is streamed, to 1.0 clients as well, and says the same."""
+    v = registry("vine.workers=1")
+    for part in range(6):
+        items = [{"appName": f"APP{k % 40}", "id": f"i{part}-{k}", "action": "Register",
+                  "instanceInfo": instance(app=f"APP{k % 40}", id=f"i{part}-{k}")} for k in range(900)]
+        v.eureka.request("POST", "/peerreplication/batch/", json.dumps({"replicationList": items}), Content_Type="application/json")
+    reply = v.eureka.get("/apps")
+    assert reply.headers["Transfer-Encoding"] == "chunked"
+    ids = {i["instanceId"] for a in reply.json()["applications"]["application"] for i in a["instance"]}
+    assert len(ids) == 5400
+    packed = v.eureka.get("/apps", Accept_Encoding="gzip").json()["applications"]
+    assert {i["instanceId"] for a in packed["application"] for i in a["instance"]} == ids
+    assert len(ET.fromstring(v.eureka.get("/apps", Accept="*/*").body).findall(".//instance")) == 5400
+    c = connect(v)
+    c.send(b"GET /eureka/apps HTTP/1.0\r\nAccept: application/json\r\n\r\n")
+    head = c.read_response(body=False)
+    assert head.status == 200
+    assert len(json.loads(c.rest())["applications"]["application"]) == 40
+    assert v.eureka.request("HEAD", "/apps").status == 200
+
+
 def test_vips(eureka):
     eureka.register(instance(id="a", vipAddress="one,two", secureVipAddress="safe"))
     eureka.register(instance(id="b", vipAddress="one"))
