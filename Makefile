@@ -3,7 +3,7 @@ PORT_BASE ?=
 SECONDS ?= 300
 MINUTES ?= 30
 
-.PHONY: build setup run demo test asan tsan interop bench bench-flow fuzz soak tidy cppcheck format format-check install clean bench-registry churn
+.PHONY: build setup run demo test asan tsan interop bench bench-flow bench-registry churn fuzz soak tidy cppcheck format format-check install clean
 
 build: ; @scripts/setup build && scripts/build release
 setup: ; @scripts/setup build test

@@ -8,6 +8,7 @@
 struct memo {
 	struct list link;
 	usec until; /* USEC_NEVER: while the instance lives */
+	msec dirty; /* of an override whose instance is gone: the version that it was of; 0: not known */
 	uint8_t status;
 	struct str key;
 	char bytes[];
@@ -193,7 +194,9 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 			       unsigned flags, usec now, msec wall)
 {
 	enum inst_status override = override_of(l, d->id);
-	bool newer = flags & LEASE_REPLICATED && old && d->dirty > old->inst->dirty;
+	const struct memo *memo = map_get(&l->overrides, d->id);
+	msec had = old ? old->inst->dirty : memo ? memo->dirty : INT64_MAX;
+	bool newer = flags & LEASE_REPLICATED && d->dirty > had;
 
 	if (newer && d->overridden != override) {
 		/* whoever has the newer version knows better, also that an override has ended */
@@ -439,10 +442,12 @@ static void evict_one(struct leases *l, const struct leases_evict *how, struct e
 
 	if (how->on_evict)
 		how->on_evict(e, how->ctx);
-	if (o && l->overrides.len > (size_t)l->cfg.max_instances + MEMOS_MAX)
+	if (o && l->overrides.len > (size_t)l->cfg.max_instances + MEMOS_MAX) {
 		memo_del(&l->overrides, o);
-	else if (o)
+	} else if (o) {
 		o->until = how->now + OVERRIDE_KEPT;
+		o->dirty = e->inst->dirty;
+	}
 	remove_entry(l, e, how->now, how->wall, true);
 	l->evicted++;
 }

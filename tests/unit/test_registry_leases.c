@@ -324,6 +324,37 @@ static void test_versions_of_overrides(void **state)
 	world_fini(&w);
 }
 
+/* The same when the instance had been evicted here: its override is of a version, too. */
+static void test_versions_after_eviction(void **state)
+{
+	static const struct {
+		msec dirty;
+		unsigned flags;
+		enum inst_status want;
+	} rows[] = {
+		{ WALL + 2, LEASE_REPLICATED, INST_UP },	     /* elsewhere it has ended since */
+		{ WALL + 1, LEASE_REPLICATED, INST_OUT_OF_SERVICE }, /* the very version that we had */
+		{ WALL, LEASE_REPLICATED, INST_OUT_OF_SERVICE },
+		{ WALL + 9, 0, INST_OUT_OF_SERVICE }, /* the client knows of no overrides */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct instance d = draft("A", "1", INST_UP);
+		struct world w;
+
+		world_init(&w, NULL);
+		add(&w, "A", "1", INST_UP);
+		leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, 0, w.now, wall_of(&w)); /* WALL + 1 */
+		w.now += 91 * SEC;
+		assert_int_equal(evict(&w), 1);
+		d.dirty = rows[i].dirty;
+		leases_register(&w.l, &d, rows[i].flags, w.now, wall_of(&w), NULL);
+		assert_int_equal(at(&w, "A", "1")->status, rows[i].want);
+		world_fini(&w);
+	}
+}
+
 /* Taken out of service, then evicted: it comes back out of service; cancelled: it comes back as it says. */
 static void test_override_after_the_end(void **state)
 {
@@ -897,6 +928,7 @@ int main(void)
 		cmocka_unit_test(test_heartbeats),
 		cmocka_unit_test(test_override),
 		cmocka_unit_test(test_versions_of_overrides),
+		cmocka_unit_test(test_versions_after_eviction),
 		cmocka_unit_test(test_override_after_the_end),
 		cmocka_unit_test(test_ghost),
 		cmocka_unit_test(test_metadata),
