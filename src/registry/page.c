@@ -494,6 +494,10 @@ static void snapshot_json(struct jsonw *w, const struct snapshot_report *r)
 
 static void peers_json(struct jsonw *w, const struct peers_report *r)
 {
+	static const char *const syncs[] = { [SYNC_WAITING] = "waiting", [SYNC_DONE] = "done", [SYNC_ALONE] = "alone" };
+
+	jsonw_key_str(w, STR("sync"), str_from(syncs[r->sync]));
+	jsonw_key_u64(w, STR("learntFromPeers"), r->learnt);
 	jsonw_key(w, STR("peers"));
 	jsonw_array(w);
 	for (unsigned i = 0; i < r->n; i++) {

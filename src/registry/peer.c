@@ -506,8 +506,6 @@ struct peer *peer_new(const struct peer_env *env, const struct service_url *url,
 	timer_set(env->loop, &p->timer, loop_now(env->loop));
 	p->http = http_client_peer(env->http, str_from(url->host), url->port);
 	snprintf(p->rep.shown, sizeof(p->rep.shown), "%s", url->shown);
-	snprintf(p->rep.host, sizeof(p->rep.host), "%s", url->host);
-	p->rep.port = url->port;
 	return p;
 }
 

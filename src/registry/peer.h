@@ -32,8 +32,6 @@ const char *peer_state_name(enum peer_state s);
 
 struct peer_report {
 	char shown[256]; /* the URL without credentials */
-	char host[SERVICE_HOST_MAX + 1];
-	uint16_t port;
 	enum peer_state state;
 	bool is_vine;
 	char why[160];       /* of the last failure */

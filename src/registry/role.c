@@ -263,6 +263,37 @@ static enum health_status check_snapshot(struct host *h, struct jsonw *details, 
 	return HEALTH_UNKNOWN;
 }
 
+/* What hangs on the writer: peers, snapshot, watchers, limits. */
+static void add_follower_meters(struct meter_snapshot *s, void *arg)
+{
+	static const struct meter_desc restored = { "vine.registry.restored", "leases from before the start", NULL, 0 };
+	static const struct meter_desc waiting = { "vine.registry.peers.waiting", "changes untold to peers", NULL, 0 };
+	static const struct meter_desc up = { "vine.registry.peers.up", "peers that answer", NULL, 0 };
+	static const struct meter_desc failing = { "vine.registry.snapshot.failing", "1: no snapshot can be written", NULL, 0 };
+	static const struct meter_desc watchers = { "vine.registry.watchers", "clients of /vine/watch", NULL, 0 };
+	static const struct meter_desc resyncs = { "vine.registry.watch.resyncs", "watchers sent to fetch all", NULL, 0 };
+	static const struct meter_desc limited = { "vine.registry.fetches.refused", "past the rate limits", NULL, 0 };
+	struct host *h = arg;
+	struct reg_role *role = h->role;
+	struct peers_report peers;
+	struct snapshot_report snap;
+	double n_waiting = 0, n_up = 0;
+
+	peers_report(role->peers, &peers);
+	snapshot_report(role->snapshot, &snap);
+	for (unsigned i = 0; i < peers.n; i++) {
+		n_waiting += peers.peer[i].waiting;
+		n_up += peers.peer[i].state == PEER_UP;
+	}
+	snapshot_add(s, METER_GAUGE, &restored, registry_restored(role->reg), NULL, 0);
+	snapshot_add(s, METER_GAUGE, &waiting, n_waiting, NULL, 0);
+	snapshot_add(s, METER_GAUGE, &up, n_up, NULL, 0);
+	snapshot_add(s, METER_GAUGE, &failing, snap.failing, NULL, 0);
+	snapshot_add(s, METER_GAUGE, &watchers, atomic_load(&role->watch.watching), NULL, 0);
+	snapshot_add(s, METER_COUNTER, &resyncs, (double)atomic_load(&role->watch.resyncs), NULL, 0);
+	snapshot_add(s, METER_COUNTER, &limited, (double)limiter_refused(role->limiter), NULL, 0);
+}
+
 static void add_meters(struct meter_snapshot *s, void *arg)
 {
 	static const struct meter_desc instances = { "vine.registry.instances", "registered instances", NULL, 0 };
@@ -274,19 +305,10 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 	static const struct meter_desc registered = { "vine.registry.registrations", "registrations", NULL, 0 };
 	static const struct meter_desc cancelled = { "vine.registry.cancellations", "cancelled leases", NULL, 0 };
 	static const struct meter_desc evicted = { "vine.registry.evictions", "evicted leases", NULL, 0 };
-	static const struct meter_desc restored = { "vine.registry.restored", "leases from before the start", NULL, 0 };
-	static const struct meter_desc waiting = { "vine.registry.peers.waiting", "changes untold to peers", NULL, 0 };
-	static const struct meter_desc up = { "vine.registry.peers.up", "peers that answer", NULL, 0 };
-	static const struct meter_desc failing = { "vine.registry.snapshot.failing", "1: no snapshot can be written", NULL, 0 };
-	static const struct meter_desc watchers = { "vine.registry.watchers", "clients of /vine/watch", NULL, 0 };
-	static const struct meter_desc resyncs = { "vine.registry.watch.resyncs", "watchers sent to fetch all", NULL, 0 };
 	static const struct meter_desc refused = { "vine.registry.refusals", "registrations refused: full", NULL, 0 };
 	struct host *h = arg;
 	struct reg_role *role = h->role;
 	struct registry_report r;
-	struct peers_report peers;
-	struct snapshot_report snap;
-	double n_waiting = 0, n_up = 0;
 
 	registry_report(role->reg, &r);
 	snapshot_add(s, METER_GAUGE, &instances, r.instances, NULL, 0);
@@ -299,18 +321,6 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 	snapshot_add(s, METER_COUNTER, &cancelled, (double)r.cancelled, NULL, 0);
 	snapshot_add(s, METER_COUNTER, &evicted, (double)r.evicted, NULL, 0);
 	snapshot_add(s, METER_COUNTER, &refused, (double)r.refused, NULL, 0);
-	snapshot_add(s, METER_GAUGE, &restored, r.preserve.restored, NULL, 0);
-	snapshot_add(s, METER_GAUGE, &watchers, atomic_load(&role->watch.watching), NULL, 0);
-	snapshot_add(s, METER_COUNTER, &resyncs, (double)atomic_load(&role->watch.resyncs), NULL, 0);
-	peers_report(role->peers, &peers);
-	snapshot_report(role->snapshot, &snap);
-	for (unsigned i = 0; i < peers.n; i++) {
-		n_waiting += peers.peer[i].waiting;
-		n_up += peers.peer[i].state == PEER_UP;
-	}
-	snapshot_add(s, METER_GAUGE, &waiting, n_waiting, NULL, 0);
-	snapshot_add(s, METER_GAUGE, &up, n_up, NULL, 0);
-	snapshot_add(s, METER_GAUGE, &failing, snap.failing, NULL, 0);
 }
 
 /* --- life --- */
@@ -377,6 +387,7 @@ static int start(struct host *h, struct err *e)
 	host_add_health(h, &(struct health_part){ .name = "registryPeers", .check = check_peers });
 	host_add_health(h, &(struct health_part){ .name = "registrySnapshot", .check = check_snapshot });
 	meters_source(h->meters, add_meters, h);
+	meters_source(h->meters, add_follower_meters, h);
 	actuator_add(h->actuator, &(struct endpoint){ .id = "registry", .methods = "GET", .pattern = "/registry", .call = on_state });
 	actuator_add(h->actuator, &(struct endpoint){
 		.id = "registry", .methods = "POST", .pattern = "/registry/accept-size", .call = on_accept_size, .flags = ENDPOINT_HIDDEN });

@@ -145,7 +145,6 @@ static void catch_up(struct watch_hub *h)
 	}
 	if (changes_text(&changes, p, from, loop_now(h->loop)) == 0)
 		return;
-	atomic_fetch_add_explicit(&h->shared->told, 1, memory_order_relaxed);
 	tell_all(h, buf_str(&changes));
 	timer_set(h->loop, &h->alive, loop_now(h->loop) + ALIVE_EVERY);
 }
@@ -274,7 +273,6 @@ static bool take_place(struct watch_shared *s)
 	    atomic_load_explicit(&s->max, memory_order_relaxed))
 		return true;
 	atomic_fetch_sub_explicit(&s->watching, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
 	return false;
 }
 

@@ -11,7 +11,7 @@
 
 struct watch_shared {
 	_Atomic uint32_t watching, max; /* vine.registry.max-watchers */
-	_Atomic uint64_t told, resyncs, refused;
+	_Atomic uint64_t resyncs;
 };
 
 struct watch_hub {

@@ -513,6 +513,8 @@ def test_everything_is_fetched_at_the_start(netflix):
     n = netflix(apps=there)
     wait_for(lambda: n.eureka.get("/apps").status == 200, "lists")
     assert sum(len(a) for a in n.eureka.apps().values()) == 20
+    wait_for(lambda: n.manage.get("/registry").json()["sync"] == "done", "the report")
+    assert n.manage.get("/registry").json()["learntFromPeers"] == 20
     assert n.gets[0][0] == "/eureka/apps/" and n.gets[0][1]["Authorization"] == "Basic dTpw"
     assert not n.items  # they were its own
 
