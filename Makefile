@@ -1,8 +1,9 @@
 # The front door. Meson does the building (meson.build); scripts/ holds what each target runs.
 PORT_BASE ?=
 SECONDS ?= 300
+MINUTES ?= 30
 
-.PHONY: build setup run demo test asan tsan interop bench bench-flow fuzz soak tidy cppcheck format format-check install clean
+.PHONY: build setup run demo test asan tsan interop bench bench-flow bench-registry churn fuzz soak tidy cppcheck format format-check install clean
 
 build: ; @scripts/setup build && scripts/build release
 setup: ; @scripts/setup build test
@@ -14,6 +15,8 @@ tsan: ; @exec scripts/test tsan
 bench: build ; @scripts/setup bench && exec bench/proxy.py all
 bench-flow: ; @exec bench/flow.py
 interop: ; @exec scripts/interop
+bench-registry: build ; @scripts/setup bench && exec bench/registry.py
+churn: build ; @exec tests/churn/registry.py --minutes $(MINUTES)
 fuzz: ; @exec scripts/fuzz $(SECONDS)
 soak: ; @exec scripts/soak $(if $(filter file,$(origin SECONDS)),600,$(SECONDS))
 tidy: ; @exec scripts/lint tidy

@@ -198,6 +198,16 @@ struct str str_dup_in(struct arena *a, struct str s)
 	return str_of(p, s.len);
 }
 
+struct str str_upper_in(struct arena *a, struct str s)
+{
+	char *p = arena_alloc(a, s.len + 1);
+
+	for (size_t i = 0; i < s.len; i++)
+		p[i] = ascii_upper(s.ptr[i]);
+	p[s.len] = '\0';
+	return str_of(p, s.len);
+}
+
 struct str str_printf_in(struct arena *a, const char *fmt, ...)
 {
 	va_list ap, again;

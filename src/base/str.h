@@ -128,6 +128,7 @@ bool str_to_bool(struct str s, bool *ret); /* true false yes no on off 1 0, any 
 
 char *str_dup(struct str s);                              /* on the heap, NUL-terminated; free() it */
 struct str str_dup_in(struct arena *a, struct str s);     /* in an arena, NUL-terminated */
+struct str str_upper_in(struct arena *a, struct str s);   /* the same in ASCII upper case */
 struct str str_printf_in(struct arena *a, const char *fmt, ...) _printf_(2, 3);
 
 /* A seeded 64-bit hash; use the process's random seed for keys that a peer can choose. */

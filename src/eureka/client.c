@@ -10,20 +10,15 @@
 #include <stdio.h>
 
 #include "base/rng.h"
-#include "codec/base64.h"
 #include "codec/gzip.h"
 #include "codec/url.h"
+#include "eureka/service_url.h"
 
-#define HOST_MAX 255
 #define GZIP_RATIO_MAX 1100 /* what deflate can reach at all: the size is what bounds it */
 #define PAUSE_FIRST (USEC_PER_SEC / 2)
 
 struct server_url {
-	char host[HOST_MAX + 1];
-	char path[512];  /* "/eureka/" */
-	char auth[512];  /* a header line, or empty */
-	char shown[256]; /* without credentials */
-	uint16_t port;
+	struct service_url u;
 	struct http_peer *peer;
 };
 
@@ -73,72 +68,16 @@ struct eureka_client {
 	struct eureka_client_report rep;
 };
 
-/* --- URLs --- */
-
-/* "user:password", percent-encoded as in every URL, to a header line. */
-static int auth_line(struct server_url *u, struct str userinfo, struct err *e)
-{
-	_cleanup_(buf_finip) struct buf b = BUF_INIT(sizeof(u->auth) - 1);
-	struct arena a;
-	struct str plain;
-
-	arena_init(&a, 512);
-	buf_adds(&b, STR("Authorization: Basic "));
-	if (url_decode(&a, userinfo, false, &plain))
-		base64_encode(&b, plain, BASE64_STD);
-	else
-		b.failed = true;
-	buf_adds(&b, STR("\r\n"));
-	arena_fini(&a);
-	if (b.failed)
-		return err_set(e, VINE_EINVAL, "eureka.client.service-url: malformed or over-long credentials");
-	snprintf(u->auth, sizeof(u->auth), "%.*s", STRF(buf_str(&b)));
-	return 0;
-}
-
-static int parse_url(struct server_url *u, struct str text, struct err *e)
-{
-	struct url url;
-	int r = url_split(&url, str_trim(text), e);
-
-	if (r < 0)
-		return err_prefix(e, "eureka.client.service-url");
-	if (url.secure)
-		return err_set(e, VINE_EINVAL, "eureka.client.service-url: https is not supported yet: %.*s:%u",
-			       STRF(url.host), url.port);
-	if (url.userinfo.len)
-		r = auth_line(u, url.userinfo, e);
-	if (r < 0)
-		return r;
-	if (str_eq(url.path, STR("/")))
-		url.path = STR("/eureka/");
-	if (url.host.len > HOST_MAX || url.path.len > sizeof(u->path) - 2)
-		return err_set(e, VINE_EINVAL, "eureka.client.service-url: over-long host or path");
-	snprintf(u->host, sizeof(u->host), "%.*s", STRF(url.host));
-	snprintf(u->path, sizeof(u->path), "%.*s%s", STRF(url.path), str_has_suffix(url.path, STR("/")) ? "" : "/");
-	snprintf(u->shown, sizeof(u->shown), "http://%.*s:%u%.*s", (int)MIN(url.host.len, (size_t)100), url.host.ptr, url.port,
-		 (int)MIN(url.path.len, (size_t)120), url.path.ptr);
-	u->port = url.port;
-	return 0;
-}
-
 static int parse_urls(struct eureka_client *c, struct str list, struct err *e)
 {
-	struct str piece;
+	struct service_url all[EUREKA_URLS_MAX];
+	int r = service_urls_parse(all, EUREKA_URLS_MAX, &c->n_urls, list, e);
 
-	while (list.len && str_cut(&list, ',', &piece)) {
-		if (!str_trim(piece).len)
-			continue;
-		if (c->n_urls == EUREKA_URLS_MAX)
-			return err_set(e, VINE_EINVAL, "eureka.client.service-url: more than %d URLs", EUREKA_URLS_MAX);
-
-		int r = parse_url(&c->url[c->n_urls], piece, e);
-
-		if (r < 0)
-			return r;
-		c->n_urls++;
-	}
-	return c->n_urls ? 0 : err_set(e, VINE_EINVAL, "eureka.client.service-url: no URL");
+	for (unsigned i = 0; r == 0 && i < c->n_urls; i++)
+		c->url[i].u = all[i];
+	if (r == 0 && !c->n_urls)
+		return err_set(e, VINE_EINVAL, "eureka.client.service-url: no URL");
+	return r;
 }
 
 /* --- chains --- */
@@ -166,10 +105,10 @@ static void note_lost(struct eureka_client *c)
 		return;
 	c->lost = lost;
 	if (lost)
-		LOG(&c->log, LOG_WARN, "registry lost; the last picture is kept", F_Z("url", c->url[c->cur].shown),
+		LOG(&c->log, LOG_WARN, "registry lost; the last picture is kept", F_Z("url", c->url[c->cur].u.shown),
 		    F_Z("why", c->why), F_INT("instances", c->view ? c->view->n : 0));
 	else
-		LOG(&c->log, LOG_INFO, "registry found again", F_Z("url", c->url[c->cur].shown));
+		LOG(&c->log, LOG_INFO, "registry found again", F_Z("url", c->url[c->cur].u.shown));
 }
 
 static void on_done(struct fetch *f)
@@ -221,11 +160,11 @@ static void send_request(struct chain *ch, const struct request *r)
 	ch->url = c->cur;
 	ch->active = true;
 	timer_park(&ch->timer);
-	buf_addz(&target, u->path);
+	buf_addz(&target, u->u.path);
 	buf_adds(&target, r->suffix);
 	buf_adds(&fields, STR("Accept: application/json\r\nDiscoveryIdentity-Name: DefaultClient\r\n"
 			      "DiscoveryIdentity-Version: 1.4\r\nUser-Agent: vine/" VINE_VERSION "\r\n"));
-	buf_addz(&fields, u->auth);
+	buf_addz(&fields, u->u.auth);
 	if (r->method == HTTP_GET)
 		buf_adds(&fields, STR("Accept-Encoding: gzip\r\n"));
 	if (r->body.len)
@@ -465,7 +404,7 @@ static void put_answered(struct chain *ch)
 		c->rep.registrations++;
 		if (!c->rep.registered)
 			LOG(&c->log, LOG_INFO, "registered", F_STR("app", c->self->app), F_STR("id", c->self->id),
-			    F_Z("url", c->url[c->cur].shown));
+			    F_Z("url", c->url[c->cur].u.shown));
 		c->rep.registered = true;
 		c->told_refused = false;
 		c->reg = c->sent_gen == c->self_gen ? REG_OK : REG_NEEDED;
@@ -600,7 +539,7 @@ int eureka_client_new(struct eureka_client **ret, struct http_client *http, cons
 	chain_init(&c->put, c, send_put, put_answered, put_failed);
 	timer_init(&c->leave_timer, on_leave_timer);
 	for (unsigned i = 0; i < c->n_urls; i++)
-		c->url[i].peer = http_client_peer(http, str_from(c->url[i].host), c->url[i].port);
+		c->url[i].peer = http_client_peer(http, str_from(c->url[i].u.host), c->url[i].u.port);
 	*ret = c;
 	return 0;
 }
@@ -648,5 +587,5 @@ void eureka_client_report(const struct eureka_client *c, struct eureka_client_re
 {
 	*ret = c->rep;
 	ret->state = c->lost ? EUREKA_LOST : c->rep.last_ok ? EUREKA_OK : EUREKA_NEVER;
-	snprintf(ret->url, sizeof(ret->url), "%s", c->url[c->cur].shown);
+	snprintf(ret->url, sizeof(ret->url), "%s", c->url[c->cur].u.shown);
 }

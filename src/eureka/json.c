@@ -66,16 +66,6 @@ static bool read_flag(struct in *in, const char *field, bool *ret)
 	return true;
 }
 
-static struct str upper_in(struct arena *a, struct str s)
-{
-	char *p = arena_alloc(a, s.len + 1);
-
-	for (size_t i = 0; i < s.len; i++)
-		p[i] = ascii_upper(s.ptr[i]);
-	p[s.len] = '\0';
-	return str_of(p, s.len);
-}
-
 static bool read_upper(struct in *in, const char *field, struct str *ret)
 {
 	struct str s = STR_EMPTY;
@@ -85,7 +75,7 @@ static bool read_upper(struct in *in, const char *field, struct str *ret)
 	if (s.len > INST_BODY_MAX)
 		return true; /* never: the body is smaller */
 	if (s.ptr)
-		*ret = upper_in(in->a, s);
+		*ret = str_upper_in(in->a, s);
 	return true;
 }
 

@@ -50,16 +50,6 @@ static struct str either(struct str set, struct str otherwise)
 	return set.len ? set : otherwise;
 }
 
-/* As the Java client sends group names. */
-static struct str upper_in(struct arena *a, struct str s)
-{
-	char *p = arena_alloc(a, s.len + 1);
-
-	for (size_t i = 0; i < s.len; i++)
-		p[i] = ascii_upper(s.ptr[i]);
-	return str_of(p, s.len);
-}
-
 static struct str page_url(struct arena *a, const struct instance *d, struct str path)
 {
 	return str_printf_in(a, "http://%.*s:%u%.*s", STRF(d->host), d->port.port, STRF(path));
@@ -99,7 +89,7 @@ void eureka_self(struct instance *d, struct arena *a, const struct props *p, str
 	d->app = either(props_str(p, "eureka.instance.appname"), name);
 	d->vip = either(props_str(p, "eureka.instance.virtual-host-name"), name);
 	d->secure_vip = either(props_str(p, "eureka.instance.secure-virtual-host-name"), name);
-	d->app_group = upper_in(a, props_str(p, "eureka.instance.app-group-name"));
+	d->app_group = str_upper_in(a, props_str(p, "eureka.instance.app-group-name"));
 	d->instance_id = either(props_str(p, "eureka.instance.instance-id"),
 				str_printf_in(a, "%.*s:%.*s:%u", STRF(d->host), STRF(name), d->port.port));
 	d->lease.renewal_s = (uint32_t)(props_ms(p, "eureka.instance.lease-renewal-interval-in-seconds") / 1000);

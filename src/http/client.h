@@ -125,6 +125,7 @@ struct fetch {
 	struct str target;      /* "/eureka/apps/" */
 	struct str fields;      /* more header lines, each with CRLF; Host, Content-Length are added */
 	struct str body;
+	struct str keep;        /* name of a further field of the answer to be kept; may be empty */
 	size_t max_body;        /* of the answer; 0: 1 MiB */
 	usec deadline;          /* absolute */
 	void (*done)(struct fetch *f); /* called once; ok tells */
@@ -132,14 +133,14 @@ struct fetch {
 	bool ok;                /* a response came, whatever its status */
 	unsigned status;
 	struct str response;
-	struct str content_type, etag, location;
+	struct str content_type, etag, location, kept;
 	bool response_gzip;     /* Content-Encoding: gzip (the caller inflates) */
 	struct call_failure failure;
 	/* own */
 	struct call call;
 	struct buf in;
 	struct buf head;
-	char type_room[96], etag_room[96], location_room[256];
+	char type_room[96], etag_room[96], location_room[256], kept_room[96];
 	bool retried;
 };
 /* A stale pooled connection is replaced once by a fresh one where the method allows it. */

@@ -36,6 +36,8 @@ static void on_head(struct call *c, const struct http_head *h)
 	f->content_type = keep_value(h, STR("Content-Type"), f->type_room, sizeof(f->type_room));
 	f->etag = keep_value(h, STR("ETag"), f->etag_room, sizeof(f->etag_room));
 	f->location = keep_value(h, STR("Location"), f->location_room, sizeof(f->location_room));
+	if (f->keep.len)
+		f->kept = keep_value(h, f->keep, f->kept_room, sizeof(f->kept_room));
 	f->response_gzip = str_eq_nocase(head_value(h, H_CONTENT_ENCODING), STR("gzip"));
 }
 
@@ -88,7 +90,7 @@ void fetch_start(struct http_client *cl, struct fetch *f, struct http_peer *peer
 
 	f->ok = f->retried = false;
 	f->status = 0;
-	f->response = STR_EMPTY;
+	f->response = f->kept = STR_EMPTY;
 	buf_init(&f->in, f->max_body ? f->max_body : 1u << 20);
 	buf_init(&f->head, 64 * 1024 + f->body.len);
 	buf_adds(&f->head, http_method_name(f->method));

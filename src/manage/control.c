@@ -1,7 +1,8 @@
 /* control.c - the control thread: sets a process up, takes signals, drains and ends it.
  *
  * Signals   Blocked in every thread before the first is made, and read from a signalfd: nothing runs in signal context.
- *           SIGTERM and SIGINT drain, the second one cuts off; SIGHUP reloads; SIGPIPE is ignored (writes say EPIPE).
+ *           SIGTERM and SIGINT drain, the second one cuts off; SIGHUP reloads; SIGPIPE and SIGXFSZ are ignored: writes
+ *           say EPIPE and EFBIG.
  * End       Hosts drain one after the other, the last started first. */
 #include "manage/control.h"
 
@@ -40,6 +41,7 @@ static void signals_open(struct control *c)
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

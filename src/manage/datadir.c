@@ -82,7 +82,9 @@ int datadir_open(struct host *h, struct err *e)
 	char base[200];
 	int n, r;
 
-	if (!h->settings->has_data_dir && !(h->ops->flags & ROLE_DATA_DIR))
+	bool keeps = h->ops->flags & ROLE_DATA_DIR && (!h->ops->keeps_files || h->ops->keeps_files(h->props));
+
+	if (!h->settings->has_data_dir && !keeps)
 		return 0;
 	if (h->settings->has_data_dir)
 		snprintf(base, sizeof(base), "%s", h->settings->data_dir);

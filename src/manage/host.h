@@ -53,6 +53,7 @@ struct role_ops {
 	const char *name; /* "gateway": the subcommand, the folder below vine.data-dir, the logger vine.<name> */
 	uint16_t default_port;
 	unsigned flags;
+	bool (*keeps_files)(const struct props *p); /* with ROLE_DATA_DIR: is it so by these properties? NULL: always */
 
 	/* --- control thread --- */
 	int (*start)(struct host *h, struct err *e); /* sets h->role; adds endpoints, health, meters */

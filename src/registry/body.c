@@ -87,6 +87,16 @@ const struct blob *app_text(struct app *a, enum body_format f, const struct time
 	return cache(&a->text[f], blob_of(buf_str(&b)));
 }
 
+void app_write(struct buf *out, struct app *a, enum body_format f, const struct times *t)
+{
+	const struct blob *have = cached(&a->text[f]);
+
+	if (have)
+		buf_add(out, have->data, have->len);
+	else
+		put_app(out, a->name, a->entry, a->n, f, t, 1);
+}
+
 static const struct blob *app_packed(struct app *a, enum body_format f, const struct times *t)
 {
 	const struct blob *have = cached(&a->packed[f]);
@@ -94,9 +104,10 @@ static const struct blob *app_packed(struct app *a, enum body_format f, const st
 	if (have)
 		return have;
 
-	const struct blob *text = app_text(a, f, t);
+	_cleanup_(buf_finip) struct buf b = BUF_INIT(BODY_MAX);
 
-	return cache(&a->packed[f], blob_deflate(str_of(text->data, text->len)));
+	app_write(&b, a, f, t);
+	return cache(&a->packed[f], blob_deflate(buf_str(&b)));
 }
 
 /* --- frames --- */
@@ -132,25 +143,28 @@ struct frame body_frame(struct arena *a, enum body_format f, int64_t version, co
 
 /* --- whole answers --- */
 
-const struct blob *body_full_gzip(struct picture *p, enum body_format f, const struct times *t)
+/* The pieces of one of p's trees, joined. */
+static const struct blob *apps_gzip(_Atomic(struct blob *) *slot, struct picture *p, bool changes, enum body_format f,
+				    const struct times *t)
 {
-	const struct blob *have = cached(&p->full[f]);
+	const struct blob *have = cached(slot);
 
 	if (have)
 		return have;
 
 	_cleanup_(buf_finip) struct buf b = BUF_INIT(BODY_MAX);
+	uint32_t n = changes ? p->n_changed_apps : p->n_apps;
 	struct arena a;
 	struct gzip_join g;
 
 	arena_init(&a, 4096);
 
-	struct app **apps = picture_apps(p, &a);
-	struct frame fr = body_frame(&a, f, 1, &p->counts);
+	struct app **apps = changes ? picture_changed_apps(p, &a) : picture_apps(p, &a);
+	struct frame fr = body_frame(&a, f, changes ? (int64_t)p->delta_version : 1, &p->counts);
 
 	gzip_begin(&g, &b);
 	gzip_text(&g, fr.before);
-	for (uint32_t i = 0; i < p->n_apps; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		if (i && fr.between.len)
 			gzip_text(&g, fr.between);
 		gzip_piece(&g, app_packed(apps[i], f, t));
@@ -158,7 +172,12 @@ const struct blob *body_full_gzip(struct picture *p, enum body_format f, const s
 	gzip_text(&g, fr.after);
 	gzip_end(&g);
 	arena_fini(&a);
-	return cache(&p->full[f], blob_of(buf_str(&b)));
+	return cache(slot, blob_of(buf_str(&b)));
+}
+
+const struct blob *body_full_gzip(struct picture *p, enum body_format f, const struct times *t)
+{
+	return apps_gzip(&p->full[f], p, false, f, t);
 }
 
 /* Entries grouped by app, each app's in the order in which they were added. */
@@ -233,68 +252,28 @@ static void put_groups(struct buf *out, struct groups *g, const struct frame *fr
 	buf_adds(out, fr->after);
 }
 
-/* Each instance once, with what happened to it last. */
-static void gather_delta(struct groups *g, const struct picture *p, struct arena *a)
-{
-	struct entry **all = arena_alloc(a, (p->delta_n + 1) * sizeof(struct entry *)); /* bounded by delta_max */
-	struct delta_walk w = picture_delta(p);
-	struct map seen;
-	size_t n = 0;
-
-	map_init(&seen, p->seed);
-	for (const struct delta_item *it; (it = delta_next(&w));)
-		all[n++] = it->entry;
-	for (size_t i = n; i-- > 0;) {
-		const struct instance *in = all[i]->inst;
-		struct str key = str_printf_in(a, "%.*s/%.*s", STRF(in->app), STRF(in->id));
-
-		if (map_get(&seen, key))
-			all[i] = NULL; /* a later one stands for it */
-		else
-			map_put(&seen, key, all[i]);
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (all[i])
-			groups_add(g, all[i]);
-	}
-	map_fini(&seen);
-}
-
 void body_delta(struct buf *out, const struct picture *p, enum body_format f, const struct times *t)
 {
 	struct arena a;
-	struct groups g;
 
 	arena_init(&a, 4096);
-	groups_init(&g, &a, p->seed);
-	gather_delta(&g, p, &a);
 
+	struct app **apps = picture_changed_apps(p, &a);
 	struct frame fr = body_frame(&a, f, (int64_t)p->delta_version, &p->counts);
 
-	put_groups(out, &g, &fr, f, t);
-	groups_fini(&g);
+	buf_adds(out, fr.before);
+	for (uint32_t i = 0; i < p->n_changed_apps; i++) {
+		if (i)
+			buf_adds(out, fr.between);
+		app_write(out, apps[i], f, t);
+	}
+	buf_adds(out, fr.after);
 	arena_fini(&a);
 }
 
 const struct blob *body_delta_gzip(struct picture *p, enum body_format f, const struct times *t)
 {
-	const struct blob *have = cached(&p->delta[f]);
-
-	if (have)
-		return have;
-
-	_cleanup_(buf_finip) struct buf text = BUF_INIT(BODY_MAX), b = BUF_INIT(BODY_MAX);
-	struct gzip_join g;
-
-	body_delta(&text, p, f, t);
-	gzip_begin(&g, &b);
-
-	struct blob *piece = blob_deflate(buf_str(&text));
-
-	gzip_piece(&g, piece);
-	free(piece);
-	gzip_end(&g);
-	return cache(&p->delta[f], blob_of(buf_str(&b)));
+	return apps_gzip(&p->delta[f], p, true, f, t);
 }
 
 void body_vip(struct buf *out, const struct picture *p, struct str vip, bool secure, enum body_format f,

@@ -1,7 +1,7 @@
 /* body.h - the answers to queries: applications, application and instance, in four formats, plain and as gzip.
  *
- * An app's text and its deflated form are made once per app version, by whichever thread first needs them, and kept in the
- * picture; a whole answer is put together from them. The times of renewal in them are those of that moment: as old as the
+ * An app's deflated form (in small registries its text as well) is made once per app version, by whichever thread first
+ * needs it, and kept in the picture; a whole answer is put together from them. The times of renewal in them are those of that moment: as old as the
  * payload, which the protocol allows. A single instance is always written fresh.
  *
  * Threads   Any, with a reference to the picture. */
@@ -27,8 +27,10 @@ static inline bool body_is_mini(enum body_format f)
 
 struct str body_type(enum body_format f); /* the media type */
 
-/* An app's piece of an answer; borrowed from a. */
+/* An app's piece of an answer, kept with it; borrowed from a. */
 const struct blob *app_text(struct app *a, enum body_format f, const struct times *t);
+/* The same for once: what is asked for compressed, or is large, is not kept as text as well. */
+void app_write(struct buf *out, struct app *a, enum body_format f, const struct times *t);
 
 /* The bytes before, between and behind the pieces of an answer with applications. Strings in the arena. */
 struct frame {

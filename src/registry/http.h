@@ -9,18 +9,25 @@
 #include "http/server.h"
 #include "registry/registry.h"
 
+struct limiter;
+
 struct reg_worker {
 	struct registry *reg;
+	struct limiter *limiter; /* shared by all workers; NULL, as after reg_worker_init: no limit */
 	struct picture *mine; /* see registry_see */
 	struct loop *loop;
 	struct mailbox *mailbox;
 	unsigned stripe;
-	uint32_t waiting; /* writes under way */
+	bool serves; /* see registry_serves; as of this request */
 };
 
 void reg_worker_init(struct reg_worker *rw, struct registry *reg, struct loop *loop, struct mailbox *mailbox,
 		     unsigned stripe);
 void reg_worker_fini(struct reg_worker *rw);
+#define VERSION_TEXT_MAX 40
+/* "EPOCH-N", the value of X-Vine-Version. */
+struct str version_text(char out[VERSION_TEXT_MAX], struct registry *reg, uint64_t version);
+
 /* Is it one of ours? "/eureka" and below. */
 bool registry_http_takes(struct str path);
 void registry_http(struct exchange *ex, struct reg_worker *rw);

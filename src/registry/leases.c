@@ -8,6 +8,7 @@
 struct memo {
 	struct list link;
 	usec until; /* USEC_NEVER: while the instance lives */
+	msec dirty; /* of an override whose instance is gone: the version that it was of; 0: not known */
 	uint8_t status;
 	struct str key;
 	char bytes[];
@@ -143,11 +144,8 @@ static void ghost_put(struct leases *l, struct str app, struct str id, usec now)
 
 static void put(struct leases *l, struct entry *e, usec now)
 {
-	struct picture *q = picture_with(l->p, e);
-
-	delta_append(q, &l->tail, e, now);
-	picture_unref(l->p);
-	l->p = q;
+	picture_put(&l->p, e);
+	delta_append(l->p, &l->tail, e, now, false);
 	entry_unref(e);
 }
 
@@ -157,20 +155,18 @@ static void put_changed(struct leases *l, const struct entry *old, const struct 
 	put(l, entry_new(instance_new(d), lease_ref(old->lease)), now);
 }
 
-static void remove_entry(struct leases *l, struct entry *e, usec now, msec wall)
+static void remove_entry(struct leases *l, struct entry *e, usec now, msec wall, bool evicted)
 {
 	struct instance d = instance_draft_of(e->inst);
-	struct picture *q = picture_without(l->p, d.app, d.id);
 
 	d.action = ACTION_DELETED;
 	d.updated = d.lease.evicted = wall;
 
 	struct entry *gone = entry_new(instance_new(&d), lease_ref(e->lease));
 
-	delta_append(q, &l->tail, gone, now);
+	picture_remove(&l->p, gone->inst->app, gone->inst->id); /* e may die here */
+	delta_append(l->p, &l->tail, gone, now, evicted);
 	entry_unref(gone);
-	picture_unref(l->p); /* e may die here */
-	l->p = q;
 }
 
 static void beat(struct lease *l, usec now)
@@ -198,7 +194,15 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 			       unsigned flags, usec now, msec wall)
 {
 	enum inst_status override = override_of(l, d->id);
+	const struct memo *memo = map_get(&l->overrides, d->id);
+	msec had = old ? old->inst->dirty : memo ? memo->dirty : INT64_MAX;
+	bool newer = flags & LEASE_REPLICATED && d->dirty > had;
 
+	if (newer && d->overridden != override) {
+		/* whoever has the newer version knows better, also that an override has ended */
+		override_drop(l, d->id);
+		override = INST_UNKNOWN;
+	}
 	if (d->overridden != INST_UNKNOWN && override == INST_UNKNOWN) {
 		override = d->overridden;
 		override_store(l, d->id, override);
@@ -214,11 +218,14 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 		d->lease.service_up = wall;
 	d->action = ACTION_ADDED;
 	d->updated = wall;
-	d->coordinating = false;
+	d->coordinating = flags & LEASE_OWN;
 
 	struct instance *in = instance_new(d);
+	struct lease *lease = lease_new(in, reported, now);
 
-	put(l, entry_new(in, lease_new(in, reported, now)), now);
+	if (!(flags & LEASE_REPLICATED))
+		atomic_init(&lease->own, now);
+	put(l, entry_new(in, lease), now);
 }
 
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e)
@@ -253,21 +260,32 @@ int leases_register(struct leases *l, const struct instance *draft, unsigned fla
 	return 0;
 }
 
-int leases_cancel(struct leases *l, struct str app, struct str id, unsigned flags, usec now, msec wall)
+int leases_cancel(struct leases *l, struct str app, struct str id, msec dirty, usec now, msec wall)
 {
 	struct entry *e = picture_find(l->p, app, id);
 
 	if (!e)
 		return VINE_ENOTFOUND;
-	(void)flags;
+	if (dirty && e->inst->dirty > dirty)
+		return 0; /* it has registered again since */
 	ghost_put(l, e->inst->app, e->inst->id, now);
 	override_drop(l, e->inst->id);
-	remove_entry(l, e, now, wall);
+	remove_entry(l, e, now, wall, false);
 	l->cancelled++;
 	return 0;
 }
 
-int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, usec now, msec wall)
+/* A change by an operator is a new version of the instance, so that registries which missed it notice. A peer's change keeps
+ * the version that it tells of, unless ours is another change's. */
+static msec version_after(msec had, msec given, unsigned flags)
+{
+	if (flags & LEASE_REPLICATED)
+		return given >= had ? given : had + 1;
+	return MAX(had + 1, given);
+}
+
+int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, unsigned flags,
+		      usec now, msec wall)
 {
 	struct entry *e = picture_find(l->p, app, id);
 
@@ -281,7 +299,7 @@ int leases_set_status(struct leases *l, struct str app, struct str id, enum inst
 
 	override_store(l, d.id, s);
 	d.status = d.overridden = (uint8_t)s;
-	d.dirty = MAX(d.dirty, dirty);
+	d.dirty = version_after(d.dirty, dirty, flags);
 	if (s == INST_UP && !d.lease.service_up)
 		d.lease.service_up = wall;
 	d.action = ACTION_MODIFIED;
@@ -290,8 +308,8 @@ int leases_set_status(struct leases *l, struct str app, struct str id, enum inst
 	return 0;
 }
 
-int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty, usec now,
-			msec wall)
+int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty,
+			unsigned flags, usec now, msec wall)
 {
 	struct entry *e = picture_find(l->p, app, id);
 
@@ -305,7 +323,7 @@ int leases_clear_status(struct leases *l, struct str app, struct str id, enum in
 
 	d.overridden = INST_UNKNOWN;
 	d.status = given != INST_UNKNOWN ? (uint8_t)given : e->lease->reported;
-	d.dirty = MAX(d.dirty, dirty);
+	d.dirty = version_after(d.dirty, dirty, flags);
 	if (d.status == INST_UP && !d.lease.service_up)
 		d.lease.service_up = wall;
 	d.action = ACTION_MODIFIED;
@@ -327,6 +345,7 @@ int leases_store_override(struct leases *l, struct str app, struct str id, enum 
 
 	override_store(l, d.id, s);
 	d.overridden = (uint8_t)s;
+	d.status = (uint8_t)status_by_rules((enum inst_status)d.status, e->inst, s, LEASE_REPLICATED);
 	d.action = ACTION_MODIFIED;
 	d.updated = wall;
 	put_changed(l, e, &d, now);
@@ -378,6 +397,34 @@ int leases_merge_metadata(struct leases *l, struct str app, struct str id, const
 	return 0;
 }
 
+void leases_keep_override(struct leases *l, struct str id, enum inst_status s, usec until)
+{
+	override_store(l, id, s);
+	((struct memo *)map_get(&l->overrides, id))->until = until;
+}
+
+void leases_each_override(const struct leases *l, usec now, void (*fn)(struct str id, enum inst_status s, usec left, void *ctx),
+			  void *ctx)
+{
+	size_t pos = 0;
+
+	for (const struct memo *o; (o = map_next(&l->overrides, &pos));) {
+		if (o->until != USEC_NEVER && o->until > now)
+			fn(o->key, (enum inst_status)o->status, o->until - now, ctx);
+	}
+}
+
+void leases_restore(struct leases *l, struct entry **all, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct instance *in = all[i]->inst;
+
+		if (in->overridden != INST_UNKNOWN)
+			override_store(l, in->id, (enum inst_status)in->overridden);
+	}
+	picture_fill(&l->p, all, n);
+}
+
 /* --- time passes --- */
 
 bool lease_is_expired(const struct lease *l, bool doubling, usec now, usec late)
@@ -395,11 +442,13 @@ static void evict_one(struct leases *l, const struct leases_evict *how, struct e
 
 	if (how->on_evict)
 		how->on_evict(e, how->ctx);
-	if (o && l->overrides.len > (size_t)l->cfg.max_instances + MEMOS_MAX)
+	if (o && l->overrides.len > (size_t)l->cfg.max_instances + MEMOS_MAX) {
 		memo_del(&l->overrides, o);
-	else if (o)
+	} else if (o) {
 		o->until = how->now + OVERRIDE_KEPT;
-	remove_entry(l, e, how->now, how->wall);
+		o->dirty = e->inst->dirty;
+	}
+	remove_entry(l, e, how->now, how->wall, true);
 	l->evicted++;
 }
 
@@ -447,18 +496,7 @@ bool leases_tidy(struct leases *l, usec now)
 			memo_del(&l->overrides, o);
 	}
 
-	struct delta_walk w = picture_delta(l->p);
-	const struct delta_item *first = delta_next(&w);
-
-	if (!first || (first->at >= now - l->cfg.delta_retention && l->p->delta_n <= l->cfg.delta_max))
-		return false;
-
-	struct picture *q = picture_copy(l->p);
-
-	delta_trim(q, now - l->cfg.delta_retention, l->cfg.delta_max);
-	picture_unref(l->p);
-	l->p = q;
-	return true;
+	return delta_trim(&l->p, now - l->cfg.delta_retention, l->cfg.delta_max);
 }
 
 /* --- any thread --- */
@@ -471,6 +509,10 @@ enum renewal lease_renew(const struct picture *p, const struct renew *r, usec no
 	if (!e || e->inst->status == INST_UNKNOWN)
 		return RENEW_ABSENT;
 	beat(e->lease, now);
+	if (!r->replicated) {
+		atomic_store_explicit(&e->lease->own, now, memory_order_relaxed);
+		atomic_store_explicit(&e->lease->relay, true, memory_order_relaxed);
+	}
 	if (!r->dirty || r->dirty == e->inst->dirty)
 		return RENEWED;
 	if (r->dirty > e->inst->dirty)

@@ -6,6 +6,8 @@
  * Where it differs from Netflix's server, on purpose:
  *   - a lease lives one duration after the last heartbeat, not two (`doubling` brings that back);
  *   - removing an override without naming a status brings back the status that the client had reported, not UNKNOWN;
+ *   - setting or ending an override raises lastDirtyTimestamp, and a peer's newer registration says whether there is one:
+ *     registries that missed the change learn of it by the next heartbeat;
  *   - an override survives the eviction of its instance for an hour, so that what was taken out of service stays out;
  *   - a DOWN that arrives within `ghost` after its own DELETE is accepted and forgotten.
  *
@@ -39,21 +41,34 @@ void leases_init(struct leases *l, const struct leases_config *cfg, uint64_t see
 void leases_fini(struct leases *l);
 void leases_configure(struct leases *l, const struct leases_config *cfg); /* while running */
 
-enum lease_flags { LEASE_REPLICATED = 1u << 0 }; /* the write came from a peer */
+enum lease_flags {
+	LEASE_REPLICATED = 1u << 0, /* the write came from a peer */
+	LEASE_OWN = 1u << 1,        /* it is the registry's own entry */
+};
 
 /* draft: checked, app in upper case. 0, or VINE_ELIMIT with the text to answer. A ghost is 0 too, and changes nothing. */
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e);
-/* 0 or VINE_ENOTFOUND. */
-int leases_cancel(struct leases *l, struct str app, struct str id, unsigned flags, usec now, msec wall);
-int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, usec now, msec wall);
+/* 0 or VINE_ENOTFOUND. dirty: of the registration that is meant, 0 for any; a newer one stays, and that is 0 too. */
+int leases_cancel(struct leases *l, struct str app, struct str id, msec dirty, usec now, msec wall);
+int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, unsigned flags,
+		      usec now, msec wall);
 /* given: INST_UNKNOWN if the caller named none. */
-int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty, usec now,
-			msec wall);
+int leases_clear_status(struct leases *l, struct str app, struct str id, enum inst_status given, msec dirty,
+			unsigned flags, usec now, msec wall);
 /* A peer's heartbeat told of an override that we do not have. */
 int leases_store_override(struct leases *l, struct str app, struct str id, enum inst_status s, usec now, msec wall);
 /* Merges kv (the first value of a key wins) into the metadata: a registration by ourselves. Also VINE_ELIMIT. */
 int leases_merge_metadata(struct leases *l, struct str app, struct str id, const struct kv *kv, size_t n, usec now,
 			  msec wall, struct err *e);
+
+/* What a snapshot held, into an empty registry: takes the entries, no two alike. */
+void leases_restore(struct leases *l, struct entry **all, uint32_t n);
+/* The override of an instance that is gone, as it is kept for an hour; until: USEC_NEVER for one that is there. */
+void leases_keep_override(struct leases *l, struct str id, enum inst_status s, usec until);
+
+/* Those that are kept for instances that are gone. */
+void leases_each_override(const struct leases *l, usec now, void (*fn)(struct str id, enum inst_status s, usec left, void *ctx),
+			  void *ctx);
 
 struct leases_evict {
 	usec now, late; /* late: how much later than planned this run is; no lease ends because of our own delay */

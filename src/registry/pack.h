@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "registry/picture.h"
 
-struct blob *blob_of(struct str text); /* a copy, with its CRC */
+struct blob *blob_of(struct str text); /* a copy */
 struct blob *blob_deflate(struct str text);
 
 struct gzip_join {

@@ -2,17 +2,25 @@
 #pragma once
 #include "base/buf.h"
 #include "registry/body.h"
-#include "registry/registry.h"
+#include "registry/peers.h"
+#include "registry/snapshot.h"
 
 struct page {
 	const struct picture *p;
 	const struct registry_report *report;
+	const struct peers_report *peers;
+	const struct snapshot_report *snapshot;
+	bool serving;
+	uint32_t restored;
+	struct str ip;
+	struct str accept_url; /* where the form that accepts the size goes; empty: only on the management port */
 	struct str environment, datacenter;
 	msec wall;
 	usec now, uptime;
 	bool doubling;
 	unsigned cpus;
 	uint64_t memory; /* resident bytes */
+	uint64_t memory_total; /* of the machine */
 };
 
 void page_write(struct buf *out, const struct page *pg);

@@ -48,6 +48,7 @@ static void count(const struct preserve *s, const struct picture *p, bool doubli
 		double per_minute = 60.0 * (double)USEC_PER_SEC / (double)MAX(e->lease->interval, (usec)1);
 
 		r->clients++;
+		r->restored += e->lease->restored && !atomic_load_explicit(&e->lease->beaten, memory_order_relaxed);
 		r->expired += lease_is_expired(e->lease, doubling, now, 0);
 		if (is_accepted(s, e->lease)) {
 			r->accepted++;

@@ -34,6 +34,7 @@ struct preserve_report {
 	uint32_t missing;      /* of those, how many missed at least one heartbeat */
 	uint32_t silent;       /* of those, how many missed all of their window */
 	uint32_t decayed, accepted; /* not counted: silent for very long, or accepted as gone */
+	uint32_t restored;     /* leases from the snapshot whose client has not been heard of since */
 	uint32_t expired;      /* leases that will be evicted as soon as it is off */
 	double share;          /* of the heartbeats that were due, those that came: 0 to 1 */
 	double threshold;

@@ -8,10 +8,21 @@
 #include <stdio.h>
 
 #define TICK_MAX USEC_PER_SEC
-#define JUDGE_AT_ONCE 2000 /* instances; with more the tick does it */
+#define JUDGE_AT_ONCE 256 /* instances; with more the tick does it */
 
 struct stripe {
 	_Alignas(64) _Atomic uint64_t n;
+};
+
+/* Posted to its own thread while `posted`; whoever comes last, the letter or the end of listening, frees it. */
+struct registry_listener {
+	struct mail mail;
+	struct list link;
+	struct registry *r;
+	struct mailbox *mailbox;
+	void (*fn)(void *ctx); /* NULL: listens no more; its thread's */
+	void *ctx;
+	_Atomic bool posted;
 };
 
 struct registry {
@@ -30,14 +41,19 @@ struct registry {
 	unsigned n_samples;   /* ever taken */
 	struct deferred flush;
 	bool flushing, dead; /* dead: to be freed when what is deferred has run */
+	bool to_serve;       /* from the next picture on, whose changes wait to be published */
 	struct op *done_head, **done_tail;
+	struct registry_hooks hooks;
 	/* everybody's */
-	pthread_mutex_t lock; /* leaf: guards current, report, the recent rings */
+	pthread_mutex_t lock; /* guards current, report, the recent rings, the listeners; above mailboxes' locks only */
 	struct picture *current;
 	struct registry_report report;
 	struct recent registered, cancelled;
+	struct list listeners;
+	uint64_t epoch;
 	_Atomic uint64_t version;
-	_Atomic bool preserving, doubling, no_delta, ignore_dirty;
+	_Atomic uint32_t restored;
+	_Atomic bool preserving, doubling, no_delta, ignore_dirty, serving;
 	struct stripe renewals[REGISTRY_STRIPES];
 };
 
@@ -72,6 +88,33 @@ bool registry_ignores_dirty(const struct registry *r)
 	return atomic_load_explicit(&r->ignore_dirty, memory_order_relaxed);
 }
 
+uint64_t registry_epoch(const struct registry *r)
+{
+	return r->epoch;
+}
+
+bool registry_serves(const struct registry *r)
+{
+	return atomic_load_explicit(&r->serving, memory_order_acquire);
+}
+
+void registry_set_serving(struct registry *r, bool serving)
+{
+	r->to_serve = serving;
+	if (!r->flushing || !serving)
+		atomic_store_explicit(&r->serving, serving, memory_order_release);
+}
+
+uint32_t registry_restored(const struct registry *r)
+{
+	return atomic_load_explicit(&r->restored, memory_order_relaxed);
+}
+
+const struct picture *registry_now(const struct registry *r)
+{
+	return r->leases.p;
+}
+
 void registry_count_renewal(struct registry *r, unsigned stripe)
 {
 	atomic_fetch_add_explicit(&r->renewals[stripe % REGISTRY_STRIPES].n, 1, memory_order_relaxed);
@@ -95,6 +138,54 @@ void registry_recent(struct registry *r, bool cancelled, void (*fn)(const struct
 	for (uint32_t i = 0; (it = recent_at(ring, i)); i++)
 		fn(it, ctx);
 	pthread_mutex_unlock(&r->lock);
+}
+
+/* --- listening --- */
+
+static void on_news(struct mail *m)
+{
+	struct registry_listener *l = container_of(m, struct registry_listener, mail);
+
+	if (!l->fn) {
+		free(l);
+		return;
+	}
+	atomic_store(&l->posted, false); /* before it looks: what comes from now on is told anew */
+	l->fn(l->ctx);
+}
+
+struct registry_listener *registry_listen(struct registry *r, struct mailbox *mb, void (*fn)(void *ctx), void *ctx)
+{
+	struct registry_listener *l = xzalloc(sizeof(*l));
+
+	*l = (struct registry_listener){ .r = r, .mailbox = mb, .fn = fn, .ctx = ctx };
+	pthread_mutex_lock(&r->lock);
+	list_push_back(&r->listeners, &l->link);
+	pthread_mutex_unlock(&r->lock);
+	return l;
+}
+
+void registry_unlisten(struct registry_listener *l)
+{
+	if (!l)
+		return;
+	pthread_mutex_lock(&l->r->lock);
+	list_del(&l->link);
+	pthread_mutex_unlock(&l->r->lock);
+	l->fn = NULL;
+	if (!atomic_load(&l->posted))
+		free(l);
+}
+
+/* Under the lock, so that nobody stops listening meanwhile. */
+static void tell_listeners(struct registry *r)
+{
+	list_foreach(link, &r->listeners) {
+		struct registry_listener *l = list_entry(link, struct registry_listener, link);
+
+		if (!atomic_exchange(&l->posted, true))
+			mailbox_post(l->mailbox, &l->mail, on_news); /* its thread has not ended: it would not listen */
+	}
 }
 
 /* --- publishing --- */
@@ -126,7 +217,7 @@ static void fill_report(struct registry *r, struct registry_report *rep)
 
 static void publish(struct registry *r)
 {
-	struct picture *old = NULL;
+	struct picture *old = NULL, *new = r->leases.p;
 
 	pthread_mutex_lock(&r->lock);
 	fill_report(r, &r->report);
@@ -134,9 +225,12 @@ static void publish(struct registry *r)
 		old = r->current;
 		r->current = picture_ref(r->leases.p);
 		atomic_store_explicit(&r->version, r->current->version, memory_order_release);
+		tell_listeners(r);
 	}
 	pthread_mutex_unlock(&r->lock);
 	picture_unref(old);
+	if (old && r->hooks.published)
+		r->hooks.published(new, r->hooks.published_ctx);
 }
 
 /* --- writes --- */
@@ -159,31 +253,26 @@ static void judge(struct registry *r, usec now)
 		    F_INT("missing", rep->missing), F_INT("expired", rep->expired));
 	}
 	atomic_store_explicit(&r->preserving, r->preserve.last.on, memory_order_relaxed);
+	atomic_store_explicit(&r->restored, r->preserve.last.restored, memory_order_relaxed);
 }
 
-static int apply(struct registry *r, struct op *op, usec now)
+static void on_registered(void *ctx, struct str app, struct str id)
 {
-	struct leases *l = &r->leases;
-	msec wall = clock_wall();
+	struct registry *r = ctx;
 
-	switch (op->kind) {
-	case OP_REGISTER:
-		note_recent(r, &r->registered, op->inst->app, op->inst->id);
-		return leases_register(l, op->inst, op->flags, now, wall, &op->err);
-	case OP_CANCEL:
-		note_recent(r, &r->cancelled, op->app, op->id);
-		return leases_cancel(l, op->app, op->id, op->flags, now, wall);
-	case OP_SET_STATUS:
-		return leases_set_status(l, op->app, op->id, op->status, op->dirty, now, wall);
-	case OP_CLEAR_STATUS:
-		return leases_clear_status(l, op->app, op->id, op->status, op->dirty, now, wall);
-	case OP_STORE_OVERRIDE:
-		return leases_store_override(l, op->app, op->id, op->status, now, wall);
-	case OP_METADATA:
-		return leases_merge_metadata(l, op->app, op->id, op->kv, op->n_kv, now, wall, &op->err);
-	}
-	assert(!"no such op");
-	return VINE_EINVAL;
+	note_recent(r, &r->registered, app, id);
+}
+
+static void on_cancelled(void *ctx, struct str app, struct str id)
+{
+	struct registry *r = ctx;
+
+	note_recent(r, &r->cancelled, app, id);
+}
+
+static void on_renewed(void *ctx)
+{
+	registry_count_renewal(ctx, 0);
 }
 
 static void on_reply(struct mail *m)
@@ -215,6 +304,7 @@ static void flush(struct deferred *d)
 		if (r->leases.p->n_instances <= JUDGE_AT_ONCE)
 			judge(r, loop_now(r->loop)); /* so that the page never contradicts itself */
 		publish(r);
+		atomic_store_explicit(&r->serving, r->to_serve, memory_order_release);
 	}
 	while (next) {
 		struct op *op = next;
@@ -227,19 +317,79 @@ static void flush(struct deferred *d)
 		release(r);
 }
 
+static void flush_later(struct registry *r)
+{
+	if (r->flushing)
+		return;
+	r->flushing = true;
+	loop_defer(r->loop, &r->flush, flush);
+}
+
 static void on_op(struct mail *m)
 {
 	struct op *op = container_of(m, struct op, mail);
 	struct registry *r = op->reg;
+	const struct op_context c = {
+		.now = loop_now(r->loop),
+		.wall = clock_wall(),
+		.ignore_dirty = r->cfg.ignore_dirty,
+		.registered = on_registered,
+		.cancelled = on_cancelled,
+		.renewed = on_renewed,
+		.ctx = r,
+	};
+	struct relay rl;
 
-	op->result = apply(r, op, loop_now(r->loop));
+	op_apply(op, &r->leases, &c);
+	if (r->hooks.written && op_relay(op, r->leases.p, &rl))
+		r->hooks.written(&rl, r->hooks.written_ctx);
 	op->next = NULL;
 	*r->done_tail = op;
 	r->done_tail = &op->next;
-	if (!r->flushing) {
-		r->flushing = true;
-		loop_defer(r->loop, &r->flush, flush);
-	}
+	flush_later(r);
+}
+
+void registry_hook(struct registry *r, const struct registry_hooks *hooks)
+{
+	r->hooks = *hooks;
+}
+
+void registry_restore(struct registry *r, struct entry **all, uint32_t n)
+{
+	leases_restore(&r->leases, all, n);
+	atomic_store(&r->restored, n);
+	publish(r);
+}
+
+void registry_restore_override(struct registry *r, struct str id, enum inst_status s, usec until)
+{
+	leases_keep_override(&r->leases, id, s, until);
+}
+
+void registry_each_override(const struct registry *r,
+			    void (*fn)(struct str id, enum inst_status s, usec left, void *ctx), void *ctx)
+{
+	leases_each_override(&r->leases, loop_now(r->loop), fn, ctx);
+}
+
+void registry_merge(struct registry *r, const struct instance *d)
+{
+	const struct entry *e = picture_find(r->leases.p, d->app, instance_effective_id(d));
+	struct err err;
+
+	if (e && e->inst->dirty >= d->dirty)
+		return;
+	on_registered(r, d->app, d->id);
+	if (leases_register(&r->leases, d, LEASE_REPLICATED, loop_now(r->loop), clock_wall(), &err) < 0)
+		LOG(&r->log, LOG_WARN, "a peer's instance is refused", F_STR("app", d->app), F_STR("id", d->id),
+		    F_Z("why", err.text));
+	flush_later(r);
+}
+
+void registry_merge_override(struct registry *r, struct str app, struct str id, enum inst_status s)
+{
+	leases_store_override(&r->leases, app, id, s, loop_now(r->loop), clock_wall());
+	flush_later(r);
 }
 
 bool registry_submit(struct registry *r, struct op *op, struct mailbox *reply, void (*done)(struct op *op))
@@ -248,27 +398,6 @@ bool registry_submit(struct registry *r, struct op *op, struct mailbox *reply, v
 	op->reply = reply;
 	op->done = done;
 	return mailbox_post(r->inbox, &op->mail, on_op);
-}
-
-struct op *op_new(enum op_kind kind, struct str app, struct str id)
-{
-	struct op *op = xzalloc(sizeof(*op));
-
-	op->kind = kind;
-	op->status = INST_UNKNOWN;
-	arena_init(&op->arena, 256);
-	op->app = str_dup_in(&op->arena, app);
-	op->id = str_dup_in(&op->arena, id);
-	return op;
-}
-
-void op_free(struct op *op)
-{
-	if (!op)
-		return;
-	instance_unref(op->inst);
-	arena_fini(&op->arena);
-	free(op);
 }
 
 /* --- time --- */
@@ -344,6 +473,10 @@ struct registry *registry_new(struct loop *loop, struct mailbox *inbox, const st
 	r->log = *log;
 	r->done_tail = &r->done_head;
 	rng_seed(&r->rng, seed);
+	rng_os(&r->epoch, sizeof(r->epoch));
+	list_init(&r->listeners);
+	atomic_init(&r->serving, true);
+	r->to_serve = true;
 	leases_init(&r->leases, &cfg->leases, seed);
 	preserve_init(&r->preserve, &cfg->preserve);
 	pthread_mutex_init(&r->lock, NULL);

@@ -2,16 +2,16 @@
  *
  * Writes come as ops by mailbox to the writer's loop (the control thread). It applies all that came in a turn, publishes one
  * picture, and only then answers them: whoever was told "done" finds its change in the next picture it looks at, on any
- * worker. Readers look by registry_see, which costs one atomic load while nothing changed.
+ * worker. Readers look by registry_see, which costs one atomic load while nothing changed; who wants to be told listens.
  *
- * Threads   registry_new, _configure, _accept_size, _free: the writer's. registry_see, _submit, _count_renewal, _report, _recent:
- *           any. An op's done runs on the loop of its reply mailbox. */
+ * Threads   registry_see, _submit, _count_renewal, _report, _recent, _listen, _unlisten and the questions: any. An op's done
+ *           runs on the loop of its reply mailbox, a listener's fn on that of its own. Everything else: the writer's. */
 #pragma once
 #include <pthread.h>
 
 #include "base/log.h"
 #include "net/mailbox.h"
-#include "registry/leases.h"
+#include "registry/op.h"
 #include "registry/preserve.h"
 #include "registry/recent.h"
 
@@ -31,6 +31,35 @@ void registry_configure(struct registry *r, const struct registry_config *cfg);
 void registry_accept_size(struct registry *r); /* see preserve_accept */
 void registry_free(struct registry *r); /* the workers have ended; run one more turn before loop_free */
 
+/* What others of the writer's thread do with what happens; set before anything is served. */
+struct registry_hooks {
+	void (*written)(const struct relay *rl, void *ctx); /* a client's own write took effect: for the peers */
+	void *written_ctx;
+	void (*published)(struct picture *p, void *ctx);    /* there is a new picture; ref it to keep it */
+	void *published_ctx;
+};
+void registry_hook(struct registry *r, const struct registry_hooks *hooks);
+/* What a snapshot held; before anything is served. Takes the entries. */
+void registry_restore(struct registry *r, struct entry **all, uint32_t n);
+void registry_restore_override(struct registry *r, struct str id, enum inst_status s, usec until);
+/* Overrides of instances that are gone, and for how long they are kept. */
+void registry_each_override(const struct registry *r,
+			    void (*fn)(struct str id, enum inst_status s, usec left, void *ctx), void *ctx);
+/* A peer's instance, as one of its batch; published at the end of the turn. What is here and not older stays. */
+void registry_merge(struct registry *r, const struct instance *draft);
+void registry_merge_override(struct registry *r, struct str app, struct str id, enum inst_status s);
+/* The writer's own picture; borrowed until the turn's next write. */
+const struct picture *registry_now(const struct registry *r);
+
+/* Drawn at each start: versions of pictures mean something within one epoch. */
+uint64_t registry_epoch(const struct registry *r);
+/* Are lists given? Not before the peers were asked at the start; until then those who ask keep what they have. What was merged
+ * in the turn in which they begin to be given is in them. */
+void registry_set_serving(struct registry *r, bool serving);
+bool registry_serves(const struct registry *r);
+/* Leases from the snapshot whose clients have not been heard of since the start. */
+uint32_t registry_restored(const struct registry *r);
+
 /* The newest picture. *mine is the caller's own reference, which is swapped if there is a newer one; it starts as NULL and
  * is released by picture_unref. The result is borrowed from *mine. */
 const struct picture *registry_see(struct registry *r, struct picture **mine);
@@ -38,6 +67,11 @@ const struct picture *registry_see(struct registry *r, struct picture **mine);
 bool registry_hides_expired(const struct registry *r, bool *doubling);
 bool registry_has_delta(const struct registry *r);
 bool registry_ignores_dirty(const struct registry *r);
+
+/* fn(ctx) on mb's loop after there were new pictures; once for many. */
+struct registry_listener;
+struct registry_listener *registry_listen(struct registry *r, struct mailbox *mb, void (*fn)(void *ctx), void *ctx);
+void registry_unlisten(struct registry_listener *l); /* on mb's thread: fn is not called any more; NULL is fine */
 
 #define REGISTRY_STRIPES 64
 void registry_count_renewal(struct registry *r, unsigned stripe);
@@ -54,30 +88,5 @@ void registry_report(struct registry *r, struct registry_report *ret);
 /* Calls fn for each of the last registered (cancelled) leases, newest first, under the registry's lock: fn is short. */
 void registry_recent(struct registry *r, bool cancelled, void (*fn)(const struct recent_item *it, void *ctx), void *ctx);
 
-enum op_kind { OP_REGISTER, OP_CANCEL, OP_SET_STATUS, OP_CLEAR_STATUS, OP_STORE_OVERRIDE, OP_METADATA };
-
-/* One write. Made by op_new, given to registry_submit, and freed by whoever its done belongs to. */
-struct op {
-	struct mail mail;
-	struct op *next;
-	struct registry *reg;
-	enum op_kind kind;
-	unsigned flags;         /* enum lease_flags */
-	struct instance *inst;  /* OP_REGISTER; the op's own reference */
-	struct str app, id;     /* in the op's arena, as everything that kv holds */
-	enum inst_status status;
-	msec dirty;
-	struct kv *kv;
-	size_t n_kv;
-	struct arena arena;
-	int result; /* 0, VINE_ENOTFOUND, VINE_ELIMIT */
-	struct err err;
-	struct mailbox *reply;
-	void (*done)(struct op *op);
-	void *user;
-};
-
-struct op *op_new(enum op_kind kind, struct str app, struct str id); /* copies both */
-void op_free(struct op *op);
 /* Takes op until its done. false: the process ends; op is still the caller's. */
 bool registry_submit(struct registry *r, struct op *op, struct mailbox *reply, void (*done)(struct op *op));

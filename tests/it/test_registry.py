@@ -277,6 +277,28 @@ def test_gzip(eureka):
     assert len(eureka.get("/apps", Accept_Encoding="gzip").raw) < len(plain.raw) / 5
 
 
+def test_a_large_registry_without_gzip(registry, connect):
+    """Too large to keep as text: it is streamed, to 1.0 clients as well, and says the same."""
+    v = registry("vine.workers=1")
+    for part in range(6):
+        items = [{"appName": f"APP{k % 40}", "id": f"i{part}-{k}", "action": "Register",
+                  "instanceInfo": instance(app=f"APP{k % 40}", id=f"i{part}-{k}")} for k in range(900)]
+        v.eureka.request("POST", "/peerreplication/batch/", json.dumps({"replicationList": items}), Content_Type="application/json")
+    reply = v.eureka.get("/apps")
+    assert reply.headers["Transfer-Encoding"] == "chunked"
+    ids = {i["instanceId"] for a in reply.json()["applications"]["application"] for i in a["instance"]}
+    assert len(ids) == 5400
+    packed = v.eureka.get("/apps", Accept_Encoding="gzip").json()["applications"]
+    assert {i["instanceId"] for a in packed["application"] for i in a["instance"]} == ids
+    assert len(ET.fromstring(v.eureka.get("/apps", Accept="*/*").body).findall(".//instance")) == 5400
+    c = connect(v)
+    c.send(b"GET /eureka/apps HTTP/1.0\r\nAccept: application/json\r\n\r\n")
+    head = c.read_response(body=False)
+    assert head.status == 200
+    assert len(json.loads(c.rest())["applications"]["application"]) == 40
+    assert v.eureka.request("HEAD", "/apps").status == 200
+
+
 def test_vips(eureka):
     eureka.register(instance(id="a", vipAddress="one,two", secureVipAddress="safe"))
     eureka.register(instance(id="b", vipAddress="one"))
@@ -342,6 +364,49 @@ def test_full(registry):
     assert [e.register(instance(id=str(i))).status for i in range(3)] == [204, 204, 503]
     assert b"vine.registry.max-instances" in e.register(instance(id="9")).body
     assert e.register(instance(id="1")).status == 204
+
+
+def test_rate_limits(vine):
+    v = vine("registry", "--server.port=0", "--server.address=127.0.0.1", config="eureka.server.rate-limiter-enabled: true\n" + """
+eureka.server:
+  rate-limiter-burst-size: 5
+  rate-limiter-registry-fetch-average-rate: 1
+  rate-limiter-full-fetch-average-rate: 1
+  rate-limiter-privileged-clients: friend, other
+""")
+    e = Eureka(v.port)
+    e.register()
+    assert [e.get("/apps").status for _ in range(7)] == [200] * 5 + [503] * 2
+    assert e.get("/apps").raw == b""
+    assert (e.get("/apps/delta").status, e.get("/apps/ORDERS").status) == (503, 503)
+    assert e.get(ONE).status == 200 and e.put(ONE).status == 200 and e.register().status == 204
+    for name in ("DefaultClient", "DefaultServer", "friend", "other"):
+        assert e.get("/apps", DiscoveryIdentity_Name=name).status == 200
+    assert e.get("/apps", DiscoveryIdentity_Name="foe").status == 503
+    wait_for(lambda: e.get("/apps/delta").status == 200, "a new token")
+    v.config.write_text(v.config.read_text() + "  rate-limiter-throttle-standard-clients: true\n")
+    v.signal(signal.SIGHUP)
+    wait_for(lambda: e.get("/apps", DiscoveryIdentity_Name="DefaultClient").status == 503, "the reload")
+    v.config.write_text("eureka.server.rate-limiter-enabled: false\n")
+    v.signal(signal.SIGHUP)
+    wait_for(lambda: [e.get("/apps").status for _ in range(20)] == [200] * 20, "no limit")
+
+
+def test_every_odd_byte_in_an_id(eureka):
+    """What JSON can hold is found again by its percent-coded path, and shown in both formats."""
+    ids = [chr(c) for c in range(1, 0x100)] + ["/", "//", "%2F", ".", "..", "a/../b", "?", "#", "\u2028", "\U0001f600", "\x7f", "x" * 512]
+    for id in ids:
+        name = f"<{id}>"[:512]
+        coded = "".join(f"%{b:02X}" for b in name.encode())
+        assert eureka.register(instance(id=name)).status == 204, repr(id)
+        assert eureka.put(f"/apps/ORDERS/{coded}").status == 200, repr(id)
+        assert eureka.get(f"/apps/ORDERS/{coded}").json()["instance"]["instanceId"] == name, repr(id)
+        assert eureka.put(f"/apps/ORDERS/{coded}/status?value=OUT_OF_SERVICE").status == 200, repr(id)
+        ET.fromstring(eureka.get(f"/apps/ORDERS/{coded}", Accept="application/xml").body)
+    assert len(eureka.apps()["ORDERS"]) == len({f"<{i}>"[:512] for i in ids})
+    ET.fromstring(eureka.get("/apps", Accept="application/xml").body)
+    assert eureka.register(instance(id="x" * 513)).status == 400
+    assert b"instanceId is longer than 512 bytes" in eureka.register(instance(id="x" * 513)).body
 
 
 # --- time ---
@@ -445,6 +510,27 @@ def test_page(registry):
     lastn = page.get("/lastn").body.decode()
     assert "ORDERS(ok)" in lastn and "<script" not in lastn
     assert page.get("/elsewhere").status == 404
+
+
+def test_the_page_can_stand_elsewhere_or_nowhere(registry):
+    elsewhere = Eureka(registry("eureka.dashboard.path=/eureka-page").port, base="")
+    assert (elsewhere.get("/eureka-page").status, elsewhere.get("/eureka-page/").status, elsewhere.get("/").status) == (200, 200, 404)
+    nowhere = Eureka(registry("eureka.dashboard.enabled=false").port, base="")
+    assert (nowhere.get("/").status, nowhere.get("/lastn").status, nowhere.get("/eureka/apps").status) == (404, 404, 200)
+
+
+def test_accepting_the_size_needs_the_right_to(registry):
+    """From another machine (here: behind a proxy, which speaks for one) with credentials; from a browser only on this page."""
+    v = registry("vine.management.user=op", "vine.management.password=secret")
+    manage = Eureka(v.port, base="/actuator")
+    path = "/registry/accept-size"
+    assert manage.request("POST", path, X_Forwarded_For="192.0.2.1").status == 401
+    assert manage.request("POST", path, X_Forwarded_For="192.0.2.1", Authorization="Basic b3A6c2VjcmV0").status == 200
+    assert manage.request("POST", path, Origin="http://elsewhere", Authorization="Basic b3A6c2VjcmV0").status == 403
+    own = f"http://127.0.0.1:{v.port}"
+    reply = manage.request("POST", path, Origin=own, Accept="text/html,*/*", Content_Type="application/x-www-form-urlencoded")
+    assert reply.status == 200 and reply.headers["Content-Type"].startswith("text/html") and b"Back" in reply.body
+    assert manage.get(path).status == 405
 
 
 def test_what_every_role_has(registry):

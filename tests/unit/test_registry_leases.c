@@ -146,7 +146,9 @@ static void test_register_and_cancel(void **state)
 
 	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("9"), 0, w.now, wall_of(&w)), VINE_ENOTFOUND);
 	assert_int_equal(leases_cancel(&w.l, STR("C"), STR("1"), 0, w.now, wall_of(&w)), VINE_ENOTFOUND);
-	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("1"), 0, w.now, wall_of(&w)), 0);
+	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("1"), WALL - 1, w.now, wall_of(&w)), 0);
+	assert_non_null(at(&w, "A", "1")); /* an older registration was meant */
+	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("1"), WALL, w.now, wall_of(&w)), 0);
 	assert_null(at(&w, "A", "1"));
 	assert_int_equal(leases_cancel(&w.l, STR("A"), STR("2"), 0, w.now, wall_of(&w)), 0);
 	assert_null(picture_app(w.l.p, STR("A"))); /* an app without instances is none */
@@ -224,13 +226,13 @@ static void test_override(void **state)
 	(void)state;
 	world_init(&w, NULL);
 	add(&w, "A", "1", INST_UP);
-	assert_int_equal(leases_set_status(&w.l, STR("A"), STR("x"), INST_DOWN, 0, w.now, 0), VINE_ENOTFOUND);
+	assert_int_equal(leases_set_status(&w.l, STR("A"), STR("x"), INST_DOWN, 0, 0, w.now, 0), VINE_ENOTFOUND);
 
 	uint32_t before = w.l.p->delta_n;
 
-	assert_int_equal(leases_set_status(&w.l, STR("A"), STR("1"), INST_UP, 0, w.now, wall_of(&w)), 0);
+	assert_int_equal(leases_set_status(&w.l, STR("A"), STR("1"), INST_UP, 0, 0, w.now, wall_of(&w)), 0);
 	assert_int_equal(w.l.p->delta_n, before); /* the same status: nothing */
-	assert_int_equal(leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, WALL + 5, w.now, wall_of(&w)), 0);
+	assert_int_equal(leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, WALL + 5, 0, w.now, wall_of(&w)), 0);
 	assert_int_equal(at(&w, "A", "1")->status, INST_OUT_OF_SERVICE);
 	assert_int_equal(at(&w, "A", "1")->overridden, INST_OUT_OF_SERVICE);
 	assert_int_equal(at(&w, "A", "1")->action, ACTION_MODIFIED);
@@ -245,14 +247,14 @@ static void test_override(void **state)
 	assert_int_equal(at(&w, "A", "1")->overridden, INST_OUT_OF_SERVICE);
 
 	/* removed without a value: what the client reported is back, no detour over UNKNOWN */
-	assert_int_equal(leases_clear_status(&w.l, STR("A"), STR("1"), INST_UNKNOWN, 0, w.now, wall_of(&w)), 0);
+	assert_int_equal(leases_clear_status(&w.l, STR("A"), STR("1"), INST_UNKNOWN, 0, 0, w.now, wall_of(&w)), 0);
 	assert_int_equal(at(&w, "A", "1")->status, INST_UP);
 	assert_int_equal(at(&w, "A", "1")->overridden, INST_UNKNOWN);
 	before = w.l.p->delta_n;
-	assert_int_equal(leases_clear_status(&w.l, STR("A"), STR("1"), INST_DOWN, 0, w.now, wall_of(&w)), 0);
+	assert_int_equal(leases_clear_status(&w.l, STR("A"), STR("1"), INST_DOWN, 0, 0, w.now, wall_of(&w)), 0);
 	assert_int_equal(w.l.p->delta_n, before); /* none was there */
-	leases_set_status(&w.l, STR("A"), STR("1"), INST_DOWN, 0, w.now, wall_of(&w));
-	leases_clear_status(&w.l, STR("A"), STR("1"), INST_STARTING, 0, w.now, wall_of(&w));
+	leases_set_status(&w.l, STR("A"), STR("1"), INST_DOWN, 0, 0, w.now, wall_of(&w));
+	leases_clear_status(&w.l, STR("A"), STR("1"), INST_STARTING, 0, 0, w.now, wall_of(&w));
 	assert_int_equal(at(&w, "A", "1")->status, INST_STARTING);
 	check_counts(&w);
 
@@ -264,8 +266,93 @@ static void test_override(void **state)
 	add(&w, "B", "2", INST_UP);
 	assert_int_equal(leases_store_override(&w.l, STR("B"), STR("2"), INST_OUT_OF_SERVICE, w.now, wall_of(&w)), 0);
 	assert_int_equal(at(&w, "B", "2")->overridden, INST_OUT_OF_SERVICE);
+	assert_int_equal(at(&w, "B", "2")->status, INST_OUT_OF_SERVICE);
 	check_counts(&w);
 	world_fini(&w);
+}
+
+/* Whichever of two registries has the newer version of an instance tells the other whether there is an override. */
+static void test_versions_of_overrides(void **state)
+{
+	static const struct {
+		const char *name;
+		msec given;
+		unsigned flags;
+		msec want;
+	} rows[] = {
+		{ "an operator's change is a new version", 0, 0, WALL + 1 },
+		{ "also with the present one given", WALL, 0, WALL + 1 },
+		{ "a later one given", WALL + 9, 0, WALL + 9 },
+		{ "a peer's is the version that it tells of", WALL + 1, LEASE_REPLICATED, WALL + 1 },
+		{ "Netflix's servers raise nothing", WALL, LEASE_REPLICATED, WALL },
+		{ "a peer's older one meets ours", WALL - 5, LEASE_REPLICATED, WALL + 1 },
+	};
+	struct instance d = draft("A", "1", INST_UP);
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		world_init(&w, NULL);
+		add(&w, "A", "1", INST_UP);
+		leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, rows[i].given, rows[i].flags, w.now,
+				  wall_of(&w));
+		if (at(&w, "A", "1")->dirty != rows[i].want)
+			fail_msg("%s: %lld", rows[i].name, (long long)(at(&w, "A", "1")->dirty - WALL));
+		world_fini(&w);
+	}
+	world_init(&w, NULL);
+	add(&w, "A", "1", INST_UP);
+	leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, 0, w.now, wall_of(&w)); /* WALL + 1 */
+	leases_register(&w.l, &d, LEASE_REPLICATED, w.now, wall_of(&w), NULL);			      /* an older one */
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_OUT_OF_SERVICE);
+	d.dirty = WALL + 1;
+	leases_register(&w.l, &d, LEASE_REPLICATED, w.now, wall_of(&w), NULL); /* no newer one */
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_OUT_OF_SERVICE);
+	d.dirty = WALL + 2;
+	leases_register(&w.l, &d, LEASE_REPLICATED, w.now, wall_of(&w), NULL); /* there it has ended */
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_UNKNOWN);
+	assert_int_equal(at(&w, "A", "1")->status, INST_UP);
+	d.dirty = WALL + 3;
+	d.status = d.overridden = INST_DOWN;
+	leases_register(&w.l, &d, LEASE_REPLICATED, w.now, wall_of(&w), NULL); /* there it has begun */
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_DOWN);
+	d = draft("A", "1", INST_UP);
+	d.dirty = WALL + 4;
+	leases_register(&w.l, &d, 0, w.now, wall_of(&w), NULL); /* the client itself knows of no overrides */
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_DOWN);
+	check_counts(&w);
+	world_fini(&w);
+}
+
+/* The same when the instance had been evicted here: its override is of a version, too. */
+static void test_versions_after_eviction(void **state)
+{
+	static const struct {
+		msec dirty;
+		unsigned flags;
+		enum inst_status want;
+	} rows[] = {
+		{ WALL + 2, LEASE_REPLICATED, INST_UP },	     /* elsewhere it has ended since */
+		{ WALL + 1, LEASE_REPLICATED, INST_OUT_OF_SERVICE }, /* the very version that we had */
+		{ WALL, LEASE_REPLICATED, INST_OUT_OF_SERVICE },
+		{ WALL + 9, 0, INST_OUT_OF_SERVICE }, /* the client knows of no overrides */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct instance d = draft("A", "1", INST_UP);
+		struct world w;
+
+		world_init(&w, NULL);
+		add(&w, "A", "1", INST_UP);
+		leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, 0, w.now, wall_of(&w)); /* WALL + 1 */
+		w.now += 91 * SEC;
+		assert_int_equal(evict(&w), 1);
+		d.dirty = rows[i].dirty;
+		leases_register(&w.l, &d, rows[i].flags, w.now, wall_of(&w), NULL);
+		assert_int_equal(at(&w, "A", "1")->status, rows[i].want);
+		world_fini(&w);
+	}
 }
 
 /* Taken out of service, then evicted: it comes back out of service; cancelled: it comes back as it says. */
@@ -276,7 +363,7 @@ static void test_override_after_the_end(void **state)
 	(void)state;
 	world_init(&w, NULL);
 	add(&w, "A", "1", INST_UP);
-	leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, w.now, wall_of(&w));
+	leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, 0, w.now, wall_of(&w));
 	w.now += 91 * SEC;
 	assert_int_equal(evict(&w), 1);
 	leases_tidy(&w.l, w.now);
@@ -288,7 +375,7 @@ static void test_override_after_the_end(void **state)
 	leases_tidy(&w.l, w.now);
 	add(&w, "A", "1", INST_UP);
 	assert_int_equal(at(&w, "A", "1")->status, INST_UP); /* an hour later it is forgotten */
-	leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, w.now, wall_of(&w));
+	leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, 0, w.now, wall_of(&w));
 	leases_cancel(&w.l, STR("A"), STR("1"), 0, w.now, wall_of(&w));
 	add(&w, "A", "1", INST_UP);
 	assert_int_equal(at(&w, "A", "1")->status, INST_UP);
@@ -447,7 +534,7 @@ static void test_delta(void **state)
 	world_init(&w, NULL);
 	add(&w, "A", "1", INST_UP);
 	add(&w, "B", "1", INST_UP);
-	leases_set_status(&w.l, STR("A"), STR("1"), INST_DOWN, 0, w.now, wall_of(&w));
+	leases_set_status(&w.l, STR("A"), STR("1"), INST_DOWN, 0, 0, w.now, wall_of(&w));
 	w.now += 100 * SEC;
 	leases_cancel(&w.l, STR("B"), STR("1"), 0, w.now, wall_of(&w));
 
@@ -510,6 +597,17 @@ static void test_old_pictures(void **state)
 	while (delta_next(&walk))
 		n++;
 	assert_int_equal(n, 1);
+	for (uint64_t v = w.l.p->delta_floor; v <= w.l.p->version; v++) {
+		uint32_t later = 0;
+
+		walk = picture_delta(w.l.p);
+		for (const struct delta_item *it; (it = delta_next(&walk));)
+			later += it->version > v;
+		walk = picture_delta_after(w.l.p, v);
+		for (n = 0; delta_next(&walk);)
+			n++;
+		assert_int_equal(n, later);
+	}
 	walk = picture_delta(w.l.p);
 	for (n = 0; delta_next(&walk);)
 		n++;
@@ -557,7 +655,7 @@ static void test_deltas_lead_to_the_truth(void **state)
 		case 1: add(&w, app, id, (enum inst_status)rng_below(&rng, INST_STATUS_COUNT)); break;
 		case 2: leases_cancel(&w.l, str_from(app), str_from(id), 0, w.now, wall_of(&w)); break;
 		default:
-			leases_set_status(&w.l, str_from(app), str_from(id), (enum inst_status)rng_below(&rng, 5), 0, w.now,
+			leases_set_status(&w.l, str_from(app), str_from(id), (enum inst_status)rng_below(&rng, 5), 0, 0, w.now,
 					  wall_of(&w));
 		}
 		leases_tidy(&w.l, w.now);
@@ -829,6 +927,8 @@ int main(void)
 		cmocka_unit_test(test_dirty),
 		cmocka_unit_test(test_heartbeats),
 		cmocka_unit_test(test_override),
+		cmocka_unit_test(test_versions_of_overrides),
+		cmocka_unit_test(test_versions_after_eviction),
 		cmocka_unit_test(test_override_after_the_end),
 		cmocka_unit_test(test_ghost),
 		cmocka_unit_test(test_metadata),
