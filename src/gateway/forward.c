@@ -245,6 +245,25 @@ static void put_framing(struct buf *b, const struct http_head *h)
 		buf_adds(b, STR("TE: trailers\r\nConnection: TE\r\n"));
 }
 
+uint64_t forward_response_length(const struct http_head *h)
+{
+	if (h->body == BODY_LENGTH || (h->body == BODY_NONE && h->has_length))
+		return h->content_length;
+	if (h->body == BODY_NONE && h->status != 304 && h->status != 204)
+		return EX_LENGTH_UNKNOWN; /* only a HEAD's answer comes here: its length is not known */
+	return h->body == BODY_NONE ? 0 : EX_LENGTH_UNKNOWN;
+}
+
+struct deadline forward_deadline(const struct http_head *req, usec timeout, usec now)
+{
+	const struct hfield *f = head_find(req, H_X_VINE_TIMEOUT_MS);
+	uint64_t ms;
+
+	if (f && str_to_u64(f->value, &ms) && ms > 0 && ms < 86400000)
+		timeout = MIN(timeout, (usec)ms * USEC_PER_MSEC);
+	return deadline_in(now, timeout);
+}
+
 void forward_request_head(struct buf *b, const struct forward *f)
 {
 	const struct http_head *h = &f->ex->req;

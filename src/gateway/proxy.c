@@ -332,15 +332,6 @@ static void on_timer(struct timer *t)
 
 /* --- the response --- */
 
-static uint64_t length_of(const struct http_head *h)
-{
-	if (h->body == BODY_LENGTH || (h->body == BODY_NONE && h->has_length))
-		return h->content_length;
-	if (h->body == BODY_NONE && h->status != 304 && h->status != 204)
-		return EX_LENGTH_UNKNOWN; /* only a HEAD's answer comes here: its length is not known */
-	return h->body == BODY_NONE ? 0 : EX_LENGTH_UNKNOWN;
-}
-
 static void expect_trailers(struct px *px, struct buf *head, const struct http_head *h)
 {
 	px->trailers = trailers_expect(px->ex, px->route, h);
@@ -413,7 +404,7 @@ static void on_call_head(struct call *c, const struct http_head *h)
 	forward_response_fields(b, ex, px->route, h);
 	if (h->body == BODY_CHUNKED && ex->req.te_trailers)
 		expect_trailers(px, b, h);
-	ex_head_done(ex, length_of(h));
+	ex_head_done(ex, forward_response_length(h));
 }
 
 static void on_call_body(struct call *c, struct str piece)
@@ -730,16 +721,11 @@ static void read_trace(struct px *px)
 	px->trace_len = trace_fmt_id(px->trace_id, &px->trace);
 }
 
-/* The command's timeout, or less if the client says that it will not wait so long. */
-static struct deadline read_deadline(const struct px *px)
+static struct deadline deadline_of(const struct px *px)
 {
-	usec at = px->target->command.timeout_enabled ? px->target->command.timeout_ms * USEC_PER_MSEC : USEC_NEVER;
-	const struct hfield *f = head_find(&px->ex->req, H_X_VINE_TIMEOUT_MS);
-	uint64_t ms;
+	const struct cmd_settings *cs = &px->target->command;
 
-	if (f && str_to_u64(f->value, &ms) && ms > 0 && ms < 86400000)
-		at = MIN(at, (usec)ms * USEC_PER_MSEC);
-	return deadline_in(now_of(px), at);
+	return forward_deadline(&px->ex->req, cs->timeout_enabled ? cs->timeout_ms * USEC_PER_MSEC : USEC_NEVER, now_of(px));
 }
 
 static void start_waiting(struct deferred *d)
@@ -827,7 +813,7 @@ static void admit(struct px *px)
 		return;
 	}
 	retry_budget_request(&t->service->ribbon->budget, &t->lb.budget);
-	px->deadline = read_deadline(px);
+	px->deadline = deadline_of(px);
 	if (unlikely(t->pool))
 		take_slot(px);
 	else
