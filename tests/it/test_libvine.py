@@ -189,7 +189,7 @@ def test_it_keeps_its_lease_and_takes_it_again(service, upstream):
     assert put.target.split("?")[0].replace("%3A", ":") == f"/eureka/apps/ORDERS/127.0.0.1:orders:{s.port}"
     eureka.forget()  # as a registry that was started again
     eureka.wait_seen("POST", 2)
-    assert list(eureka.registered) == [f"127.0.0.1:orders:{s.port}"]
+    wait_for(lambda: list(eureka.registered) == [f"127.0.0.1:orders:{s.port}"], "the same instance to be there again")
 
 
 def test_it_says_goodbye(service, upstream, connect):
@@ -412,6 +412,7 @@ def test_a_call_on_a_thread_of_a_pool(service, upstream, connect):
     s = service({"hystrix.command.default.execution.isolation.strategy": "THREAD",
                  "hystrix.command.a.threadPoolKeyOverride": "both", "hystrix.command.b.threadPoolKeyOverride": "both",
                  "hystrix.threadpool.both.coreSize": 1, "hystrix.threadpool.both.maxQueueSize": 1,
+                 "hystrix.command.default.circuitBreaker.enabled": "false",  # it asks until the queue is full, by failures
                  "hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 1500 * SLOWNESS,
                  "ribbon.ReadTimeout": 60000, "ribbon.MaxAutoRetriesNextServer": 0, "logging.level.vine": "debug"},
                 servers={"up": [up]})
