@@ -412,16 +412,18 @@ def test_a_call_on_a_thread_of_a_pool(service, upstream, connect):
     s = service({"hystrix.command.default.execution.isolation.strategy": "THREAD",
                  "hystrix.command.a.threadPoolKeyOverride": "both", "hystrix.command.b.threadPoolKeyOverride": "both",
                  "hystrix.threadpool.both.coreSize": 1, "hystrix.threadpool.both.maxQueueSize": 1,
-                 "hystrix.command.default.circuitBreaker.enabled": "false",  # it asks until the queue is full, by failures
-                 "hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 1500 * SLOWNESS,
+                 "hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds": 2000 * SLOWNESS,
                  "ribbon.ReadTimeout": 60000, "ribbon.MaxAutoRetriesNextServer": 0, "logging.level.vine": "debug"},
                 servers={"up": [up]})
     running, waiting = connect(s), connect(s)
     running.send(peers.request_bytes("GET", "/call?service=up&path=/&command=a&fallback=spare"))
     up.wait_requests(1)
     waiting.send(peers.request_bytes("GET", "/call?service=up&path=/&command=b&fallback=spare"))
+    # Who asks before would take the place in the queue.
+    wait_for(lambda: any(e["name"] == "both" and e["currentQueueSize"] == 1 for e in stream(s)), "the second to wait")
     c = connect(s)
-    refused = wait_for(lambda: (a := ask(c, service="up", path="/", command="a", timeout=50))["code"] == -10 and a, "a full pool")
+    refused = ask(c, service="up", path="/", command="a")
+    assert refused["code"] == -10
     assert refused["error"] == "the thread pool both of a is full"
     assert ask(c, service="up", path="/", command="b", fallback="spare")["cause"] == "rejected"
     assert [json.loads(w.read_response().body)["cause"] for w in (running, waiting)] == ["timeout"] * 2
