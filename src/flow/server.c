@@ -35,6 +35,7 @@ struct fserver *server_new(struct str id, struct str zone, uint32_t weight, usec
 	atomic_init(&s->changed, now);
 	atomic_init(&s->weight, weight ? weight : 100);
 	s->id = str_of(str_dup(id), id.len);
+	s->id_is_graphic = str_is_graphic(id);
 	s->zone = str_of(str_dup(zone), zone.len);
 	return s;
 }

@@ -9,6 +9,7 @@
 #define BATCH (32u * 1024)
 #define LINE_ROOM 4096
 #define PATH_SHOWN 1024
+#define NAME_SHOWN 128
 
 void access_log_flush(struct access_log *a)
 {
@@ -128,6 +129,15 @@ static void put_text(struct buf *b, struct str s)
 	buf_addc(b, '"');
 }
 
+/* The name of a service or server: looked at once, when it was made. */
+static void put_known(struct buf *b, struct str name, bool is_graphic)
+{
+	if (likely(is_graphic && name.len <= NAME_SHOWN))
+		buf_adds(b, name);
+	else
+		put_text(b, str_slice(name, 0, NAME_SHOWN));
+}
+
 static void put_ms(struct buf *b, usec took)
 {
 	uint64_t us = (uint64_t)MAX(took, (usec)0);
@@ -161,11 +171,11 @@ void access_log_write(struct access_log *a, const struct access_line *l)
 	put_ms(b, l->now - ex->began);
 	if (l->service.len) {
 		buf_adds(b, STR(" service="));
-		put_text(b, str_slice(l->service, 0, 128));
+		put_known(b, l->service, l->service_is_graphic);
 	}
 	if (l->upstream.len) {
 		buf_adds(b, STR(" upstream="));
-		put_text(b, str_slice(l->upstream, 0, 128));
+		put_known(b, l->upstream, l->upstream_is_graphic);
 	}
 	put_num(b, STR(" tries="), l->tries);
 	put_num(b, STR(" in="), ex->in_bytes);

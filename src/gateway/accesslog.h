@@ -31,6 +31,7 @@ struct access_log {
 struct access_line {
 	struct exchange *ex;
 	struct str service, upstream;
+	bool service_is_graphic, upstream_is_graphic; /* known to need no quotes */
 	struct str cause;       /* of an answer that the gateway made; empty: none */
 	unsigned tries;
 	const char *fallback;   /* "true": its answer; "missing", "rejected", "disabled": why there was none; NULL: not asked */

@@ -180,6 +180,7 @@ static struct gw_service *service_of(struct build *b, struct str id)
 		return NULL;
 	svc = xzalloc(sizeof(*svc));
 	svc->id = str_of(str_dup(id), id.len);
+	svc->id_is_graphic = str_is_graphic(id);
 	svc->command = cmd;
 	svc->ribbon = ribbon_new(id, b->services->ribbon, b->now);
 	map_put(&b->services->by_id, svc->id, svc);

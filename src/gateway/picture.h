@@ -22,6 +22,7 @@ struct eureka_view;
 /* One service ID, for the life of the process. */
 struct gw_service {
 	struct str id;
+	bool id_is_graphic;             /* str_is_graphic(id) */
 	struct command *command;
 	struct ribbon *ribbon;
 };

@@ -59,7 +59,7 @@ struct px {
 	struct str fault;       /* of the user's rule, for the error */
 	bool same_next, fresh_next; /* how the try after the pause goes */
 	unsigned tries;
-	struct str upstream;    /* id of the last server, for the log */
+	const struct fserver *upstream; /* the last server, for the log; the picture's */
 
 	struct list link;       /* in g->starting */
 	struct buf replay;      /* the request's body so far, as it is sent: see keep_for_replay */
@@ -133,7 +133,7 @@ static void promote_hedge(struct px *px)
 
 	px->cur = TAKE(px->hedge);
 	px->last = px->cur->server;
-	px->upstream = px->cur->server->id;
+	px->upstream = px->cur->server;
 	arm_step(px, px->cur->began + (px->cur->call.sent ? 0 : lb->connect_timeout) + lb->read_timeout);
 }
 
@@ -358,7 +358,7 @@ static bool settle_hedge(struct px *px, struct attempt *at, bool failed)
 	px->hedge = NULL;
 	px->cur = at;
 	px->last = at->server;
-	px->upstream = at->server->id;
+	px->upstream = at->server;
 	return true;
 }
 
@@ -554,7 +554,7 @@ static bool try_server(struct px *px, bool same, unsigned flags)
 	}
 	px->state = PX_TRYING;
 	px->last = pick.server;
-	px->upstream = pick.server->id;
+	px->upstream = pick.server;
 	if (!px->ex->body_done)
 		flags |= CALL_BODY_FOLLOWS;
 	px->cur->began = now_of(px);
@@ -667,7 +667,9 @@ static void write_log(struct px *px)
 	struct access_line l = {
 		.ex = px->ex,
 		.service = px->target ? px->target->service->id : STR_EMPTY,
-		.upstream = px->upstream,
+		.upstream = px->upstream ? px->upstream->id : STR_EMPTY,
+		.service_is_graphic = px->target && px->target->service->id_is_graphic,
+		.upstream_is_graphic = px->upstream && px->upstream->id_is_graphic,
 		.cause = px->cause == GW_OK ? STR_EMPTY : gw_cause_desc(px->cause)->name,
 		.tries = px->tries,
 		.fallback = px->fallback,

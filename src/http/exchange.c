@@ -279,11 +279,8 @@ void ex_respond(struct exchange *ex, unsigned status, struct str type, struct st
 static bool make_peer_text(struct server_conn *sc)
 {
 	char text[ADDR_TEXT_MAX];
-	int n;
+	int n = addr_text(&sc->peer, text);
 
-	if (sc->peer_len)
-		return true;
-	n = addr_text(&sc->peer, text);
 	if (n > (int)sizeof(sc->peer_text) || text[0] == '[')
 		return false;
 	memcpy(sc->peer_text, text, (size_t)n);
@@ -297,7 +294,7 @@ struct str ex_peer_text(struct exchange *ex)
 	struct server_conn *sc = ex->conn;
 	char *text;
 
-	if (make_peer_text(sc))
+	if (likely(sc->peer_len) || make_peer_text(sc))
 		return str_of(sc->peer_text, sc->peer_len);
 	text = arena_alloc(&ex->arena, ADDR_TEXT_MAX);
 	return str_of(text, (size_t)addr_text(&ex->peer, text));
@@ -308,7 +305,7 @@ struct str ex_peer_ip_text(struct exchange *ex)
 	struct server_conn *sc = ex->conn;
 	char *text;
 
-	if (make_peer_text(sc))
+	if (likely(sc->peer_len) || make_peer_text(sc))
 		return str_of(sc->peer_text, sc->peer_ip_len);
 	text = arena_alloc(&ex->arena, ADDR_TEXT_MAX);
 	return str_of(text, (size_t)addr_ip_text(&ex->peer, text));
