@@ -194,11 +194,30 @@ static void open_all(struct conn *c, unsigned n, int ep, int port)
 	}
 }
 
+/* Asks on connections that wait for nothing, by turns, until as many were asked as the rate wants by now. */
+static void ask_due(struct conn *c, unsigned n_conns, double wanted, uint64_t now)
+{
+	static uint64_t due;
+	static unsigned turn;
+
+	for (; (double)due < wanted; due++) {
+		unsigned tried = 0;
+
+		while (tried < n_conns && c[turn % n_conns].waits) {
+			turn++;
+			tried++;
+		}
+		if (tried == n_conns)
+			return; /* all wait: the rate is not reached */
+		ask(&c[turn++ % n_conns], now);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const kinds[] = { "beat", "register", "change", "get" };
 	struct epoll_event ev[512];
-	uint64_t began, end, due = 0;
+	uint64_t began, end;
 	unsigned n_conns, k;
 	int ep = epoll_create1(0);
 	double rate;
@@ -223,24 +242,14 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < n_conns && rate == 0; i++)
 		ask(&c[i], now_us());
 
-	unsigned turn = 0, open = 0;
+	unsigned open = 0;
 
 	do {
 		uint64_t now = now_us();
 		int n;
 
-		while (rate > 0 && now < end && (double)due < (double)(now - began) * rate / 1e6) {
-			unsigned tried = 0;
-
-			while (tried < n_conns && c[turn % n_conns].waits) {
-				turn++;
-				tried++;
-			}
-			if (tried == n_conns)
-				break; /* all wait: the rate is not reached */
-			ask(&c[turn++ % n_conns], now);
-			due++;
-		}
+		if (rate > 0 && now < end)
+			ask_due(c, n_conns, (double)(now - began) * rate / 1e6, now);
 		n = epoll_wait(ep, ev, 512, rate > 0 ? 1 : 1000);
 		for (int i = 0; i < n; i++) {
 			struct conn *one = ev[i].data.ptr;
