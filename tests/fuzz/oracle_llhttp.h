@@ -168,6 +168,16 @@ static inline bool repeats_its_length(const struct http_head *h)
 	return n > 1;
 }
 
+/* llhttp obeys Proxy-Connection as if it were Connection. It is no standard's (RFC 9112 appendix C.2.2): we only drop it. */
+static inline bool has_proxy_connection(const struct http_head *h)
+{
+	for (unsigned i = 0; i < h->nfields; i++) {
+		if (h->field[i].id == H_PROXY_CONNECTION)
+			return true;
+	}
+	return false;
+}
+
 /* Did it stumble over what we read over: an extension, a framing field of a trailer? */
 static inline bool is_read_over(llhttp_errno_t e, struct str body)
 {
@@ -226,7 +236,7 @@ static inline void compare_messages(const struct http_head *h, struct str rest, 
 	compare_heads(h, t);
 	if (step == H1_END && !is_read_over(e, rest)) {
 		PROMISE(t->complete && str_eq(buf_str(&t->body), buf_str(&body)));
-		PROMISE(!h->keep_alive || t->keep_alive);
+		PROMISE(!h->keep_alive || t->keep_alive || has_proxy_connection(h));
 	} else if (step == H1_MORE) {
 		PROMISE(!t->complete); /* else it would read a message where we read a body */
 		if (e == HPE_OK)
