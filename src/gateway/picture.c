@@ -156,6 +156,9 @@ static int read_settings(struct build *b)
 	s->add_proxy_headers = props_bool(b->p, "zuul.add-proxy-headers");
 	s->add_host_header = props_bool(b->p, "zuul.add-host-header");
 	s->replay_max = (size_t)props_bytes(b->p, "vine.gateway.replay-buffer");
+	s->stream_idle = props_ms(b->p, "vine.gateway.stream-idle-timeout-ms") * USEC_PER_MSEC;
+	if (s->stream_idle == 0)
+		s->stream_idle = USEC_NEVER / 2; /* added to a time it must not overflow */
 	s->sample_rate = props_double(b->p, "vine.trace.sample-rate");
 	for (size_t i = 0; i < n; i++) {
 		if (!cidr_parse(&s->trusted[s->n_trusted], ranges[i]))

@@ -50,6 +50,7 @@ struct gw_target {
 struct gw_settings {
 	bool add_proxy_headers, add_host_header;
 	size_t replay_max;
+	usec stream_idle; /* between two pieces of an answer's body */
 	struct cidr trusted[TRUSTED_MAX];
 	unsigned n_trusted;
 	double sample_rate;

@@ -94,6 +94,12 @@ static void arm(struct px *px, usec step_at)
 	timer_set(px->g->w->loop, &px->ex->timer, px->state == PX_STREAMING ? step_at : MIN(step_at, px->deadline.at));
 }
 
+/* The answer's body: how long the upstream may be silent. */
+static void arm_idle(struct px *px)
+{
+	arm(px, now_of(px) + px->picture->settings.stream_idle);
+}
+
 static bool may_hedge(const struct px *px)
 {
 	return unlikely(px->target->lb.hedge_delay > 0) && !px->hedged && px->route->retryable && !px->replay_lost &&
@@ -292,7 +298,7 @@ static void on_timer(struct timer *t)
 
 	if (px->state == PX_STREAMING) { /* the upstream has fallen silent in the middle of a body */
 		if (ex_pending(px->ex)) {
-			arm(px, now + 60 * USEC_PER_SEC); /* no: it waits for a client that the server watches */
+			arm_idle(px); /* no: it waits for a client that the server watches */
 			return;
 		}
 		px->state = PX_OVER;
@@ -397,7 +403,7 @@ static void on_call_head(struct call *c, const struct http_head *h)
 	record(px, failed ? OUTCOME_FAILURE : OUTCOME_SUCCESS);
 	px->state = PX_STREAMING;
 	px->cause = failed ? GW_UPSTREAM_STATUS : GW_OK;
-	arm(px, now_of(px) + 60 * USEC_PER_SEC);
+	arm_idle(px);
 
 	struct buf *b = ex_head_reason(ex, h->status, h->reason);
 
@@ -412,7 +418,7 @@ static void on_call_body(struct call *c, struct str piece)
 	struct px *px = container_of(c, struct attempt, call)->px;
 
 	ex_write(px->ex, piece);
-	arm(px, now_of(px) + 60 * USEC_PER_SEC);
+	arm_idle(px);
 	if (ex_pending(px->ex))
 		call_pause(c);
 }

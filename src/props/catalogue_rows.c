@@ -493,6 +493,8 @@ const struct prop_desc prop_catalogue[] = {
 	BYTES("vine.http.min-body-rate", "240", 0, 1 << 30,
 	      "a second, of a body that comes or is taken, over each body-idle-timeout; 0: any"),
 	BYTES("vine.gateway.replay-buffer", "16KB", 0, 16 << 20, "request body kept for another try"),
+	MS("vine.gateway.stream-idle-timeout-ms", "60000", 0, 24 * HOUR,
+	   "how long an answer's body, an event stream too, may be silent; 0: for ever"),
 	S("vine.gateway.access-log", "stdout", "file, stdout or off"),
 	L("vine.gateway.failure-statuses", "502,503,504", "answers that count as failures of the service; 500-599 is a range"),
 	L("vine.gateway.trusted-proxies", NULL, "addresses whose X-Forwarded-* are believed, CIDR"),

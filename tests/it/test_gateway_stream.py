@@ -1,5 +1,6 @@
 """Bodies stream in both directions: nothing is gathered whole, and who is slow slows his own exchange only."""
 import hashlib
+import select
 import threading
 
 import pytest
@@ -154,6 +155,37 @@ def test_pieces_pass_as_they_come(vine, upstream, connect):
         go.release()
         assert next(pieces) == b"data: %02d\n" % i
     assert list(pieces) == []
+
+
+def test_an_event_stream_may_be_silent_as_long_as_it_is_told(vine, upstream, connect):
+    """0 is for ever: here, for longer than the upstream's own time-outs. Then the limit comes, live, and the stream is cut."""
+    go = threading.Event()
+
+    def script(peer):
+        while peer.next_request() is not None:
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata\n\r\n")
+            go.wait(30)
+            peer.send(b"5\r\nmore\n\r\n")
+
+    server = upstream(script)
+    gw = vine("gateway", config=simple(server, vine__gateway__stream_idle_timeout_ms=200))
+    c = connect(gw)
+    c.send(request_bytes())
+    pieces = c.chunks(c.read_response(body=False))
+    assert next(pieces) == b"data\n"
+    with pytest.raises(ConnectionError):
+        next(pieces)
+    gw.wait_log("read_timeout")
+
+    patient = vine("gateway", config=simple(server, vine__gateway__stream_idle_timeout_ms=0, up__ribbon__ReadTimeout=100,
+                                            hystrix__command__up__execution__isolation__thread__timeoutInMilliseconds=300))
+    c = connect(patient)
+    c.send(request_bytes())
+    pieces = c.chunks(c.read_response(body=False))
+    assert next(pieces) == b"data\n"
+    assert not select.select([c.sock], [], [], 0.6)[0]
+    go.set()
+    assert next(pieces) == b"more\n"
 
 
 def test_a_request_body_passes_as_it_comes(vine, upstream, connect):
