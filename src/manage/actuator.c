@@ -134,7 +134,7 @@ void ex_respond_actuator(struct exchange *ex, unsigned status, struct str json)
 
 static struct str base_url(struct exchange *ex)
 {
-	return str_printf_in(&ex->arena, "http://%.*s" BASE, STRF(ex->req.authority));
+	return str_printf_in(&ex->arena, "%s://%.*s" BASE, ex->secure ? "https" : "http", STRF(ex->req.authority));
 }
 
 static void add_href(struct jsonw *w, struct str rel, struct str href, bool templated)
