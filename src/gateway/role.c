@@ -8,6 +8,7 @@
 #include "flow/properties.h"
 #include "gateway/explain_lb.h"
 #include "gateway/gateway.h"
+#include "http/identities.h"
 #include "manage/actuator.h"
 #include "manage/health.h"
 #include "manage/meters.h"
@@ -315,6 +316,9 @@ static int start_discovery(struct gateway *gw, struct err *e)
 	if (!props_bool(gw->host->props, "eureka.client.enabled"))
 		return 0;
 	eureka_settings(&s, gw->host->props, gw->host->seed);
+	r = identities_registry(gw->host->tls, gw->host->props, &s.tls, e);
+	if (r < 0)
+		return r;
 	s.fetch_registry = s.fetch_registry && props_bool(gw->host->props, "ribbon.eureka.enabled");
 	r = eureka_client_new(&gw->eureka, gw->host->client, &s, &gw->host->log, e);
 	if (r < 0)

@@ -69,6 +69,12 @@ void actuator_read_props(struct actuator *a)
 	struct str user = props_str(a->h->props, "vine.management.user");
 	struct str password = props_str(a->h->props, "vine.management.password");
 
+	if (password.len == 0) { /* Boot's actuator takes the application's user */
+		user = props_str(a->h->props, "spring.security.user.name");
+		password = props_str(a->h->props, "spring.security.user.password");
+		if (!auth_plain_password(&password))
+			password = STR_EMPTY;
+	}
 	if (auth_creds_set(&creds, user, password) < 0)
 		LOG(&a->h->log, LOG_ERROR, "vine.management.password is too long: there are no credentials");
 	pthread_mutex_lock(&a->lock);
