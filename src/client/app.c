@@ -16,6 +16,7 @@
 #include "client/impl.h"
 #include "client/membership.h"
 #include "client/remotes.h"
+#include "http/identities.h"
 #include "http/limits.h"
 #include "plugin/plugin.h"
 #include "props/props.h"
@@ -164,6 +165,7 @@ static void take_down(struct vine_app *app)
 	http_client_free(TAKE(app->client));
 	dns_free(TAKE(app->dns));
 	jobs_lane_free(TAKE(app->dns_lane));
+	identities_free(TAKE(app->tls));
 	if (app->signals.fd >= 0) {
 		loop_del(app->loop, &app->signals);
 		close(app->signals.fd);
@@ -190,9 +192,16 @@ static int make_parts(struct vine_app *app, struct err *e)
 	struct http_server_opts so = { .tally = app->tally, .log = &app->log, .handler = router_handler, .ctx = app->router };
 
 	http_limits_read(&so, app->props, 1);
-	app->server = http_server_new(app->loop, &so);
+	app->tls = identities_new();
 
-	int r = http_server_listen(app->server, &app->set.address, false, e);
+	int r = identities_server(app->tls, app->props, "server.ssl", &so.tls, e);
+
+	if (r < 0)
+		return r;
+	identities_tell(app->tls, &app->log);
+	app->is_secure = so.tls != NULL;
+	app->server = http_server_new(app->loop, &so);
+	r = http_server_listen(app->server, &app->set.address, false, e);
 
 	if (r < 0)
 		return r;
@@ -260,8 +269,8 @@ static void say_ready(const struct vine_app *app)
 	addr_ip_text(a, ip);
 	if (a->sa.sa_family == AF_INET ? a->in.sin_addr.s_addr == 0 : memcmp(&a->in6.sin6_addr, &any, sizeof(any)) == 0)
 		strcpy(ip, "127.0.0.1");
-	printf(strchr(ip, ':') ? "%s ready: http://[%s]:%u pid %d\n" : "%s ready: http://%s:%u pid %d\n", app->set.name, ip,
-	       vine_app_port(app), (int)getpid());
+	printf(strchr(ip, ':') ? "%s ready: http%s://[%s]:%u pid %d\n" : "%s ready: http%s://%s:%u pid %d\n", app->set.name,
+	       app->is_secure ? "s" : "", ip, vine_app_port(app), (int)getpid());
 	fflush(stdout);
 }
 

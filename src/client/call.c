@@ -145,6 +145,7 @@ static bool begin_second(struct hedge *h, struct str *host, uint16_t *port, stru
 	if (!pick.server || pick.why == PICK_LAST || !addr_split(pick.server->id, 80, host, port))
 		return false;
 	s->server = pick.server;
+	h->tls = pick.server->secure ? rm->lb.tls : NULL;
 	h->rs = response_new();
 	write_head(&s->head, g, s->server->id, now);
 	*head = buf_str(&s->head);
@@ -179,6 +180,7 @@ static enum server_outcome server_outcome_of(const struct vine_response *rs, con
 	case CALL_REFUSED:
 	case CALL_CONNECT_TIMEOUT:
 	case CALL_NO_ADDRESS:
+	case CALL_TLS_FAILED:
 		return SERVER_REFUSED;
 	case CALL_TIMEOUT:
 		return SERVER_TIMEOUT;
@@ -226,6 +228,7 @@ static bool exchange_with(struct going *g, struct fserver *s, struct once_result
 			.read_timeout = rm->lb.read_timeout,
 			.deadline = g->deadline.at,
 			.cancel = context_now()->cancel,
+			.tls = s->secure ? rm->lb.tls : NULL,
 			.rs = g->rs,
 		}, host, port, may_hedge ? &second.h : NULL, res);
 	settle(g, s, &second, res);
@@ -245,7 +248,8 @@ static struct retry_attempt attempt_of(const struct going *g, const struct once_
 		return at;
 	}
 	at.class = res->failure.class == CALL_NOT_SENT ? ATTEMPT_NOT_SENT : ATTEMPT_SENT_NO_REPLY;
-	at.is_dead = res->failure.cause == CALL_REFUSED || res->failure.cause == CALL_NO_ADDRESS;
+	at.is_dead = res->failure.cause == CALL_REFUSED || res->failure.cause == CALL_NO_ADDRESS ||
+		     res->failure.cause == CALL_TLS_FAILED;
 	return at;
 }
 

@@ -214,7 +214,7 @@ static void begin(struct waiting *w, struct caller *c, const struct exchange_onc
 	*w = (struct waiting){ .call.ops = &ops, .loop = c->loop, .client = c->client, .x = x, .ret = ret };
 	*ret = (struct once_result){ 0 };
 	w->began = loop_refresh_now(c->loop);
-	w->peer = http_client_peer(c->client, host, port);
+	w->peer = http_client_peer_tls(c->client, host, port, x->tls);
 	start(w, 0);
 }
 
@@ -257,6 +257,7 @@ static void begin_hedge(struct caller *c, struct hedge *h, struct exchange_once 
 		return;
 	x->head = head;
 	x->rs = h->rs;
+	x->tls = h->tls;
 	h->begun = true;
 	begin(w, c, x, host, port, &h->result);
 }

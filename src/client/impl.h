@@ -27,11 +27,13 @@
 #include "net/mailbox.h"
 #include "trace/context.h"
 
+struct identities;
 struct membership;
 struct plugin;
 struct plugins;
 struct props;
 struct remotes;
+struct tls;
 
 #define APP_ROUTES_MAX 256
 #define APP_USES_MAX 64
@@ -96,9 +98,11 @@ struct vine_app {
 	struct http_client *client;
 	struct http_server *server;
 	struct addr_tally *tally; /* connections a client address; NULL: no limit */
+	struct identities *tls;
 	struct rng rng;
 	struct event_hub stream; /* /hystrix.stream */
 	struct membership *membership; /* NULL: no registry */
+	bool is_secure;    /* the server speaks TLS */
 	struct io signals; /* fd -1: not asked to watch any */
 	bool signalled;    /* one of them came */
 	usec give_up_at;   /* while draining */
@@ -181,6 +185,7 @@ struct exchange_once {
 	usec connect_timeout, read_timeout; /* spans */
 	usec deadline;    /* absolute */
 	struct cancel *cancel; /* ends it when asked, and a hedge with it; NULL: none */
+	struct tls *tls; /* NULL: plain */
 	struct vine_response *rs; /* filled in */
 };
 
@@ -196,6 +201,7 @@ struct hedge {
 	usec delay;
 	/* Asked once, after the delay: where to, and the head for it; false: nowhere. */
 	bool (*begin)(struct hedge *h, struct str *host, uint16_t *port, struct str *head);
+	struct tls *tls; /* begin sets it; NULL: plain */
 	struct vine_response *rs; /* its answer */
 	/* how it went */
 	struct once_result result;

@@ -5,6 +5,7 @@
 
 #include "client/impl.h"
 #include "eureka/self.h"
+#include "http/identities.h"
 #include "props/props.h"
 
 struct membership {
@@ -66,7 +67,10 @@ int membership_new(struct membership **ret, struct vine_app *app, struct err *e)
 	rng_os(&seed, sizeof(seed));
 	eureka_settings(&s, p, seed);
 
-	int r = eureka_client_new(&client, app->client, &s, &app->log, e);
+	int r = identities_registry(app->tls, p, &s.tls, e);
+
+	if (r == 0)
+		r = eureka_client_new(&client, app->client, &s, &app->log, e);
 
 	if (r < 0)
 		return r;

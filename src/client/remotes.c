@@ -140,7 +140,7 @@ struct remotes *remotes_new(struct vine_app *app)
 
 	rng_os(&seed, sizeof(seed));
 	r->app = app;
-	r->ribbon = (struct ribbon_env){ .plugins = app->plugins, .log = &app->log, .given = given, .ctx = r,
+	r->ribbon = (struct ribbon_env){ .plugins = app->plugins, .log = &app->log, .given = given, .ctx = r, .tls = app->tls,
 					 .seed = str_hash(str_from(app->set.name), atomic_load(&app->port)) };
 	r->commands = command_table_new(&(struct command_table_opts){ .stripes = 8, .max = LINKS_MAX, .seed = seed });
 	r->pools = pool_table_new(POOLS_MAX, seed);

@@ -4,10 +4,23 @@
 
 #include "cmd/cmd.h"
 #include "flow/properties.h"
+#include "http/identities.h"
 #include "props/check.h"
 #include "props/load.h"
 
 #define REPORT_MAX (64u << 20)
+
+/* What needs more than the properties themselves: the upper floors' families, and files. */
+static size_t further_report(struct buf *out, const struct props *p)
+{
+	size_t wrong = flow_properties_report(out, p);
+	struct err e;
+
+	if (identities_check(p, &e) == 0)
+		return wrong;
+	buf_addf(out, "  WRONG    %s\n", e.text);
+	return wrong + 1;
+}
 
 int cmd_check(const struct command *cmd, const struct cmdline *cl)
 {
@@ -26,7 +39,7 @@ int cmd_check(const struct command *cmd, const struct cmdline *cl)
 		fprintf(stderr, "vine check: %s\n", e.text);
 		return EXIT_FAILED;
 	}
-	wrong = check_report(&out, p, flow_properties_report);
+	wrong = check_report(&out, p, further_report);
 	props_unref(p);
 	if (fwrite(out.ptr, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
 		return EXIT_FAILED;

@@ -203,12 +203,12 @@ static void say_all_ready(struct supervisor *up)
 	fflush(stdout);
 }
 
-/* "vine registry ready: http://127.0.0.1:8761 (management ...": the URL names the real port. */
+/* "vine registry ready: http://127.0.0.1:8761 (management ...": the URL names the real port, and whether it is https. */
 static void child_ready(struct child *c)
 {
 	struct supervisor *up = c->up;
 	struct str line = str_of(c->line, c->line_len), url;
-	ptrdiff_t at = str_find(line, STR("http://"));
+	ptrdiff_t at = str_find(line, STR("http"));
 	uint64_t port;
 
 	if (at < 0)

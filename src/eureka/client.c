@@ -68,10 +68,13 @@ struct eureka_client {
 	struct eureka_client_report rep;
 };
 
-static int parse_urls(struct eureka_client *c, struct str list, struct err *e)
+static int parse_urls(struct eureka_client *c, struct str list, struct str token, struct err *e)
 {
 	struct service_url all[EUREKA_URLS_MAX];
 	int r = service_urls_parse(all, EUREKA_URLS_MAX, &c->n_urls, list, e);
+
+	if (r == 0)
+		r = service_urls_give_token(all, c->n_urls, token, e);
 
 	for (unsigned i = 0; r == 0 && i < c->n_urls; i++)
 		c->url[i].u = all[i];
@@ -519,7 +522,7 @@ int eureka_client_new(struct eureka_client **ret, struct http_client *http, cons
 		      const struct logger *log, struct err *e)
 {
 	struct eureka_client *c = xzalloc(sizeof(*c));
-	int r = parse_urls(c, s->service_urls, e);
+	int r = parse_urls(c, s->service_urls, s->token, e);
 
 	if (r < 0) {
 		free(c);
@@ -529,7 +532,7 @@ int eureka_client_new(struct eureka_client **ret, struct http_client *http, cons
 	c->loop = http_client_loop(http);
 	c->log = *log;
 	c->s = *s;
-	c->s.service_urls = STR_EMPTY; /* the caller's */
+	c->s.service_urls = c->s.token = STR_EMPTY; /* the caller's */
 	c->s.fetch_interval = s->fetch_interval > 0 ? s->fetch_interval : 30 * USEC_PER_SEC;
 	c->s.timeout = s->timeout > 0 ? s->timeout : 8 * USEC_PER_SEC;
 	c->s.max_body = s->max_body ? s->max_body : (size_t)256 << 20;
@@ -539,7 +542,8 @@ int eureka_client_new(struct eureka_client **ret, struct http_client *http, cons
 	chain_init(&c->put, c, send_put, put_answered, put_failed);
 	timer_init(&c->leave_timer, on_leave_timer);
 	for (unsigned i = 0; i < c->n_urls; i++)
-		c->url[i].peer = http_client_peer(http, str_from(c->url[i].u.host), c->url[i].u.port);
+		c->url[i].peer = http_client_peer_tls(http, str_from(c->url[i].u.host), c->url[i].u.port,
+						      c->url[i].u.secure ? s->tls : NULL);
 	*ret = c;
 	return 0;
 }

@@ -17,6 +17,8 @@ struct eureka_client;
 
 struct eureka_client_settings {
 	struct str service_urls;  /* eureka.client.service-url.defaultZone: "http://user:pw@host:8761/eureka/,http://..." */
+	struct str token;         /* shown to those that have no credentials in their URL; empty: none */
+	struct tls *tls;          /* for https; lives longer than the client */
 	bool fetch_registry;
 	bool only_up;             /* filter-only-up-instances */
 	bool disable_delta;

@@ -106,6 +106,7 @@ void eureka_settings(struct eureka_client_settings *s, const struct props *p, ui
 {
 	*s = (struct eureka_client_settings){
 		.service_urls = props_str_of(p, "eureka.client.service-url.{zone}", STR("defaultZone")),
+		.token = props_str(p, "vine.eureka.client.token"),
 		.fetch_registry = props_bool(p, "eureka.client.fetch-registry"),
 		.only_up = props_bool(p, "eureka.client.filter-only-up-instances"),
 		.disable_delta = props_bool(p, "eureka.client.disable-delta"),

@@ -35,9 +35,6 @@ static int parse_one(struct service_url *u, struct str text, struct err *e)
 
 	if (r < 0)
 		return err_prefix(e, "eureka.client.service-url");
-	if (url.secure)
-		return err_set(e, VINE_EINVAL, "eureka.client.service-url: https is not supported yet: %.*s:%u",
-			       STRF(url.host), url.port);
 	u->auth[0] = '\0';
 	if (url.userinfo.len)
 		r = auth_line(u, url.userinfo, e);
@@ -49,9 +46,10 @@ static int parse_one(struct service_url *u, struct str text, struct err *e)
 		return err_set(e, VINE_EINVAL, "eureka.client.service-url: over-long host or path");
 	snprintf(u->host, sizeof(u->host), "%.*s", STRF(url.host));
 	snprintf(u->path, sizeof(u->path), "%.*s%s", STRF(url.path), str_has_suffix(url.path, STR("/")) ? "" : "/");
-	snprintf(u->shown, sizeof(u->shown), "http://%.*s:%u%.*s", (int)MIN(url.host.len, (size_t)100), url.host.ptr,
+	snprintf(u->shown, sizeof(u->shown), "%s://%.*s:%u%.*s", url.secure ? "https" : "http", (int)MIN(url.host.len, (size_t)100), url.host.ptr,
 		 url.port, (int)MIN(url.path.len, (size_t)120), url.path.ptr);
 	u->port = url.port;
+	u->secure = url.secure;
 	return 0;
 }
 
@@ -71,6 +69,28 @@ int service_urls_parse(struct service_url *ret, unsigned max, unsigned *n, struc
 		if (r < 0)
 			return r;
 		++*n;
+	}
+	return 0;
+}
+
+/* RFC 6750 section 2.1: what a token is made of. */
+static bool is_token(struct str t)
+{
+	for (size_t i = 0; i < t.len; i++) {
+		if (!ascii_is_alpha(t.ptr[i]) && !ascii_is_digit(t.ptr[i]) && !strchr("-._~+/=", t.ptr[i]))
+			return false;
+	}
+	return true;
+}
+
+int service_urls_give_token(struct service_url *u, unsigned n, struct str token, struct err *e)
+{
+	if (token.len > sizeof(u->auth) - sizeof("Authorization: Bearer \r\n") || !is_token(token))
+		return err_set(e, VINE_EINVAL, "vine.eureka.client.token: letters, digits and -._~+/= only, and at most %zu of them",
+			       sizeof(u->auth) - sizeof("Authorization: Bearer \r\n"));
+	for (unsigned i = 0; token.len && i < n; i++) {
+		if (!u[i].auth[0])
+			snprintf(u[i].auth, sizeof(u[i].auth), "Authorization: Bearer %.*s\r\n", STRF(token));
 	}
 	return 0;
 }

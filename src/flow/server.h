@@ -92,6 +92,7 @@ struct fserver {
 	_Atomic usec changed;                   /* when that was */
 	_Atomic uint64_t judged_ok, judged_bad; /* outcomes at the last comparison with the others */
 	struct str id, zone;                    /* "host:port"; owned, with a NUL behind them */
+	bool secure;                            /* is spoken to by TLS; does not change */
 	bool id_is_graphic;                     /* str_is_graphic(id), for who writes it into many log lines */
 };
 

@@ -31,6 +31,8 @@ enum gw_cause attempt_cause(enum call_cause c)
 	case CALL_REFUSED:
 	case CALL_NO_CONNECTION:
 		return GW_REFUSED;
+	case CALL_TLS_FAILED:
+		return GW_TLS;
 	case CALL_CONNECT_TIMEOUT:
 		return GW_CONNECT_TIMEOUT;
 	case CALL_TIMEOUT:
@@ -52,6 +54,7 @@ enum server_outcome attempt_outcome(enum call_cause c)
 	case CALL_REFUSED:
 	case CALL_CONNECT_TIMEOUT:
 	case CALL_NO_ADDRESS:
+	case CALL_TLS_FAILED:
 		return SERVER_REFUSED;
 	case CALL_NO_CONNECTION: /* our own shortage */
 		return SERVER_ABANDONED;

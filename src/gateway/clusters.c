@@ -11,6 +11,7 @@
 #include "codec/json.h"
 #include "codec/url.h"
 #include "http/router.h"
+#include "http/identities.h"
 #include "manage/actuator.h"
 #include "turbine/turbine.h"
 
@@ -279,5 +280,6 @@ void gw_turbine_start(struct gateway *gw)
 		.ctx = gw,
 	};
 
+	identities_ribbon(h->tls, h->props, STR_EMPTY, false, &o.tls, NULL);
 	gw->turbine = turbine_new(&o, h->props);
 }

@@ -15,6 +15,7 @@ static const struct gw_cause_desc causes[GW_CAUSES] = {
 	[GW_READ_TIMEOUT] = { 504, STR_INIT("read_timeout"), STR_INIT("http_response_timeout"), STR_INIT("the service did not answer in time"), false },
 	[GW_CONNECT_TIMEOUT] = { 504, STR_INIT("connect_timeout"), STR_INIT("connection_timeout"), STR_INIT("no connection to the service in time"), false },
 	[GW_REFUSED] = { 502, STR_INIT("refused"), STR_INIT("connection_refused"), STR_INIT("the service refused the connection"), false },
+	[GW_TLS] = { 502, STR_INIT("tls"), STR_INIT("tls_protocol_error"), STR_INIT("no TLS with the service"), false },
 	[GW_UPSTREAM_CLOSED] = { 502, STR_INIT("closed"), STR_INIT("connection_terminated"), STR_INIT("the service closed the connection without an answer"), false },
 	[GW_BAD_RESPONSE] = { 502, STR_INIT("bad_response"), STR_INIT("http_protocol_error"), STR_INIT("the service's answer is not valid HTTP"), false },
 	[GW_NO_ADDRESS] = { 502, STR_INIT("no_address"), STR_INIT("dns_error"), STR_INIT("the service's name does not resolve"), false },

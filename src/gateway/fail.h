@@ -16,6 +16,7 @@ enum gw_cause {
 	GW_READ_TIMEOUT,    /* a try's, and no try was left */
 	GW_CONNECT_TIMEOUT,
 	GW_REFUSED,
+	GW_TLS, /* no handshake with the service */
 	GW_UPSTREAM_CLOSED, /* before a response */
 	GW_BAD_RESPONSE,
 	GW_NO_ADDRESS,

@@ -200,7 +200,7 @@ static void put_forwarded(struct buf *b, const struct forward *f)
 	buf_adds(b, ex_peer_ip_text(f->ex));
 	buf_adds(b, STR("\r\nX-Forwarded-Proto: "));
 	put_earlier(b, f, H_X_FORWARDED_PROTO);
-	buf_adds(b, STR("http\r\n"));
+	buf_adds(b, likely(!f->ex->secure) ? STR("http\r\n") : STR("https\r\n"));
 	if (f->ex->req.authority.len) {
 		buf_adds(b, STR("X-Forwarded-Host: "));
 		put_earlier(b, f, H_X_FORWARDED_HOST);

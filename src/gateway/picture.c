@@ -5,6 +5,7 @@
 
 #include "eureka/view.h"
 #include "flow/properties.h"
+#include "http/identities.h"
 #include "props/check.h"
 
 #define GROUP STR("RibbonCommand") /* the command group of Zuul's Ribbon commands, and their shared pool's key */
@@ -378,13 +379,15 @@ static void finish_route(struct build *b, struct gw_route *rt)
 
 static int url_target(struct build *b, struct gw_route *rt, struct str url)
 {
-	struct str rest = str_slice(url, 7, url.len);
+	bool secure = str_has_prefix_nocase(url, STR("https://"));
+	struct str rest = str_slice(url, secure ? 8 : 7, url.len);
 	ptrdiff_t slash = str_chr(rest, '/');
 	struct str authority = slash < 0 ? rest : str_slice(rest, 0, (size_t)slash), base = STR_EMPTY;
 	int r;
 
-	if (!str_has_prefix_nocase(url, STR("http://")))
-		return err_set(b->e, VINE_EINVAL, "zuul.routes.%.*s: '%.*s': only http:// can be proxied", STRF(rt->id), STRF(url));
+	if (!secure && !str_has_prefix_nocase(url, STR("http://")))
+		return err_set(b->e, VINE_EINVAL, "zuul.routes.%.*s: '%.*s': only http:// and https:// can be proxied",
+			       STRF(rt->id), STRF(url));
 	if (slash >= 0)
 		base = str_slice(rest, (size_t)slash, rest.len);
 	while (base.len && base.ptr[base.len - 1] == '/')
@@ -397,6 +400,12 @@ static int url_target(struct build *b, struct gw_route *rt, struct str url)
 	rt->target->lb.list = LIST_CONFIGURED; /* the address says where, whatever else is configured */
 	rt->target->lb.listed = memcpy(arena_alloc(&b->pic->arena, sizeof(authority)), &authority, sizeof(authority));
 	rt->target->lb.n_listed = 1;
+	rt->target->lb.secure = secure;
+	rt->target->lb.secure_set = true;
+	if (b->services->ribbon->tls && secure)
+		r = identities_ribbon(b->services->ribbon->tls, b->p, rt->id, true, &rt->target->lb.tls, b->e);
+	if (r < 0)
+		return r;
 	server_set_unref(rt->target->set); /* of a service that has the route's name */
 	rt->target->set = NULL;
 	return find_servers(b, rt->target);
@@ -429,7 +438,7 @@ static int explicit_route(struct build *b, struct str id)
 		rt->prefix = rt->strip ? str_slice(rt->path, 0, rt->path.len - path.len) : STR_EMPTY;
 	}
 	if (url.len && !str_has_prefix_nocase(url, STR("http")))
-		return err_set(b->e, VINE_EINVAL, "zuul.routes.%.*s.url = %.*s: not an http:// address", STRF(id), STRF(url));
+		return err_set(b->e, VINE_EINVAL, "zuul.routes.%.*s.url = %.*s: not an http:// or https:// address", STRF(id), STRF(url));
 	if (url.len) {
 		rt->location = url;
 		return url_target(b, rt, url);

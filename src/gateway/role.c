@@ -8,9 +8,11 @@
 #include "flow/properties.h"
 #include "gateway/explain_lb.h"
 #include "gateway/gateway.h"
+#include "http/identities.h"
 #include "manage/actuator.h"
 #include "manage/health.h"
 #include "manage/meters.h"
+#include "net/tls.h"
 #include "plugin/plugin.h"
 #include "props/check.h"
 #include "ribbon/pinger.h"
@@ -27,11 +29,24 @@ struct gw_peer {
 	struct fserver *server;
 	struct http_peer *peer;
 	uint64_t version; /* of the last picture that had it */
+	struct str key;   /* the server's id; with TLS also which identity; owned */
 };
+
+/* The same address by TLS is another peer, and one a way of being believed. */
+static struct str peer_key(struct buf *b, const struct gw_target *t, const struct fserver *s)
+{
+	if (!s->secure)
+		return s->id;
+	buf_clear(b);
+	buf_addf(b, "%.*s %u", STRF(s->id), t->lb.tls ? tls_serial(t->lb.tls) : 0);
+	return buf_str(b);
+}
 
 static struct gw_peer *make_peer(struct gw_worker *g, const struct gw_target *t, const struct fserver *s)
 {
-	struct gw_peer *p = map_get(&g->peers, s->id);
+	_cleanup_(buf_finip) struct buf room = BUF_INIT(1024);
+	struct str key = peer_key(&room, t, s);
+	struct gw_peer *p = map_get(&g->peers, key);
 	struct str host;
 	uint16_t port;
 
@@ -40,11 +55,12 @@ static struct gw_peer *make_peer(struct gw_worker *g, const struct gw_target *t,
 	addr_split(s->id, 80, &host, &port); /* the id was made as host:port */
 	p = xzalloc(sizeof(*p));
 	p->server = server_ref((struct fserver *)(uintptr_t)s);
-	p->peer = http_client_peer(g->w->client, host, port);
+	p->key = str_of(str_dup(key), key.len);
+	p->peer = http_client_peer_tls(g->w->client, host, port, s->secure ? t->lb.tls : NULL);
 	p->version = g->picture->version;
 	http_peer_set_idle_timeout(p->peer, t->lb.idle_timeout);
 	http_peer_set_idle_cap(p->peer, MAX(t->lb.max_idle / g->gw->host->n_workers, 1u));
-	map_put(&g->peers, p->server->id, p);
+	map_put(&g->peers, p->key, p);
 	return p;
 }
 
@@ -68,23 +84,25 @@ struct str gw_port_text(struct gw_worker *g)
 
 static void drop_peer(struct gw_worker *g, struct gw_peer *p)
 {
-	map_del(&g->peers, p->server->id);
+	map_del(&g->peers, p->key);
 	http_peer_close_idle(p->peer);
 	http_peer_unref(p->peer);
 	server_unref(p->server);
+	free((char *)(uintptr_t)p->key.ptr);
 	free(p);
 }
 
 /* Servers that have left the picture are let go; calls that run on them go on. */
 static void drop_old_peers(struct gw_worker *g)
 {
+	_cleanup_(buf_finip) struct buf room = BUF_INIT(1024);
 	const struct gw_picture *pic = g->picture;
 	struct gw_peer *p;
 	size_t pos = 0;
 
 	for (unsigned i = 0; i < pic->n_targets; i++) {
 		for (uint32_t k = 0; k < pic->targets[i]->servers.n; k++) {
-			p = map_get(&g->peers, pic->targets[i]->servers.at[k]->id);
+			p = map_get(&g->peers, peer_key(&room, pic->targets[i], pic->targets[i]->servers.at[k]));
 			if (p)
 				p->version = pic->version;
 		}
@@ -298,6 +316,9 @@ static int start_discovery(struct gateway *gw, struct err *e)
 	if (!props_bool(gw->host->props, "eureka.client.enabled"))
 		return 0;
 	eureka_settings(&s, gw->host->props, gw->host->seed);
+	r = identities_registry(gw->host->tls, gw->host->props, &s.tls, e);
+	if (r < 0)
+		return r;
 	s.fetch_registry = s.fetch_registry && props_bool(gw->host->props, "ribbon.eureka.enabled");
 	r = eureka_client_new(&gw->eureka, gw->host->client, &s, &gw->host->log, e);
 	if (r < 0)
@@ -338,7 +359,8 @@ static int start(struct host *h, struct err *e)
 	gw->commands = command_table_new(&(struct command_table_opts){ h->n_workers, COMMANDS_MAX, h->seed });
 	gw->pools = pool_table_new(POOLS_MAX, h->seed);
 	gw->plugins = plugins_new(&h->log, &user_host);
-	gw->ribbon = (struct ribbon_env){ .plugins = gw->plugins, .log = &h->log, .seed = process_seed(h), .refresh = on_refresh, .ctx = gw };
+	gw->ribbon = (struct ribbon_env){ .plugins = gw->plugins, .log = &h->log, .seed = process_seed(h), .refresh = on_refresh, .ctx = gw,
+					 .tls = h->tls };
 	gw->pinger = pinger_new(h->client);
 	gw_services_init(&gw->services, gw->commands, gw->pools, &gw->ribbon, h->seed);
 	gw->services.own = str_from(h->app_name);

@@ -5,8 +5,10 @@
 #include "http/client.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "net/dns.h"
+#include "net/tls.h"
 
 #define WAITING_MAX 10000 /* calls a peer; more are refused at once */
 #define TURN_PIECES 256 /* of a body on one event; what is left waits for the next turn, so that many tiny chunks hold nobody up */
@@ -31,8 +33,11 @@ struct http_peer {
 	bool literal;  /* the host is an address: never resolved */
 	unsigned next; /* which of the addresses to try */
 	struct dns_query query;
-	struct str key; /* "host:port", behind the struct */
+	struct str key;  /* "host:port", behind the struct; with TLS its identity's number behind that */
+	struct str name; /* "host:port" of it */
 	struct str host;
+	struct tls *tls; /* NULL: plain */
+	struct tls_memory memory;
 };
 
 struct http_client {
@@ -44,27 +49,12 @@ struct http_client {
 	uint32_t open; /* connections of all peers */
 	struct http_peer **peers; /* sorted by key */
 	size_t n_peers, cap_peers;
+	char why[256]; /* of the last failure of TLS */
 	struct hfield fields[HTTP_FIELDS_MAX];
 };
 
 static void serve_waiting(struct http_peer *p);
 static void start_on_new_connection(struct call *c);
-
-const char *call_cause_name(enum call_cause c)
-{
-	static const char *const names[] = {
-		[CALL_REFUSED] = "connection refused",
-		[CALL_CONNECT_TIMEOUT] = "connect timeout",
-		[CALL_RESET] = "connection reset",
-		[CALL_CLOSED_EARLY] = "connection closed early",
-		[CALL_BAD_RESPONSE] = "malformed response",
-		[CALL_TIMEOUT] = "timeout",
-		[CALL_NO_ADDRESS] = "name does not resolve",
-		[CALL_NO_CONNECTION] = "no connection to be had",
-	};
-
-	return names[c];
-}
 
 /* --- the end of a call --- */
 
@@ -115,7 +105,9 @@ static void tell_refused(struct deferred *d)
 	while (!list_is_empty(&cl->refused)) {
 		struct call *c = list_entry(list_first(&cl->refused), struct call, link);
 
-		fail_call(c, (enum call_cause)(c->refusal - 1), NULL);
+		enum call_cause cause = (enum call_cause)(c->refusal - 1);
+
+		fail_call(c, cause, cause == CALL_TLS_FAILED ? cl->why : NULL);
 	}
 }
 
@@ -138,6 +130,13 @@ static void release_conn(struct conn *c)
 	free(container_of(c, struct client_conn, c));
 }
 
+static void peer_free(struct http_peer *p)
+{
+	tls_memory_fini(&p->memory);
+	tls_unref(p->tls);
+	free(p);
+}
+
 static void peer_try_free(struct http_peer *p)
 {
 	struct http_client *cl = p->client;
@@ -150,7 +149,7 @@ static void peer_try_free(struct http_peer *p)
 			break;
 		}
 	}
-	free(p);
+	peer_free(p);
 }
 
 static void count_open(struct http_client *cl, int by)
@@ -169,6 +168,8 @@ static void close_conn(struct client_conn *cc)
 		p->n_idle--;
 	list_del(&cc->link);
 	timer_cancel(p->client->loop, &cc->idle_timer);
+	if (unlikely(p->tls != NULL) && !cc->call && cc->served)
+		conn_shutdown(&cc->c); /* says goodbye where nothing was cut */
 	conn_close(&cc->c, release_conn);
 	p->open--;
 	count_open(p->client, -1);
@@ -244,7 +245,7 @@ static void complete(struct client_conn *cc, bool reusable)
 	struct call *c = cc->call;
 	struct http_peer *p = cc->peer;
 
-	reusable = reusable && c->request_done && !(cc->c.flags & CONN_EOF) && conn_pending(&cc->c) == 0;
+	reusable = reusable && c->request_done && !(cc->c.flags & (CONN_EOF | CONN_HELD)) && conn_pending(&cc->c) == 0;
 	p->refs++;
 	if (c->paused)
 		conn_resume(&cc->c);
@@ -330,7 +331,9 @@ static void end_of_response(struct client_conn *cc)
 {
 	struct call *c = cc->call;
 
-	if (c && c->head_seen && c->body.kind == BODY_UNTIL_CLOSE)
+	if (c && c->head_seen && c->body.kind == BODY_UNTIL_CLOSE && cc->c.flags & CONN_CUT)
+		fail_conn(cc, CALL_CLOSED_EARLY, "the body has no length, and TLS did not say that it ended");
+	else if (c && c->head_seen && c->body.kind == BODY_UNTIL_CLOSE)
 		complete(cc, false);
 	else
 		fail_conn(cc, CALL_CLOSED_EARLY, NULL);
@@ -391,9 +394,17 @@ static void on_drain(struct conn *conn)
 static void on_error(struct conn *conn, int errnum)
 {
 	struct client_conn *cc = container_of(conn, struct client_conn, c);
+	struct http_client *cl = cc->peer->client;
+	struct str why = tls_why(conn);
 
 	(void)errnum;
-	if (conn->flags & CONN_CONNECTING) {
+	snprintf(cl->why, sizeof(cl->why), "%.*s", STRF(why));
+	if (conn->flags & CONN_SHAKING) {
+		cc->peer->next++;
+		fail_conn(cc, CALL_TLS_FAILED, why.len ? cl->why : NULL);
+	} else if (why.len) {
+		fail_conn(cc, CALL_RESET, cl->why);
+	} else if (conn->flags & CONN_CONNECTING) {
 		cc->peer->next++; /* a name with several addresses: the next connection tries the next one */
 		fail_conn(cc, CALL_REFUSED, NULL);
 	} else {
@@ -448,6 +459,17 @@ static void send_waiting_bytes(struct call *c)
 	drop_wait(c);
 }
 
+static bool secure(struct client_conn *cc)
+{
+	struct http_peer *p = cc->peer;
+	struct err e = { 0 };
+
+	if (tls_connect(&cc->c, p->tls, p->host, &p->memory, &e) == 0)
+		return true;
+	snprintf(p->client->why, sizeof(p->client->why), "%.*s", (int)sizeof(p->client->why) - 1, e.text);
+	return false;
+}
+
 static void connect_to(struct call *c, const struct addr *to)
 {
 	struct http_client *cl = c->client;
@@ -463,6 +485,11 @@ static void connect_to(struct call *c, const struct addr *to)
 	count_open(cl, 1);
 	timer_init(&cc->idle_timer, on_idle_timeout);
 	list_push_back(&c->peer->busy, &cc->link);
+	if (c->peer->tls && !secure(cc)) {
+		close_conn(cc);
+		refuse_call(c, CALL_TLS_FAILED);
+		return;
+	}
 	attach(c, cc);
 }
 
@@ -709,7 +736,8 @@ static size_t peer_place(const struct http_client *cl, struct str key, bool *the
 	return lo;
 }
 
-static struct http_peer *peer_new(struct http_client *cl, struct str key, struct str host, uint16_t port)
+static struct http_peer *peer_new(struct http_client *cl, struct str key, size_t name, struct str host, uint16_t port,
+				  struct tls *tls)
 {
 	struct http_peer *p = xzalloc(sizeof(*p) + key.len + 1);
 	char *room = (char *)(p + 1);
@@ -719,6 +747,8 @@ static struct http_peer *peer_new(struct http_client *cl, struct str key, struct
 	p->max_idle = cl->opts.max_idle;
 	p->idle_timeout = cl->opts.idle_timeout;
 	p->key = str_of(room, key.len);
+	p->name = str_of(room, name);
+	p->tls = tls ? tls_ref(tls) : NULL;
 	p->host = str_of(room, host.len);
 	p->port = port;
 	list_init(&p->idle);
@@ -733,13 +763,25 @@ static struct http_peer *peer_new(struct http_client *cl, struct str key, struct
 
 struct http_peer *http_client_peer(struct http_client *cl, struct str host, uint16_t port)
 {
-	char room[280];
+	return http_client_peer_tls(cl, host, port, NULL);
+}
+
+struct http_peer *http_client_peer_tls(struct http_client *cl, struct str host, uint16_t port, struct tls *tls)
+{
+	char room[300];
 	struct buf b = { .ptr = room, .cap = sizeof(room), .max = sizeof(room) };
 	bool there;
 
 	buf_adds(&b, str_slice(host, 0, 260));
 	buf_addc(&b, ':');
 	buf_add_u64(&b, port);
+
+	size_t name = b.len;
+
+	if (tls) {
+		buf_addc(&b, ' ');
+		buf_add_u64(&b, tls_serial(tls));
+	}
 
 	size_t at = peer_place(cl, buf_str(&b), &there);
 
@@ -749,7 +791,7 @@ struct http_peer *http_client_peer(struct http_client *cl, struct str host, uint
 			cl->peers = xrealloc(cl->peers, cl->cap_peers * sizeof(*cl->peers));
 		}
 		memmove(&cl->peers[at + 1], &cl->peers[at], (cl->n_peers++ - at) * sizeof(*cl->peers));
-		cl->peers[at] = peer_new(cl, buf_str(&b), str_slice(host, 0, 260), port);
+		cl->peers[at] = peer_new(cl, buf_str(&b), name, str_slice(host, 0, 260), port, tls);
 	}
 	cl->peers[at]->refs++;
 	return cl->peers[at];
@@ -763,7 +805,7 @@ void http_peer_unref(struct http_peer *p)
 
 struct str http_peer_name(const struct http_peer *p)
 {
-	return p->key;
+	return p->name;
 }
 
 uint32_t http_peer_open(const struct http_peer *p)
@@ -820,7 +862,7 @@ static void free_peer_now(struct http_peer *p)
 		detach(list_entry(list_first(&p->waiting), struct call, link));
 	if (p->query.active)
 		dns_cancel(p->client->opts.dns, &p->query);
-	free(p);
+	peer_free(p);
 }
 
 void http_client_free(struct http_client *cl)

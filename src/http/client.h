@@ -18,6 +18,7 @@
 struct http_client;
 struct http_peer; /* one host:port, with its idle connections; counted */
 struct call;
+struct tls;
 
 struct http_client_opts {
 	struct h1_limits limits;  /* of response heads; zero: 64 KiB, 100 fields */
@@ -43,6 +44,7 @@ enum call_cause {
 	CALL_TIMEOUT,       /* call_timeout passed */
 	CALL_NO_ADDRESS,    /* the name does not resolve */
 	CALL_NO_CONNECTION, /* out of descriptors, or the pool's queue was full */
+	CALL_TLS_FAILED,    /* no handshake: the certificate is not believed, or the peer refuses; `why` says it */
 };
 
 const char *call_cause_name(enum call_cause c); /* "connection refused" */
@@ -51,7 +53,7 @@ struct call_failure {
 	enum call_class class;
 	enum call_cause cause;
 	bool stale;      /* a reused connection died before the first response byte: try a fresh one at once */
-	const char *why; /* more words, or NULL; static */
+	const char *why; /* more words, or NULL; until the client's next failure */
 };
 
 struct call_ops {
@@ -92,6 +94,8 @@ uint32_t http_client_open(const struct http_client *c); /* connections that stan
 
 /* host: name or address, port. Unref it; peers without users and connections are forgotten after a while. */
 struct http_peer *http_client_peer(struct http_client *c, struct str host, uint16_t port);
+/* The same by TLS (NULL: plain), which is another peer for each identity: a connection is never used under another name. */
+struct http_peer *http_client_peer_tls(struct http_client *c, struct str host, uint16_t port, struct tls *tls);
 void http_peer_unref(struct http_peer *p);
 struct str http_peer_name(const struct http_peer *p); /* "host:port", while the peer lives */
 uint32_t http_peer_open(const struct http_peer *p); /* connections that stand or are being made */

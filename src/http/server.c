@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "http/server_impl.h"
+#include "net/tls.h"
 
 #define LINGER (2 * USEC_PER_SEC)
 #define LINGER_BYTES (1024u * 1024) /* read over after our end was shut; more is a reset */
@@ -52,6 +53,7 @@ static struct exchange *exchange_new(struct server_conn *sc)
 	ex->server = s;
 	ex->conn = sc;
 	ex->peer = sc->peer;
+	ex->secure = sc->c.tp != &transport_plain;
 	ex->began = sc->head_began;
 	STAT_ADD(s->stats.active, 1);
 	return ex;
@@ -104,6 +106,8 @@ static void drop_conn(struct server_conn *sc, bool reset)
 	if (sc->c.flags & CONN_CLOSED)
 		return;
 	conn_flush(&sc->c);
+	if (unlikely(sc->c.tp != &transport_plain) && !reset && !sc->ex)
+		conn_shutdown(&sc->c); /* says goodbye where nothing was cut */
 	server_conn_whole(sc);
 	list_del(&sc->link);
 	timer_cancel(s->loop, &sc->timer);
@@ -243,6 +247,8 @@ static size_t take_head(struct server_conn *sc, const char *p, size_t n)
 
 	if (r.status) {
 		STAT_ADD(s->stats.bad_requests, 1);
+		if (n >= 2 && p[0] == 0x16 && p[1] == 0x03) /* a ClientHello */
+			server_conn_spoke_tls(sc);
 		refuse(sc, (unsigned)r.status, r.why);
 		return 0;
 	}
@@ -443,8 +449,26 @@ static void on_drain(struct conn *c)
 
 static void on_error(struct conn *c, int errnum)
 {
+	struct server_conn *sc = container_of(c, struct server_conn, c);
+
 	(void)errnum;
-	drop_conn(container_of(c, struct server_conn, c), false);
+	if (unlikely(c->tp != &transport_plain))
+		server_conn_tls_failed(sc);
+	drop_conn(sc, false);
+}
+
+/* TLS has agreed with the client: from here on it is as if it had just been accepted. */
+static void on_handshake(struct conn *c)
+{
+	struct server_conn *sc = container_of(c, struct server_conn, c);
+	struct http_server *s = sc->server;
+
+	server_conn_whole(sc);
+	STAT_ADD(s->stats.handshakes, 1);
+	if (s->draining)
+		timer_set(s->loop, &sc->timer, loop_now(s->loop) + DRAIN_HEAD);
+	else
+		timer_set(s->loop, &sc->timer, loop_now(s->loop) + s->opts.idle_timeout);
 }
 
 /* A paused upload whose rest will never come: whoever waits for it need not wait any longer. (Of chunks nobody knows.) */
@@ -457,14 +481,17 @@ static void on_ending(struct conn *c)
 		drop_conn(sc, true);
 }
 
-static const struct conn_ops server_conn_ops = { on_data, on_eof, on_drain, on_error, NULL, on_ending };
+static const struct conn_ops server_conn_ops = { on_data, on_eof, on_drain, on_error, on_handshake, on_ending };
 
 static void on_timer(struct timer *t)
 {
 	struct server_conn *sc = container_of(t, struct server_conn, timer);
 	struct http_server *s = sc->server;
 
-	if (conn_pending(&sc->c)) {
+	if (unlikely(sc->c.flags & CONN_SHAKING)) {
+		server_conn_tls_slow(sc);
+		drop_conn(sc, true);
+	} else if (conn_pending(&sc->c)) {
 		if (server_conn_reader_is_slow(sc)) {
 			STAT_ADD(s->stats.timeouts, 1);
 			drop_conn(sc, true);
@@ -499,11 +526,13 @@ void server_conn_turn_away(struct server_conn *sc)
 	drop_conn(sc, false);
 }
 
-static void turn_away(int fd, struct str answer)
+static void turn_away(const struct http_server *s, int fd, struct str answer)
 {
-	ssize_t w = write(fd, answer.ptr, answer.len);
+	if (!s->opts.tls) { /* else nothing that the client would understand can be said at once */
+		ssize_t w = write(fd, answer.ptr, answer.len);
 
-	(void)w;
+		(void)w;
+	}
 	close(fd);
 }
 
@@ -511,12 +540,12 @@ void http_server_accept(struct http_server *s, int fd, const struct addr *peer)
 {
 	if (s->stats.open >= s->opts.max_connections || s->draining) {
 		STAT_ADD(s->stats.refused, 1);
-		turn_away(fd, STR(TURNED_AWAY));
+		turn_away(s, fd, STR(TURNED_AWAY));
 		return;
 	}
 	if (s->opts.tally && !addr_tally_enter(s->opts.tally, peer)) {
 		STAT_ADD(s->stats.refused_address, 1);
-		turn_away(fd, STR(TOO_MANY));
+		turn_away(s, fd, STR(TOO_MANY));
 		return;
 	}
 
@@ -534,7 +563,10 @@ void http_server_accept(struct http_server *s, int fd, const struct addr *peer)
 	list_push_back(&s->conns, &sc->link);
 	STAT_ADD(s->stats.open, 1);
 	STAT_ADD(s->stats.connections, 1);
-	timer_set(s->loop, &sc->timer, loop_now(s->loop) + s->opts.idle_timeout);
+	if (s->opts.tls && !server_conn_secure(sc))
+		drop_conn(sc, true);
+	else
+		timer_set(s->loop, &sc->timer, loop_now(s->loop) + (s->opts.tls ? s->opts.head_timeout : s->opts.idle_timeout));
 }
 
 static void on_accept(struct listener *ln, int fd, const struct addr *peer)
@@ -573,6 +605,8 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
 		s->opts.body_idle_timeout = 60 * USEC_PER_SEC;
 	if (s->opts.max_half_open == 0)
 		s->opts.max_half_open = s->opts.max_connections;
+	if (s->opts.tls)
+		tls_ref(s->opts.tls);
 	list_init(&s->conns);
 	list_init(&s->half_open);
 	buf_init(&s->head, 256 * 1024);
@@ -611,6 +645,8 @@ void http_server_drain(struct http_server *s)
 			continue;
 		if (!conn_has_kept(&sc->c) && !conn_has_unread(&sc->c))
 			drop_conn(sc, false);
+		else if (sc->c.tp != &transport_plain) /* what lies unread may be no request */
+			timer_set(s->loop, &sc->timer, MIN(sc->timer.at, loop_now(s->loop) + DRAIN_HEAD));
 	}
 	list_foreach(l, &s->half_open) {
 		struct server_conn *sc = list_entry(l, struct server_conn, link);
@@ -642,6 +678,7 @@ void http_server_free(struct http_server *s)
 		s->spare = ex->next_free;
 		forget_exchange(s, ex);
 	}
+	tls_unref(s->opts.tls);
 	buf_fini(&s->head);
 	free(s);
 }
@@ -654,6 +691,8 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *re
 		.refused = STAT_GET(s->stats.refused),
 		.refused_address = STAT_GET(s->stats.refused_address),
 		.shed = STAT_GET(s->stats.shed),
+		.handshakes = STAT_GET(s->stats.handshakes),
+		.tls_failures = STAT_GET(s->stats.tls_failures),
 		.half_open = STAT_GET(s->stats.half_open),
 		.kept = STAT_GET(*loop_kept(s->loop)),
 		.bad_requests = STAT_GET(s->stats.bad_requests),

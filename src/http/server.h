@@ -23,6 +23,7 @@
 struct exchange;
 struct http_server;
 struct server_conn;
+struct tls;
 
 typedef void (*http_handler)(struct exchange *ex, void *ctx);
 
@@ -35,6 +36,7 @@ struct http_server_opts {
 	uint32_t min_rate;            /* bytes a second of a body, either way, over each body_idle_timeout; 0: any */
 	uint32_t max_half_open;       /* connections with part of a head; over it the oldest is dropped; 0: max_connections */
 	struct addr_tally *tally;     /* connections an address, over all servers that share it; NULL: no limit */
+	struct tls *tls;              /* NULL: plain. A reference is taken. A handshake has head_timeout, and counts as half-open */
 	struct str server_name;       /* Server field of own answers; empty: none */
 	const struct logger *log;
 	http_handler handler;
@@ -47,7 +49,8 @@ struct http_server_stats {
 	uint64_t connections, requests, bad_requests, timeouts;
 	uint64_t refused, refused_address, refused_files; /* connections: too many, too many of the address, no descriptors */
 	uint64_t shed;                    /* half-sent heads that were dropped for newer ones */
-	uint32_t open, active, half_open; /* now: connections, exchanges, half-sent heads */
+	uint64_t handshakes, tls_failures; /* of TLS: that came to their end, and that did not */
+	uint32_t open, active, half_open; /* now: connections, exchanges, half-sent heads and unfinished handshakes */
 	size_t kept;                      /* now: bytes of buffers of all connections on the loop */
 };
 
@@ -65,6 +68,7 @@ struct exchange {
 	struct addr peer;
 	usec began; /* when the head's first byte was seen */
 	struct http_server *server;
+	bool secure;    /* it came by TLS */
 	bool body_done; /* the request's body was received whole */
 	bool aborted;   /* the client went away, or broke the protocol, before the answer was complete */
 	unsigned status; /* of the answer; 0 before ex_head */
@@ -104,6 +108,9 @@ const struct addr *http_server_local(const struct http_server *s); /* of the fir
 /* The peer as text, "1.2.3.4:5" or "[v6]:5"; the address alone (v4-mapped v6 as v4). Until on_close. */
 struct str ex_peer_text(struct exchange *ex);
 struct str ex_peer_ip_text(struct exchange *ex);
+
+/* The names of the client's verified certificate, a line each (tls_peer_names); empty: it has shown none. Until on_close. */
+struct str ex_client_names(const struct exchange *ex);
 
 /* --- answering --- */
 

@@ -36,6 +36,8 @@ struct http_server {
 	struct list conns;
 	struct list half_open; /* oldest first */
 	usec shed_told;        /* when the log last said that heads are dropped; 0: never */
+	usec tls_told;         /* ... why a handshake failed */
+	uint64_t tls_untold;   /* that failed since */
 	int budget;            /* left of this event: see TURN_BUDGET in server.c */
 	struct server_conn *showing; /* whose bytes are being taken */
 	struct exchange *spare;
@@ -65,3 +67,10 @@ void server_conn_look_later(struct server_conn *sc);   /* output may turn out to
 bool server_conn_reader_is_slow(struct server_conn *sc); /* the window is over; false: the next one has begun */
 void server_conn_half_open(struct server_conn *sc);    /* part of a head came; may drop the oldest other connection */
 void server_conn_whole(struct server_conn *sc);        /* the head is complete, or refused */
+
+/* --- secure.c: TLS --- */
+
+bool server_conn_secure(struct server_conn *sc); /* a connection is new; false: TLS cannot begin */
+void server_conn_tls_failed(struct server_conn *sc); /* counts and tells; the connection is the caller's to drop */
+void server_conn_tls_slow(struct server_conn *sc);   /* likewise */
+void server_conn_spoke_tls(struct server_conn *sc);  /* likewise: where plain HTTP is spoken */

@@ -69,6 +69,12 @@ void actuator_read_props(struct actuator *a)
 	struct str user = props_str(a->h->props, "vine.management.user");
 	struct str password = props_str(a->h->props, "vine.management.password");
 
+	if (password.len == 0) { /* Boot's actuator takes the application's user */
+		user = props_str(a->h->props, "spring.security.user.name");
+		password = props_str(a->h->props, "spring.security.user.password");
+		if (!auth_plain_password(&password))
+			password = STR_EMPTY;
+	}
 	if (auth_creds_set(&creds, user, password) < 0)
 		LOG(&a->h->log, LOG_ERROR, "vine.management.password is too long: there are no credentials");
 	pthread_mutex_lock(&a->lock);
@@ -134,7 +140,7 @@ void ex_respond_actuator(struct exchange *ex, unsigned status, struct str json)
 
 static struct str base_url(struct exchange *ex)
 {
-	return str_printf_in(&ex->arena, "http://%.*s" BASE, STRF(ex->req.authority));
+	return str_printf_in(&ex->arena, "%s://%.*s" BASE, ex->secure ? "https" : "http", STRF(ex->req.authority));
 }
 
 static void add_href(struct jsonw *w, struct str rel, struct str href, bool templated)

@@ -24,8 +24,18 @@ int auth_creds_set(struct auth_creds *c, struct str user, struct str password)
 	return 0;
 }
 
-/* As long for a wrong first byte as for a wrong last one. */
-static bool same(struct str a, struct str b)
+bool auth_plain_password(struct str *password)
+{
+	ptrdiff_t end = str_chr(*password, '}');
+
+	if (str_has_prefix(*password, STR("{noop}")))
+		*password = str_slice(*password, 6, password->len);
+	else if (password->len && password->ptr[0] == '{' && end > 0)
+		return false;
+	return true;
+}
+
+bool auth_same(struct str a, struct str b)
 {
 	unsigned diff = a.len != b.len;
 
@@ -34,11 +44,11 @@ static bool same(struct str a, struct str b)
 	return diff == 0;
 }
 
-static bool shows_creds(const struct auth_creds *c, struct str authorization)
+bool auth_creds_shown(const struct auth_creds *c, struct str authorization)
 {
 	if (c->len == 0 || !str_has_prefix_nocase(authorization, STR("Basic ")))
 		return false;
-	return same(str_trim(str_slice(authorization, 6, authorization.len)), str_of(c->token, c->len));
+	return auth_same(str_trim(str_slice(authorization, 6, authorization.len)), str_of(c->token, c->len));
 }
 
 static bool names_this_machine(struct str host)
@@ -55,10 +65,12 @@ static bool names_this_machine(struct str host)
 	return gethostname(own, sizeof(own) - 1) == 0 && str_eq_nocase(name, str_from(own));
 }
 
-static bool is_cross_site(const struct auth_request *rq)
+bool auth_is_cross_site(const struct auth_request *rq)
 {
 	struct str o = rq->origin;
 
+	if (!rq->changes)
+		return false;
 	if (rq->fetch_site.len)
 		return !str_eq_nocase(rq->fetch_site, STR("same-origin")) && !str_eq_nocase(rq->fetch_site, STR("none"));
 	if (o.len == 0)
@@ -71,9 +83,9 @@ static bool is_cross_site(const struct auth_request *rq)
 
 enum auth_verdict auth_judge(const struct auth_creds *c, const struct auth_request *rq)
 {
-	bool knows = shows_creds(c, rq->authorization);
+	bool knows = auth_creds_shown(c, rq->authorization);
 
-	if (rq->changes && is_cross_site(rq))
+	if (auth_is_cross_site(rq))
 		return AUTH_CROSS_SITE;
 	if (knows)
 		return AUTH_YES;

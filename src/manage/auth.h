@@ -26,6 +26,14 @@ struct auth_request {
 
 enum auth_verdict { AUTH_YES, AUTH_WHO, AUTH_NO, AUTH_CROSS_SITE };
 
+/* Are they the same? Takes as long for a wrong first byte as for a wrong last one. */
+bool auth_same(struct str shown, struct str secret);
+/* Does a browser say that a request which changes something comes from another site? */
+bool auth_is_cross_site(const struct auth_request *rq);
+/* Does this value of Authorization show them? False where none are configured. */
+bool auth_creds_shown(const struct auth_creds *c, struct str authorization);
+/* Spring writes how a password is stored before it: "{noop}secret" is plain. False: it is hashed in some way. */
+bool auth_plain_password(struct str *password);
 /* VINE_ELIMIT: too long for AUTH_TOKEN_MAX. */
 int auth_creds_set(struct auth_creds *c, struct str user, struct str password);
 enum auth_verdict auth_judge(const struct auth_creds *c, const struct auth_request *rq);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "http/identities.h"
 #include "manage/control.h"
 #include "props/load.h"
 
@@ -106,6 +107,7 @@ void config_apply_log(const struct props *p, struct log *logs)
 
 static void refused(struct control *c, const struct err *e)
 {
+	identities_forget(c->tls);
 	c->reload.refused++;
 	c->reload.bad = true;
 	snprintf(c->reload.error, sizeof(c->reload.error), "%s", e->text);
@@ -114,7 +116,7 @@ static void refused(struct control *c, const struct err *e)
 
 static int acceptable(struct control *c, const struct props *p, struct err *e)
 {
-	int r = 0;
+	int r = identities_prepare(c->tls, p, e);
 
 	for (size_t i = 0; r == 0 && i < c->n_hosts; i++) {
 		if (c->hosts[i].ops->props_check)
@@ -128,6 +130,8 @@ void config_publish(struct control *c, struct props *p)
 	struct props *old = c->props;
 
 	c->props = p;
+	identities_commit(c->tls);
+	identities_tell(c->tls, &c->log);
 	log_set_format(c->logs, props_enum_is(p, "vine.log.format", STR("json")) ? LOG_JSON : LOG_LOGFMT);
 	set_levels(p, c->logs, old);
 	for (size_t i = 0; i < c->n_hosts; i++)

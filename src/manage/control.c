@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "http/identities.h"
 #include "manage/actuator.h"
 
 #define DNS_TTL (30 * USEC_PER_SEC)
@@ -128,6 +129,7 @@ static void control_open(struct control *c)
 	c->dns = dns_new(c->loop, &c->mailbox, c->dns_lane, DNS_TTL);
 	co.dns = c->dns;
 	c->client = http_client_new(c->loop, &co);
+	c->tls = identities_new();
 }
 
 /* A lookup may hang for half a minute in the system's resolver: the process does not wait for it, and then leaves the
@@ -156,12 +158,13 @@ static void control_close(struct control *c)
 	for (size_t i = 0; i < c->n_hosts; i++)
 		host_fini(&c->hosts[i]);
 	free(c->hosts);
+	identities_free(c->tls);
 	props_unref(c->props);
 }
 
 /* --- start --- */
 
-static void url_of(const struct addr *a, char out[ADDR_TEXT_MAX + 16])
+static void url_of(const struct addr *a, bool secure, char out[ADDR_TEXT_MAX + 16])
 {
 	struct addr shown = *a;
 	char text[ADDR_TEXT_MAX];
@@ -172,7 +175,7 @@ static void url_of(const struct addr *a, char out[ADDR_TEXT_MAX + 16])
 	if (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr))
 		addr_parse_ip(&shown, STR("127.0.0.1"), addr_port(a));
 	addr_text(&shown, text);
-	snprintf(out, ADDR_TEXT_MAX + 16, "http://%s", text);
+	snprintf(out, ADDR_TEXT_MAX + 16, "%s://%s", secure ? "https" : "http", text);
 }
 
 static void say_ready(struct control *c, struct host *h)
@@ -181,8 +184,8 @@ static void say_ready(struct control *c, struct host *h)
 	int n;
 	ssize_t r;
 
-	url_of(&h->address, url);
-	url_of(&h->management_address, management);
+	url_of(&h->address, h->listen_tls != NULL, url);
+	url_of(&h->management_address, h->management ? h->management_tls != NULL : h->listen_tls != NULL, management);
 	n = snprintf(line, sizeof(line), "vine %s ready: %s (management %s/actuator) pid %d\n", h->ops->name, url, management,
 		     (int)getpid());
 	r = write(c->opts->ready_fd > 0 ? c->opts->ready_fd : STDOUT_FILENO, line, (size_t)n);

@@ -29,6 +29,7 @@ struct control {
 	struct jobs_lane *dns_lane;
 	struct dns *dns;
 	struct http_client *client;
+	struct identities *tls;
 	struct io signals;
 	struct timer watch;
 	enum control_phase phase;

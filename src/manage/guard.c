@@ -1,12 +1,13 @@
 /* guard.c - see guard.h. */
 #include "manage/guard.h"
 
-enum auth_verdict ex_judge(const struct exchange *ex, const struct auth_creds *creds)
+static struct auth_request request_of(const struct exchange *ex)
 {
 	const struct http_head *rq = &ex->req;
 	const struct hfield *origin = head_find_name(rq, STR("Origin")),
 			    *site = head_find_name(rq, STR("Sec-Fetch-Site"));
-	struct auth_request ar = {
+
+	return (struct auth_request){
 		.peer = &ex->peer,
 		.authorization = head_value(rq, H_AUTHORIZATION),
 		.host = rq->authority,
@@ -15,8 +16,23 @@ enum auth_verdict ex_judge(const struct exchange *ex, const struct auth_creds *c
 		.proxied = head_find(rq, H_X_FORWARDED_FOR) || head_find(rq, H_FORWARDED) || head_find(rq, H_VIA),
 		.changes = rq->mid != HTTP_GET && rq->mid != HTTP_HEAD && rq->mid != HTTP_OPTIONS,
 	};
+}
+
+enum auth_verdict ex_judge(const struct exchange *ex, const struct auth_creds *creds)
+{
+	struct auth_request ar = request_of(ex);
 
 	return auth_judge(creds, &ar);
+}
+
+bool ex_is_cross_site(const struct exchange *ex)
+{
+	struct auth_request ar;
+
+	if (ex->req.mid == HTTP_GET)
+		return false;
+	ar = request_of(ex);
+	return auth_is_cross_site(&ar);
 }
 
 void ex_refuse(struct exchange *ex, enum auth_verdict v)

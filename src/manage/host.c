@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "http/identities.h"
 #include "http/limits.h"
 #include "manage/actuator.h"
 #include "manage/control.h"
@@ -151,6 +152,7 @@ static struct http_server_opts server_opts_of(struct worker *w)
 {
 	struct http_server_opts o = {
 		.tally = w->host->tally,
+		.tls = w->host->listen_tls,
 		.log = &w->log,
 		.handler = on_exchange,
 		.ctx = w,
@@ -250,7 +252,7 @@ void host_init(struct host *h, struct control *c, const struct role_ops *ops)
 	char component[64];
 
 	*h = (struct host){ .control = c, .ops = ops, .loop = c->loop, .mailbox = &c->mailbox, .rng = &c->rng,
-			    .logs = c->logs, .dns = c->dns, .client = c->client, .dns_lane = c->dns_lane,
+			    .logs = c->logs, .dns = c->dns, .client = c->client, .dns_lane = c->dns_lane, .tls = c->tls,
 			    .props = props_ref(c->props), .lock_fd = -1, .started_at = clock_wall(), .started = clock_mono() };
 	snprintf(component, sizeof(component), "vine.%s", ops->name);
 	h->log = logger_of(c->logs, component, ops->name);
@@ -264,6 +266,7 @@ static int start_management(struct host *h, struct err *e)
 		.log = &h->log,
 		.handler = actuator_handle,
 		.ctx = h->actuator,
+		.tls = h->management_tls,
 	};
 
 	http_limits_read(&o, h->props, 1);
@@ -313,6 +316,17 @@ static void say_if_descriptors_limit(const struct host *h)
 		    F_INT("set", set), F_INT("in_force", here));
 }
 
+static int read_tls(struct host *h, struct err *e)
+{
+	int r = identities_server(h->tls, h->props, "server.ssl", &h->listen_tls, e);
+
+	if (r == 0 && h->settings->has_management)
+		r = identities_server(h->tls, h->props, "management.server.ssl", &h->management_tls, e);
+	if (r == 0)
+		identities_tell(h->tls, &h->log);
+	return r;
+}
+
 int host_start(struct host *h, struct err *e)
 {
 	int r = settings_read(h->settings, h->props, h->ops, h->control->opts, e);
@@ -323,6 +337,8 @@ int host_start(struct host *h, struct err *e)
 	h->n_workers = h->settings->workers;
 	snprintf(h->app_name, sizeof(h->app_name), "%s", h->settings->app_name);
 	r = datadir_open(h, e);
+	if (r == 0)
+		r = read_tls(h, e);
 	if (r < 0)
 		return r;
 	h->workers = aligned_alloc(64, h->n_workers * sizeof(*h->workers));

@@ -36,6 +36,7 @@ struct actuator;
 struct control;
 struct health;
 struct host;
+struct identities;
 struct meters;
 struct procmeters;
 struct props;
@@ -112,6 +113,9 @@ struct host {
 	struct dns *dns;            /* for the control thread */
 	struct http_client *client; /* for the control thread: discovery and other upkeep */
 	struct jobs_lane *dns_lane; /* any thread may make a dns over it */
+	struct identities *tls;     /* the process's; any thread */
+	struct tls *listen_tls;     /* what the workers' listeners speak; NULL: plain */
+	struct tls *management_tls; /* that of management.server.port */
 	struct meters *meters;
 	struct actuator *actuator;
 	uint64_t seed;        /* for hashes of keys that peers choose */

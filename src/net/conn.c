@@ -42,7 +42,7 @@ static void plain_fini(struct conn *c)
 	(void)c;
 }
 
-const struct transport_ops transport_plain = { plain_recv, plain_writev, plain_shutdown, plain_fini };
+const struct transport_ops transport_plain = { plain_recv, plain_writev, plain_shutdown, plain_fini, NULL, NULL, NULL };
 
 /* --- kept bytes: a buf on the heap only while there are some --- */
 
@@ -81,11 +81,15 @@ static void want(struct conn *c)
 {
 	uint32_t ev = 0;
 
+	if (unlikely(c->flags & CONN_SHAKING)) {
+		loop_mod(c->loop, &c->io, c->flags & CONN_TALKS ? EPOLLIN | EPOLLOUT : EPOLLIN);
+		return;
+	}
 	if (!(c->flags & (CONN_PAUSED | CONN_EOF | CONN_FULL | CONN_CONNECTING)))
 		ev |= EPOLLIN;
 	else if ((c->flags & (CONN_PAUSED | CONN_EOF | CONN_CONNECTING | CONN_ENDING)) == CONN_PAUSED && c->ops->on_ending)
 		ev |= EPOLLRDHUP;
-	if (c->out || (c->flags & CONN_CONNECTING))
+	if (c->out || (c->flags & (CONN_CONNECTING | CONN_TALKS)))
 		ev |= EPOLLOUT;
 	loop_mod(c->loop, &c->io, ev);
 }
@@ -100,17 +104,27 @@ size_t conn_unread(const struct conn *c)
 	int n = 0;
 
 	ioctl(c->io.fd, FIONREAD, &n);
-	return (size_t)MAX(n, 0) + (c->in ? c->in->len : 0);
+	return (size_t)MAX(n, 0) + (c->in ? c->in->len : 0) + (c->tp->held ? c->tp->held(c) : 0);
 }
 
 bool conn_has_unread(const struct conn *c)
 {
 	char byte;
 
-	return recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	return c->flags & CONN_HELD || recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /* --- input --- */
+
+/* What a transport holds the descriptor does not tell of; what it has to say may wait for room. */
+static void look_after_transport(struct conn *c)
+{
+	if (c->flags & CONN_CLOSED)
+		return;
+	want(c);
+	if (c->flags & CONN_HELD && !(c->flags & (CONN_PAUSED | CONN_EOF | CONN_FULL | CONN_CONNECTING)))
+		conn_yield(c);
+}
 
 /* Shows p[0..n) to the owner; then what was not taken is exactly what is kept. p may be the kept bytes themselves. */
 static void show(struct conn *c, const char *p, size_t n, bool is_kept)
@@ -136,6 +150,8 @@ static void show(struct conn *c, const char *p, size_t n, bool is_kept)
 		c->flags ^= CONN_FULL;
 		want(c);
 	}
+	if (unlikely(c->flags & (CONN_HELD | CONN_TALKS)))
+		look_after_transport(c);
 }
 
 static void end_of_input(struct conn *c)
@@ -143,6 +159,17 @@ static void end_of_input(struct conn *c)
 	c->flags |= CONN_EOF;
 	want(c);
 	c->ops->on_eof(c);
+}
+
+/* recv gave no bytes. */
+static void got_none(struct conn *c, ssize_t n)
+{
+	if (n == 0)
+		end_of_input(c);
+	else if (errno != EAGAIN && errno != EINTR)
+		c->ops->on_error(c, errno);
+	else if (c->flags & (CONN_HELD | CONN_TALKS))
+		look_after_transport(c);
 }
 
 static void on_readable(struct conn *c)
@@ -162,10 +189,8 @@ static void on_readable(struct conn *c)
 		if (n > 0) {
 			c->in->len += (size_t)n;
 			show(c, c->in->ptr, c->in->len, true);
-		} else if (n == 0) {
-			end_of_input(c);
-		} else if (errno != EAGAIN && errno != EINTR) {
-			c->ops->on_error(c, errno);
+		} else {
+			got_none(c, n);
 		}
 		return;
 	}
@@ -177,10 +202,8 @@ static void on_readable(struct conn *c)
 	if (n > 0) {
 		drop_buf(c, &c->in);
 		show(c, p, had + (size_t)n, false);
-	} else if (n == 0) {
-		end_of_input(c);
-	} else if (errno != EAGAIN && errno != EINTR) {
-		c->ops->on_error(c, errno);
+	} else {
+		got_none(c, n);
 	}
 }
 
@@ -195,6 +218,8 @@ static void run_kick(struct deferred *d)
 	}
 	if (c->in && !(c->flags & CONN_PAUSED))
 		show(c, c->in->ptr, c->in->len, true);
+	if (unlikely(c->flags & CONN_HELD) && !(c->flags & (CONN_PAUSED | CONN_EOF | CONN_FULL | CONN_CLOSED | CONN_CONNECTING)))
+		on_readable(c);
 }
 
 void conn_kick(struct conn *c)
@@ -225,7 +250,7 @@ void conn_resume(struct conn *c)
 		return;
 	c->flags &= (uint16_t)~CONN_PAUSED;
 	want(c);
-	if (c->in)
+	if (c->in || c->flags & CONN_HELD)
 		conn_kick(c);
 }
 
@@ -239,6 +264,8 @@ static void note_taken(struct conn *c, ssize_t n)
 
 static void flush(struct conn *c)
 {
+	bool had = c->out != NULL;
+
 	while (c->out) {
 		struct iovec iov = { c->out->ptr + c->out_at, c->out->len - c->out_at };
 		ssize_t n = c->tp->writev(c, &iov, 1);
@@ -257,7 +284,13 @@ static void flush(struct conn *c)
 		drop_buf(c, &c->out);
 		c->out_at = 0;
 	}
+	if (unlikely(c->flags & CONN_TALKS) && c->tp->flush(c) < 0 && errno != EAGAIN && errno != EINTR) {
+		c->ops->on_error(c, errno);
+		return;
+	}
 	want(c);
+	if (!had)
+		return; /* room for what only the transport had to say */
 	if (c->flags & CONN_SHUT)
 		c->tp->shutdown(c);
 	c->ops->on_drain(c);
@@ -336,9 +369,39 @@ void conn_shutdown(struct conn *c)
 	c->flags |= CONN_SHUT;
 	if (!c->out)
 		c->tp->shutdown(c);
+	if (unlikely(c->flags & CONN_TALKS))
+		want(c);
 }
 
 /* --- life --- */
+
+static void connected(struct conn *c)
+{
+	c->flags &= (uint16_t)~(CONN_CONNECTING | CONN_SHAKING);
+	want(c);
+	if (c->ops->on_connect)
+		c->ops->on_connect(c);
+	if (!(c->flags & CONN_CLOSED) && c->out)
+		flush(c);
+}
+
+/* One step of the transport's handshake. */
+static void shake(struct conn *c)
+{
+	int r = c->tp->handshake(c);
+
+	if (r < 0) {
+		c->ops->on_error(c, errno);
+		return;
+	}
+	if (r == 0) {
+		want(c);
+		return;
+	}
+	connected(c);
+	if (c->flags & (CONN_HELD | CONN_TALKS))
+		look_after_transport(c);
+}
 
 static void finish_connect(struct conn *c)
 {
@@ -350,11 +413,12 @@ static void finish_connect(struct conn *c)
 		c->ops->on_error(c, err);
 		return;
 	}
-	c->flags &= (uint16_t)~CONN_CONNECTING;
-	want(c);
-	c->ops->on_connect(c);
-	if (!(c->flags & CONN_CLOSED) && c->out)
-		flush(c);
+	if (c->tp->handshake) {
+		c->flags |= CONN_SHAKING;
+		shake(c);
+		return;
+	}
+	connected(c);
 }
 
 /* A hang-up or error on a side that is paused is reported by epoll all the same: it must end the conn, or spin. What came
@@ -364,7 +428,14 @@ static void on_event(struct io *io, uint32_t events)
 	struct conn *c = container_of(io, struct conn, io);
 
 	if (c->flags & CONN_CONNECTING) {
-		finish_connect(c);
+		if (!(c->flags & CONN_SHAKING))
+			finish_connect(c);
+		else if (events & EPOLLOUT && c->tp->flush(c) < 0 && errno != EAGAIN && errno != EINTR)
+			c->ops->on_error(c, errno);
+		else if (events & ~(uint32_t)EPOLLOUT)
+			shake(c);
+		else
+			want(c);
 		return;
 	}
 	if (((events & EPOLLERR) && !(events & io->events & EPOLLIN)) ||

@@ -18,12 +18,20 @@
 
 struct conn;
 
-/* Plain TCP, or TLS on top of it. recv and writev return bytes, 0 (recv: end of stream), or -1 with errno. */
+/* Plain TCP, or TLS on top of it (tls.h). recv and writev return bytes, 0 (recv: end of stream), or -1 with errno.
+ *
+ * A transport may hold input that the descriptor no longer tells of: it then has CONN_HELD set, and conn comes for it at the
+ * end of the next turn, or when the owner takes input again. It may have output of its own that the kernel did not take:
+ * CONN_TALKS; flush is called when there is room. What writev does not report as taken is shown to it again, first. */
 struct transport_ops {
 	ssize_t (*recv)(struct conn *c, void *p, size_t n);
 	ssize_t (*writev)(struct conn *c, const struct iovec *iov, int n);
 	void (*shutdown)(struct conn *c); /* says that no more output comes */
 	void (*fini)(struct conn *c);     /* releases what it keeps; the descriptor is closed by conn */
+	/* Not for plain: 1: it stands, 0: not yet, -1 with errno. Called while CONN_SHAKING. */
+	int (*handshake)(struct conn *c);
+	int (*flush)(struct conn *c); /* 0, or -1 with errno */
+	size_t (*held)(const struct conn *c); /* bytes of input that it holds, as they came */
 };
 
 extern const struct transport_ops transport_plain;
@@ -35,7 +43,7 @@ struct conn_ops {
 	void (*on_eof)(struct conn *c);              /* the peer sends no more; kept bytes were shown before */
 	void (*on_drain)(struct conn *c);            /* all kept output has gone to the kernel */
 	void (*on_error)(struct conn *c, int errnum); /* reset, or a failed connect: close it */
-	void (*on_connect)(struct conn *c);          /* an outgoing connection stands; NULL for accepted ones */
+	void (*on_connect)(struct conn *c);          /* an outgoing connection stands, or a handshake is over; may be NULL */
 	/* The peer's end has come while the conn is paused, behind conn_unread bytes; told once. May be NULL. */
 	void (*on_ending)(struct conn *c);
 };
@@ -50,6 +58,10 @@ enum conn_flags {
 	CONN_SHUT = 1u << 6, /* our end was said, or will be once output is gone */
 	CONN_TOOK = 1u << 7, /* the kernel has taken bytes of output since the owner cleared this */
 	CONN_ENDING = 1u << 8, /* on_ending was called */
+	CONN_SHAKING = 1u << 9, /* with CONN_CONNECTING: TCP stands, the transport agrees with the peer */
+	CONN_HELD = 1u << 10,   /* the transport holds input */
+	CONN_TALKS = 1u << 11,  /* ... has output of its own that waits for the kernel */
+	CONN_CUT = 1u << 12,    /* the end came without the goodbye that the transport would have had */
 };
 
 struct conn {
@@ -92,8 +104,10 @@ void conn_kick(struct conn *c);   /* shows kept bytes again at the end of the tu
 void conn_yield(struct conn *c);  /* the same at the end of the next turn: others come first */
 void conn_shutdown(struct conn *c); /* our end of the stream, after all output */
 bool conn_has_kept(const struct conn *c);
-size_t conn_unread(const struct conn *c);   /* bytes that are kept or lie in the kernel (plain TCP) */
-bool conn_has_unread(const struct conn *c); /* bytes lie in the kernel (plain TCP: a peek) */
+/* Bytes that are kept, held or lie in the kernel. With TLS what lies there is ciphertext: it is never less than what will be
+ * shown. */
+size_t conn_unread(const struct conn *c);
+bool conn_has_unread(const struct conn *c); /* the transport holds bytes, or some lie in the kernel (a peek) */
 
 /* Off the loop and closed now, unsent output forgotten; release runs at the end of the turn and frees the memory. */
 void conn_close(struct conn *c, void (*release)(struct conn *c));

@@ -26,7 +26,7 @@ struct loop {
 	size_t kept;
 	struct epoll_event events[EVENTS_A_TURN];
 	int n_events, at_event; /* of this turn, so that loop_del can drop pending ones */
-	char *rbuf;
+	char *rbuf, *scratch;
 	struct outbox outbox;
 };
 
@@ -87,6 +87,7 @@ void loop_free(struct loop *l)
 	close(l->ep);
 	free(l->heap);
 	free(l->rbuf);
+	free(l->scratch);
 	outbox_fini(&l->outbox);
 	free(l);
 }
@@ -104,6 +105,13 @@ usec loop_refresh_now(struct loop *l)
 char *loop_rbuf(struct loop *l)
 {
 	return l->rbuf;
+}
+
+char *loop_scratch(struct loop *l)
+{
+	if (!l->scratch)
+		l->scratch = xmalloc(LOOP_SCRATCH);
+	return l->scratch;
 }
 
 struct outbox *loop_outbox(struct loop *l)

@@ -49,6 +49,9 @@ usec loop_refresh_now(struct loop *l); /* reads the clock again: after something
 /* A buffer of LOOP_RBUF bytes that whoever reads a descriptor may use within one callback. */
 #define LOOP_RBUF (128u * 1024)
 char *loop_rbuf(struct loop *l);
+/* Another one, of LOOP_SCRATCH bytes, for a transport below that reader within one of its own calls; made when first asked for. */
+#define LOOP_SCRATCH (192u * 1024)
+char *loop_scratch(struct loop *l);
 struct outbox *loop_outbox(struct loop *l); /* for conn.c */
 
 int loop_add(struct loop *l, struct io *io, uint32_t events); /* 0 or VINE_EIO */

@@ -17,6 +17,26 @@
 /* Read and validated, without effect, and carried out in another way. */
 #define OFF(n, t, d, doc_, note_) { ROW(n, t, d, doc_), .state = PROP_IGNORED, .note = note_ }
 #define AS(n, t, d, doc_, note_) { ROW(n, t, d, doc_), .state = PROP_MAPPED, .note = note_ }
+#define SECRET(n, doc_) { ROW(n, STR, NULL, doc_), .secret = true }
+/* Certificates and stores, by Boot's names; http/identities.c reads them. */
+#define STORES(p)                                                                                                      \
+	S(p ".certificate", NULL, "PEM file of the certificate and those above it, or the PEM itself"),                  \
+	SECRET(p ".certificate-private-key", "PEM file of its key"),                                                   \
+	S(p ".trust-certificate", NULL, "PEM file of the authorities that are believed"),                                \
+	S(p ".key-store", NULL, "PKCS#12 file with certificate and key, instead of PEM"),                                \
+	SECRET(p ".key-store-password", "its password"),                                                               \
+	OFF(p ".key-store-type", STR, NULL, "its type", "the content tells it"),                                       \
+	S(p ".key-alias", NULL, "the key in it; default the first"),                                                     \
+	SECRET(p ".key-password", "password of the key, where it has one of its own"),                                 \
+	S(p ".trust-store", NULL, "PKCS#12 file with the authorities that are believed"),                                \
+	SECRET(p ".trust-store-password", "its password"),                                                             \
+	OFF(p ".trust-store-type", STR, NULL, "its type", "the content tells it")
+#define SSL(p)                                                                                                         \
+	B(p ".enabled", NULL, "TLS on the listener; on as soon as a key is named, unless false"), STORES(p),             \
+	E(p ".client-auth", "none", "none want need", "do clients show a certificate"),                                  \
+	L(p ".enabled-protocols", NULL, "TLSv1.2, TLSv1.3; default both"),                                               \
+	L(p ".ciphers", NULL, "by OpenSSL's or the standard's names; default OpenSSL's"),                                \
+	OFF(p ".protocol", STR, "TLS", "name of Java's implementation", SETTLED)
 #define HOUR 3600000
 #define ANY INT32_MAX
 
@@ -66,12 +86,7 @@ const struct prop_desc prop_catalogue[] = {
 	OFF("server.forward-headers-strategy", STR, NULL, "believe X-Forwarded-*",
 	    "vine.gateway.trusted-proxies says whom to believe"),
 	OFF("server.shutdown", STR, "graceful", "how to end", "ending always drains"),
-	OFF("server.ssl.enabled", BOOL, NULL, "TLS on the listener", LATER),
-	OFF("server.ssl.key-store", STR, NULL, "its key", LATER),
-	{ ROW("server.ssl.key-store-password", STR, NULL, "its password"), .state = PROP_IGNORED, .secret = true, .note = LATER },
-	{ ROW("server.ssl.key-password", STR, NULL, "password of the key"), .state = PROP_IGNORED, .secret = true, .note = LATER },
-	OFF("server.ssl.certificate", STR, NULL, "PEM file of the certificate", LATER),
-	OFF("server.ssl.certificate-private-key", STR, NULL, "PEM file of its key", LATER),
+	SSL("server.ssl"),
 	S("spring.application.name", NULL, "the name under which this process is known"),
 	L("spring.profiles.active", NULL, "profiles whose files and documents hold"),
 	L("spring.config.import", NULL, "further files to read"),
@@ -84,6 +99,9 @@ const struct prop_desc prop_catalogue[] = {
 	SEC("spring.lifecycle.timeout-per-shutdown-phase", "30", 0, 3600, "how long draining may take"),
 	I("management.server.port", NULL, 0, 65535, "a listener of its own for the management endpoints"),
 	S("management.server.address", NULL, "address of that listener"),
+	SSL("management.server.ssl"),
+	S("spring.security.user.name", "user", "the registry's clients show it by Basic, with the password"),
+	SECRET("spring.security.user.password", "once it is set the registry asks who calls, and management takes it too"),
 	OFF("management.endpoints.web.base-path", STR, "/actuator", "path of the management endpoints", LATER),
 	OFF("management.endpoints.web.exposure.include", LIST, "*", "endpoints that are served", LATER),
 	OFF("management.endpoints.web.exposure.exclude", LIST, NULL, "endpoints that are not served", LATER),
@@ -138,7 +156,7 @@ const struct prop_desc prop_catalogue[] = {
 	OFF("zuul.host.connection-request-timeout-millis", INT, "-1", "wait for a free connection", LATER),
 	OFF("zuul.host.time-to-live", INT, "-1", "life of a pooled connection", LATER),
 	OFF("zuul.host.time-unit", STR, "MILLISECONDS", "its unit", LATER),
-	OFF("zuul.ssl-hostname-validation-enabled", BOOL, "true", "check the name in certificates", LATER),
+	B("zuul.ssl-hostname-validation-enabled", "true", "check the name in certificates of addresses (routes.{id}.url)"),
 	OFF("zuul.trace-request-body", BOOL, "true", "request bodies in traces", LATER),
 	OFF("zuul.include-debug-header", BOOL, "false", "adds X-Zuul-Debug-Header", LATER),
 	OFF("zuul.initial-stream-buffer-size", INT, "8192", "first size of a stream's buffer", SETTLED),
@@ -234,8 +252,15 @@ const struct prop_desc prop_catalogue[] = {
 	RIBBON(OFF, "StaleCheckingEnabled", BOOL, "false", "test a pooled connection before use", "stale ones are noticed anyway"),
 	RIBBON(OFF, "GZipPayload", BOOL, "true", "ask for gzip", "Accept-Encoding is the caller's"),
 	RIBBON(I, "Port", "7001", 1, 65535, "with ForceClientPortConfiguration: the port of the registry's servers"),
-	RIBBON(OFF, "SecurePort", INT, "7002", "the same with TLS", LATER),
-	RIBBON(OFF, "IsSecure", BOOL, NULL, "use TLS", LATER),
+	RIBBON(I, "SecurePort", NULL, 1, 65535, "with ForceClientPortConfiguration, the port of instances with TLS"),
+	RIBBON(B, "IsSecure", NULL, "use TLS; default: for instances whose secure port is enabled"),
+	RIBBON(S, "TrustStore", NULL, "file with the authorities that are believed; default vine.tls"),
+	RIBBON(SECRET, "TrustStorePassword", "its password"),
+	RIBBON(S, "KeyStore", NULL, "file with certificate and key to show; default vine.tls"),
+	RIBBON(SECRET, "KeyStorePassword", "its password"),
+	RIBBON(B, "IsHostnameValidationRequired", NULL, "the certificate must be for the host; default vine.tls"),
+	RIBBON(OFF, "IsClientAuthRequired", BOOL, NULL, "show a certificate",
+	       "it is shown where there is one and the server asks"),
 	RIBBON(B, "EnableZoneAffinity", "false", "prefer servers of the own zone (eureka.instance.metadata-map.zone), while they are well"),
 	RIBBON(B, "EnableZoneExclusivity", "false", "use only servers of the own zone, if there are any"),
 	RIBBON(B, "PrioritizeVipAddressBasedServers", "true", "the first VIP that has servers is used; false: all of them"),
@@ -358,8 +383,9 @@ const struct prop_desc prop_catalogue[] = {
 	OFF("eureka.client.log-delta-diff", BOOL, "false", "log how a delta differs", LATER),
 	OFF("eureka.client.refresh.enable", BOOL, "true", "renew the client at a refresh", SETTLED),
 	OFF("eureka.client.transport.{setting}", STR, NULL, "details of the Java transport", SETTLED),
-	OFF("eureka.client.tls.enabled", BOOL, "false", "TLS of its own for the registry", LATER),
-	{ ROW("eureka.client.tls.{setting}", STR, NULL, "keys for that"), .state = PROP_IGNORED, .secret = true, .note = LATER },
+	B("eureka.client.tls.enabled", "false", "certificate and authorities of its own for registries by https"),
+	STORES("eureka.client.tls"),
+	B("eureka.client.tls.verify-hostname", "true", "the registry's certificate must be for its name"),
 	OFF("eureka.client.jersey.enabled", BOOL, NULL, "which HTTP client is used", SETTLED),
 	OFF("eureka.client.webclient.enabled", BOOL, NULL, "which HTTP client is used", SETTLED),
 	OFF("eureka.client.rest-template-timeout.{setting}", STR, NULL, "timeouts of Spring's client",
@@ -477,6 +503,8 @@ const struct prop_desc prop_catalogue[] = {
 	E("vine.log.format", "logfmt", "logfmt json", "form of log lines"),
 	S("vine.management.user", NULL, "user for the management endpoints"),
 	{ ROW("vine.management.password", STR, NULL, "its password"), .secret = true },
+	STORES("vine.tls"),
+	B("vine.tls.verify-hostname", "true", "what we connect to must show a certificate for its name"),
 	OFF("vine.management.loopback-open", BOOL, "true", "loopback needs no credentials on the management endpoints", LATER),
 	BYTES("vine.http.max-head-bytes", "32768", 1024, 1048576, "a request's head; past it 431 or 414"),
 	I("vine.http.max-headers", "100", 8, 128, "fields of a head"),
@@ -553,6 +581,11 @@ const struct prop_desc prop_catalogue[] = {
 	B("vine.registry.eureka-lease-doubling", "false", "leases live twice their duration, as Eureka's do"),
 	I("vine.registry.max-instances", "200000", 1, ANY, "more are refused with 503"),
 	I("vine.registry.max-watchers", "1000", 0, 1000000, "clients of /vine/watch at once; more are refused with 503"),
+	SECRET("vine.registry.auth.users.{user}", "password of a client that shows itself by Basic; one turns asking on"),
+	SECRET("vine.registry.auth.tokens.{name}", "token of a client that shows itself by Bearer; one turns asking on"),
+	L("vine.registry.auth.client-certificates", NULL,
+	  "names in clients' certificates that are let in: subject:CN=..., dns:..., uri:..., ip:...; * is any text"),
+	SECRET("vine.eureka.client.token", "shown by Bearer to registries whose URL has no credentials"),
 	B("vine.registry.snapshot.enabled", "true", "keep what is registered in a file below vine.data-dir, for the next start"),
 };
 

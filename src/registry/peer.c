@@ -504,7 +504,7 @@ struct peer *peer_new(const struct peer_env *env, const struct service_url *url,
 	list_init(&p->queue);
 	timer_init(&p->timer, on_timer);
 	timer_set(env->loop, &p->timer, loop_now(env->loop));
-	p->http = http_client_peer(env->http, str_from(url->host), url->port);
+	p->http = http_client_peer_tls(env->http, str_from(url->host), url->port, url->secure ? env->tls : NULL);
 	snprintf(p->rep.shown, sizeof(p->rep.shown), "%s", url->shown);
 	return p;
 }

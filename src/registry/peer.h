@@ -44,6 +44,7 @@ struct peer_report {
 struct peer_env {
 	struct registry *reg;
 	struct http_client *http;
+	struct tls *tls; /* for https; lives longer than the peers */
 	struct loop *loop;
 	const struct logger *log;
 	const char *identity; /* header lines that say who we are */

@@ -215,7 +215,7 @@ void peers_begin(struct peers *ps, bool has_snapshot)
 
 static bool same_url(const struct service_url *a, const struct service_url *b)
 {
-	return a->port == b->port && strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0 &&
+	return a->port == b->port && a->secure == b->secure && strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0 &&
 	       strcmp(a->auth, b->auth) == 0;
 }
 

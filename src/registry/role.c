@@ -11,6 +11,8 @@
 #include "manage/meters.h"
 #include "props/props.h"
 #include "eureka/self.h"
+#include "http/identities.h"
+#include "registry/auth.h"
 #include "registry/http.h"
 #include "registry/own.h"
 #include "registry/page.h"
@@ -24,6 +26,7 @@
 struct reg_here {
 	struct reg_worker http;
 	struct watch_hub watch;
+	struct reg_auth *auth; /* NULL: everybody may */
 };
 
 struct reg_role {
@@ -150,6 +153,13 @@ static bool is_page(const struct props *p, struct str path)
 	return str_eq(path, want);
 }
 
+/* All that this role serves; what else is asked for is not found, whoever asks. */
+static bool is_guarded(struct str path, const struct props *p)
+{
+	return registry_http_takes(path) || is_status(path) || str_eq(path, STR("/vine/watch")) || str_eq(path, STR("/lastn")) ||
+	       is_page(p, path);
+}
+
 static void handle(struct exchange *ex, void *ctx)
 {
 	struct worker *w = ctx;
@@ -157,7 +167,9 @@ static void handle(struct exchange *ex, void *ctx)
 	struct str path = ex->req.path;
 	bool get = ex->req.mid == HTTP_GET || ex->req.mid == HTTP_HEAD;
 
-	if (get && is_status(path)) {
+	if (is_guarded(path, w->props) && !reg_auth_admits(here->auth, ex, &w->log)) {
+		ex->pattern = "/eureka (not let in)";
+	} else if (get && is_status(path)) {
 		ex->pattern = "/eureka/status";
 		serve_status(ex, w);
 	} else if (registry_http_takes(path)) {
@@ -325,9 +337,14 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 
 /* --- life --- */
 
-static void make_peers(struct host *h, struct reg_role *role)
+static int make_peers(struct host *h, struct reg_role *role, struct err *e)
 {
 	char ip[ADDR_TEXT_MAX];
+	struct tls *tls;
+	int r = identities_registry(h->tls, h->props, &tls, e);
+
+	if (r < 0)
+		return r;
 
 	addr_ip_text(&h->address, ip);
 	snprintf(role->identity, sizeof(role->identity),
@@ -336,11 +353,13 @@ static void make_peers(struct host *h, struct reg_role *role)
 	role->peers = peers_new(&(struct peer_env){
 		.reg = role->reg,
 		.http = h->client,
+		.tls = tls,
 		.loop = h->loop,
 		.log = &h->log,
 		.identity = role->identity,
 		.seed = h->seed,
 	});
+	return 0;
 }
 
 static int make_snapshot(struct host *h, struct reg_role *role, struct err *e)
@@ -377,8 +396,9 @@ static int start(struct host *h, struct err *e)
 	role->limiter = limiter_new();
 	limiter_configure(role->limiter, &role->set.limiter);
 	atomic_init(&role->watch.max, role->set.max_watchers);
-	make_peers(h, role);
-	r = make_snapshot(h, role, e);
+	r = make_peers(h, role, e);
+	if (r == 0)
+		r = make_snapshot(h, role, e);
 	if (r < 0)
 		return r;
 	/* what is to be known of peers comes in ready() */
@@ -440,8 +460,12 @@ static void ready(struct host *h)
 static int props_check(struct host *h, const struct props *p, struct err *e)
 {
 	struct reg_settings *set = xzalloc(sizeof(*set));
+	struct reg_auth *auth = NULL;
 	int r = reg_settings_read(set, p, &h->address, e);
 
+	if (r == 0)
+		r = reg_auth_new(&auth, p, e);
+	reg_auth_free(auth);
 	free(set);
 	return r;
 }
@@ -481,12 +505,23 @@ static int worker_init(struct worker *w, struct err *e)
 	struct reg_role *role = w->host->role;
 	struct reg_here *here = xzalloc(sizeof(*here));
 
-	(void)e;
 	reg_worker_init(&here->http, role->reg, w->loop, &w->mailbox, w->index);
 	here->http.limiter = role->limiter;
 	watch_hub_init(&here->watch, role->reg, w->loop, &w->mailbox, &role->watch);
 	w->role = here;
-	return 0;
+	return reg_auth_new(&here->auth, w->props, e);
+}
+
+static void worker_props(struct worker *w, const struct props *old)
+{
+	struct reg_here *here = w->role;
+	struct reg_auth *auth = NULL;
+
+	(void)old;
+	if (reg_auth_new(&auth, w->props, NULL) < 0)
+		return; /* never: props_check has read it */
+	reg_auth_free(here->auth);
+	here->auth = auth;
 }
 
 static void worker_drain(struct worker *w)
@@ -504,6 +539,7 @@ static void worker_fini(struct worker *w)
 	watch_hub_drain(&here->watch);
 	watch_hub_fini(&here->watch);
 	reg_worker_fini(&here->http);
+	reg_auth_free(here->auth);
 	free(here);
 	w->role = NULL;
 }
@@ -525,6 +561,7 @@ const struct role_ops registry_role = {
 	.drain = drain,
 	.stop = stop,
 	.worker_init = worker_init,
+	.worker_props = worker_props,
 	.handle = handle,
 	.worker_drain = worker_drain,
 	.worker_fini = worker_fini,

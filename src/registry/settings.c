@@ -96,6 +96,8 @@ static int peers_urls(struct peers_config *c, const struct props *p, const struc
 		int r = service_urls_parse(urls, PEERS_MAX, &n,
 					   props_str_of(p, "eureka.client.service-url.{zone}", zones[z]), e);
 
+		if (r == 0)
+			r = service_urls_give_token(urls, n, props_str(p, "vine.eureka.client.token"), e);
 		if (r < 0)
 			return r;
 		for (unsigned i = 0; i < n; i++) {

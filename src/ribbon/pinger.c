@@ -24,6 +24,7 @@ struct round {
 	struct ribbon *rb;
 	struct server_set *set;
 	struct str path, expect; /* owned */
+	struct tls *tls;         /* for servers that speak TLS; lives as long as the process */
 	usec began, end;
 	uint32_t next, running;
 	struct probe *probe; /* of each server */
@@ -106,7 +107,7 @@ static void start_probes(struct round *r)
 		p->round = r;
 		p->server = r->set->at[r->next++];
 		addr_split(p->server->id, 80, &host, &port); /* the id was made as host:port */
-		p->peer = http_client_peer(r->pg->http, host, port);
+		p->peer = http_client_peer_tls(r->pg->http, host, port, p->server->secure ? r->tls : NULL);
 		p->f = (struct fetch){ .method = HTTP_GET,
 				       .target = r->path,
 				       .max_body = BODY_MAX,
@@ -129,6 +130,7 @@ static void start_round(struct pinger *pg, struct ribbon *rb, const struct ribbo
 	r->pg = pg;
 	r->rb = rb;
 	r->set = server_set_ref(rb->known); /* also those that the filter leaves out now: it may not the next time */
+	r->tls = s->tls;
 	r->path = copy(s->ping_path);
 	r->expect = copy(s->ping_expect);
 	r->began = now;

@@ -140,6 +140,7 @@ struct str ribbon_rule_fault(const struct balancer *b, enum pick_why why, struct
 static int list_configured(const struct ribbon *rb, const struct ribbon_settings *s, struct server_drafts *d,
 			   struct err *e)
 {
+	d->secure = s->secure;
 	for (uint32_t i = 0; i < s->n_listed; i++) {
 		struct str where = str_trim(s->listed[i]);
 		int r = where.len ? drafts_add(d, where, STR_EMPTY, 0, NULL) : 0;
@@ -158,6 +159,16 @@ static uint32_t weight_of(const struct instance *in)
 	return str_to_u64(instance_meta(in, STR("weight")), &w) && w >= 1 && w <= WEIGHT_MAX ? (uint32_t)w : 100;
 }
 
+/* 0: it has none that is enabled. Who insists on TLS gets it on the plain port of an instance without another, as in Ribbon. */
+static uint16_t port_of(const struct ribbon_settings *s, const struct instance *in, bool secure)
+{
+	if (s->force_port)
+		return secure && s->force_secure_port ? s->force_secure_port : s->force_port;
+	if (secure && in->secure_port.enabled)
+		return in->secure_port.port;
+	return in->port.enabled ? in->port.port : 0;
+}
+
 static uint32_t add_group(const struct ribbon_settings *s, const struct view_group *g, struct server_drafts *d)
 {
 	uint32_t before = d->n;
@@ -165,10 +176,11 @@ static uint32_t add_group(const struct ribbon_settings *s, const struct view_gro
 	for (uint32_t i = 0; g && i < g->n; i++) {
 		struct instance *in = g->inst[i];
 		struct str host = s->use_ip && in->ip.len ? in->ip : in->host;
-		uint16_t port = s->force_port ? s->force_port : in->port.port;
+		uint16_t port;
 
-		/* Plain HTTP only, as long as there is no TLS here. */
-		if (in->status == INST_UP && (in->port.enabled || s->force_port))
+		d->secure = s->secure_set ? s->secure : in->secure_port.enabled;
+		port = port_of(s, in, d->secure);
+		if (in->status == INST_UP && port)
 			drafts_add(d,
 				   str_printf_in(d->arena, str_chr(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u",
 						 STRF(host), port),
@@ -204,6 +216,14 @@ static int ask_list(struct ribbon *rb, const struct ribbon_settings *s, const st
 
 /* --- from a draft to servers --- */
 
+static struct fserver *new_server(const struct server_draft *d, usec now)
+{
+	struct fserver *s = server_new(d->id, d->zone, d->weight, now);
+
+	s->secure = d->secure;
+	return s;
+}
+
 /* All servers of the draft; those that are known are the same objects. */
 static struct server_set *known_of(const struct ribbon *rb, const struct server_drafts *d, usec now)
 {
@@ -217,8 +237,10 @@ static struct server_set *known_of(const struct ribbon *rb, const struct server_
 		const struct server_draft *one = &d->at[i];
 		struct fserver *s = map_get(&old, one->id);
 
-		/* A server that moved to another zone is another server. */
-		s = s && str_eq(s->zone, one->zone) ? server_ref(s) : server_new(one->id, one->zone, one->weight, now);
+		/* A server that moved to another zone is another server; so is one that has begun to speak TLS. */
+		s = s && str_eq(s->zone, one->zone) && s->secure == one->secure
+			    ? server_ref(s)
+			    : new_server(one, now);
 		if (atomic_load_explicit(&s->weight, memory_order_relaxed) != one->weight)
 			atomic_store_explicit(&s->weight, one->weight, memory_order_relaxed);
 		set->at[i] = s;

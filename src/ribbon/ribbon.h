@@ -15,12 +15,14 @@
 #include "ribbon/user.h"
 
 struct eureka_view;
+struct identities;
 struct ribbon;
 
 /* What all clients of a process share; lives longer than they. */
 struct ribbon_env {
 	struct plugins *plugins;
 	const struct logger *log;
+	struct identities *tls; /* NULL: nobody can be spoken to by TLS */
 	uint64_t seed; /* of this process, for the stable subset: the same after a restart */
 	/* A table that the program has given by pointer for this client; NULL: none. May be NULL itself. */
 	struct plugin *(*given)(void *ctx, enum vine_plugin_kind kind, struct str client);

@@ -67,9 +67,16 @@ int drafts_add(struct server_drafts *d, struct str where, struct str zone, uint3
 	struct str host, id;
 	uint16_t port;
 
-	if (str_has_prefix_nocase(where, STR("http://")))
+	bool secure = d->secure;
+
+	if (str_has_prefix_nocase(where, STR("https://"))) {
+		secure = true;
+		where = str_slice(where, 8, where.len);
+	} else if (str_has_prefix_nocase(where, STR("http://"))) {
+		secure = false;
 		where = str_slice(where, 7, where.len);
-	if (where.len == 0 || where.len > 512 || !addr_split(where, 80, &host, &port))
+	}
+	if (where.len == 0 || where.len > 512 || !addr_split(where, secure ? 443 : 80, &host, &port))
 		return VINE_EINVAL;
 	id = str_printf_in(d->arena, str_chr(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", STRF(host), port);
 	if (map_get(&d->seen, id))
@@ -80,7 +87,7 @@ int drafts_add(struct server_drafts *d, struct str where, struct str zone, uint3
 		d->cap = MAX(d->cap * 2, 16u);
 		d->at = xrealloc(d->at, d->cap * sizeof(*d->at));
 	}
-	d->at[d->n++] = (struct server_draft){ id, zone, weight ? weight : 100, inst };
+	d->at[d->n++] = (struct server_draft){ id, zone, weight ? weight : 100, secure, inst };
 	map_put(&d->seen, id, d); /* any value: the key counts */
 	return 0;
 }

@@ -36,6 +36,7 @@ const char *server_origin_name(enum server_origin o);
 struct server_draft {
 	struct str id, zone;
 	uint32_t weight;
+	bool secure;
 	struct instance *inst; /* borrowed */
 };
 
@@ -44,10 +45,11 @@ struct server_drafts {
 	struct map seen;
 	struct server_draft *at;
 	uint32_t n, cap;
+	bool secure; /* what comes next without a scheme is spoken to by TLS */
 };
 
 void drafts_init(struct server_drafts *d, struct arena *a);
 void drafts_fini(struct server_drafts *d);
-/* where: "host:port", "host", "http://host:port"; without a port 80 is meant. A second one of the same place is passed
+/* where: "host:port", "host", "http://host:port", "https://..."; without a port 80 or 443 is meant. A second one of the same place is passed
  * over. VINE_EINVAL: malformed; VINE_ELIMIT: too many. */
 int drafts_add(struct server_drafts *d, struct str where, struct str zone, uint32_t weight, struct instance *inst);

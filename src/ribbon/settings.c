@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "http/identities.h"
 #include "plugin/plugin.h"
 #include "props/props.h"
 #include "ribbon/ribbon.h"
@@ -262,6 +263,12 @@ static void read_list(struct reader *rd, struct ribbon_settings *s)
 	s->first_vip_only = bool_of(rd, RIBBON "PrioritizeVipAddressBasedServers");
 	s->use_ip = bool_of(rd, RIBBON "UseIPAddrForServer");
 	s->force_port = bool_of(rd, RIBBON "ForceClientPortConfiguration") ? (uint16_t)int_of(rd, RIBBON "Port") : 0;
+	if (props_is_set(p, RIBBON "SecurePort", client, true))
+		s->force_secure_port = (uint16_t)int_of(rd, RIBBON "SecurePort");
+	s->secure_set = props_is_set(p, RIBBON "IsSecure", client, true);
+	s->secure = s->secure_set && bool_of(rd, RIBBON "IsSecure");
+	if (rd->rb->env->tls && rd->r == 0)
+		rd->r = identities_ribbon(rd->rb->env->tls, p, client, false, &s->tls, rd->e);
 	s->use_registry = props_bool(p, "ribbon.eureka.enabled");
 	if (props_is_set(p, RIBBON "eureka.enabled", client, false))
 		s->use_registry = props_bool_of(p, RIBBON "eureka.enabled", client);

@@ -13,6 +13,7 @@
 struct plugin;
 struct props;
 struct ribbon;
+struct tls;
 
 enum hash_source { HASH_NONE, HASH_HEADER, HASH_COOKIE, HASH_ADDRESS, HASH_PATH };
 
@@ -44,7 +45,9 @@ struct ribbon_settings {
 	struct str vip[RIBBON_VIPS_MAX]; /* to look up in the registry; the client's name where none is given */
 	uint32_t n_vips;
 	bool first_vip_only, use_registry, use_ip;
-	uint16_t force_port; /* 0: the registry's */
+	uint16_t force_port, force_secure_port; /* 0: the registry's */
+	bool secure, secure_set; /* IsSecure; not set: as each instance says */
+	struct tls *tls;         /* for servers that are spoken to by TLS; lives as long as the process. NULL: there is none */
 	struct filter_settings filter;
 	enum ribbon_updater updater;
 	usec refresh_every;

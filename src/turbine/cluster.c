@@ -79,13 +79,14 @@ static struct str meta_of(const struct instance *in, const char *dotted, const c
 	return v.ptr ? v : instance_meta(in, str_from(dashed));
 }
 
-/* False: it cannot be read: there is no TLS here yet, so it must have a plain port. */
+/* False: it cannot be read. By TLS where the instance has no plain port. */
 static bool locate(struct member *m, const struct instance *in, struct arena *a)
 {
 	struct str port = meta_of(in, "management.port", "management-port");
-	uint64_t number = in->port.port;
+	bool secure = !in->port.enabled && in->secure_port.enabled;
+	uint64_t number = secure ? in->secure_port.port : in->port.port;
 
-	if (!port.ptr && !in->port.enabled)
+	if (!port.ptr && !in->port.enabled && !secure)
 		return false;
 	if (port.ptr && (!str_to_u64(port, &number) || number > UINT16_MAX))
 		return false;
@@ -94,6 +95,7 @@ static bool locate(struct member *m, const struct instance *in, struct arena *a)
 	*m = (struct member){
 		.host = in->host,
 		.port = (uint16_t)number,
+		.secure = secure,
 		.user = meta_of(in, "user.name", "user-name"),
 		.password = meta_of(in, "user.password", "user-password"),
 	};

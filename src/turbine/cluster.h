@@ -31,6 +31,7 @@ struct member {
 	struct str id; /* host:port */
 	struct str host;
 	uint16_t port;
+	bool secure; /* by TLS */
 	struct str user, password; /* metadata user.name, user.password; empty: none */
 };
 

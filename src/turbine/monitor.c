@@ -202,7 +202,7 @@ struct monitor *monitor_new(struct monitor_env *env, const struct member *of, st
 	timer_init(&m->retry, on_retry);
 	sse_init(&m->sse, EVENT_BYTES_MAX);
 	merge_host_init(&m->told, env->seed);
-	m->peer = http_client_peer(env->http, m->host, m->port);
+	m->peer = http_client_peer_tls(env->http, m->host, m->port, of->secure ? env->tls : NULL);
 	connect_now(m);
 	return m;
 }

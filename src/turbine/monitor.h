@@ -18,6 +18,7 @@
 /* What the monitors of a cluster share. */
 struct monitor_env {
 	struct http_client *http;
+	struct tls *tls; /* for instances that speak TLS alone */
 	const struct logger *log;
 	struct rng *rng;
 	struct merge *merge;

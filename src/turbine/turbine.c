@@ -257,6 +257,7 @@ static struct cluster *cluster_new(struct turbine *t, struct str name)
 	timer_init(&c->tick, on_tick);
 	c->env = (struct monitor_env){
 		.http = t->o.http,
+		.tls = t->o.tls,
 		.log = &t->log,
 		.rng = &t->rng,
 		.merge = &c->merge,

@@ -20,6 +20,7 @@ struct turbine;
 
 struct turbine_opts {
 	struct http_client *http;
+	struct tls *tls;          /* for instances that speak TLS alone; lives as long as the process */
 	const struct logger *log; /* copied */
 	uint64_t seed;
 	/* Events of a watched cluster, framed; is_whole: they say all there is. Every half second at most; valid

@@ -164,7 +164,8 @@ static inline void registry_knows(struct world *w, const char *words)
 		x.has_dc = true;
 		x.dirty = 1;
 		x.status = str_find(word, STR("-")) >= 0 ? INST_DOWN : INST_UP;
-		x.port = (struct inst_port){ 80, true };
+		x.port = (struct inst_port){ 80, !str_eq(host, STR("tls")) };
+		x.secure_port = (struct inst_port){ 8443, str_eq(host, STR("tls")) || str_eq(host, STR("both")) };
 		meta[0].value = str_slice(word, 0, 1);
 		x.meta = meta;
 		x.n_meta = str_eq(host, STR("heavy")) ? 2 : 1;

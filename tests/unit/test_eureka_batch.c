@@ -198,7 +198,9 @@ static void test_service_urls(void **state)
 		{ " http://a:1 , ,http://b:2/x", "http://a:1/eureka/", "", 2 },
 		{ "http://us%40er:p%3Aw@a/eureka", "http://a:80/eureka", "Authorization: Basic dXNAZXI6cDp3\r\n", 1 },
 		{ "", "", "", 0 },
-		{ "https://a:1/", "", "", VINE_EINVAL },
+		{ "https://a:1/", "https://a:1/eureka/", "", 1 },
+		{ "https://u:a%3Ab:c@[::1]/eureka/", "https://::1:443/eureka/", "Authorization: Basic dTphOmI6Yw==\r\n", 1 },
+		{ "http://u:p%2Cw%40x%2F%25@a", "http://a:80/eureka/", "Authorization: Basic dTpwLHdAeC8l\r\n", 1 },
 		{ "a:1", "", "", VINE_EINVAL },
 		{ "http://a%zz@b/", "", "", VINE_EINVAL },
 		{ "http://a:1,http://a:2,http://a:3", "", "", VINE_EINVAL },
@@ -217,8 +219,28 @@ static void test_service_urls(void **state)
 			assert_string_equal(u[0].shown, rows[i].shown);
 			assert_string_equal(u[0].auth, rows[i].auth);
 			assert_int_equal(u[0].path[strlen(u[0].path) - 1], '/');
+			assert_int_equal(u[0].secure, strncmp(u[0].shown, "https:", 6) == 0);
 		}
 	}
+}
+
+/* Each URL shows its own credentials; the token is for those that have none. */
+static void test_tokens(void **state)
+{
+	struct service_url u[3];
+	struct err e;
+	unsigned n;
+
+	(void)state;
+	assert_int_equal(service_urls_parse(u, 3, &n, STR("http://a:1,http://u:p@b:1,http://v:q@c:1"), &e), 0);
+	assert_int_equal(service_urls_give_token(u, n, STR_EMPTY, &e), 0);
+	assert_string_equal(u[0].auth, "");
+	assert_int_equal(service_urls_give_token(u, n, STR("a.b-c_d~e+f/g="), &e), 0);
+	assert_string_equal(u[0].auth, "Authorization: Bearer a.b-c_d~e+f/g=\r\n");
+	assert_string_equal(u[1].auth, "Authorization: Basic dTpw\r\n");
+	assert_string_equal(u[2].auth, "Authorization: Basic djpx\r\n");
+	assert_int_equal(service_urls_give_token(u, n, STR("secret\r\nX: y"), &e), VINE_EINVAL);
+	assert_null(strstr(e.text, "secret"));
 }
 
 int main(void)
@@ -226,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_tolerance),    cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_answers),    cmocka_unit_test(test_service_urls),
+		cmocka_unit_test(test_tokens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

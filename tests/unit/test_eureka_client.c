@@ -409,7 +409,7 @@ static void test_refused(void **state)
 
 static void test_urls_refused(void **state)
 {
-	static const char *const rows[] = { "", " , ", "ftp://x/", "127.0.0.1:8761", "https://x/eureka/", "http://a:b%zz@x/eureka/",
+	static const char *const rows[] = { "", " , ", "ftp://x/", "127.0.0.1:8761", "https:///eureka/", "http://a:b%zz@x/eureka/",
 					    "http:///eureka", "http://a/,http://b/,http://c/,http://d/,http://e/,http://f/,http://g/,http://h/,http://i/" };
 	struct world *w = *state;
 

@@ -223,7 +223,7 @@ static void test_a_configured_list(void **state)
 
 static void test_a_malformed_server_is_named(void **state)
 {
-	static const char *const bad[] = { "a:b", "a:99999", ":", "https://a" };
+	static const char *const bad[] = { "a:b", "a:99999", ":", "https://a:b", "ftp://a" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct server_set *set;
@@ -276,6 +276,42 @@ static void test_a_list_of_the_registry(void **state)
 	assert_int_equal(w.rb->set->at[2]->weight, 300);
 	assert_true(str_eq(w.rb->set->at[1]->zone, STR("e")));
 	world_fini(&w);
+}
+
+/* Each server with an s behind it where it is spoken to by TLS. */
+static void test_servers_that_speak_tls(void **state)
+{
+	static const struct {
+		struct row rows[4];
+		const char *want;
+	} cases[] = {
+		{ { { 0 } }, "a:80 both:8443s tls:8443s" },
+		{ { { "shop.ribbon.IsSecure", "false" } }, "a:80 both:80" },
+		{ { { "shop.ribbon.IsSecure", "true" } }, "a:80s both:8443s tls:8443s" },
+		{ { { "shop.ribbon.ForceClientPortConfiguration", "true" }, { "shop.ribbon.SecurePort", "9443" } },
+		  "a:7001 both:9443s tls:9443s" },
+		{ { { "shop.ribbon.listOfServers", "https://x,http://y:81,z,https://w:444" } }, "x:443s y:81 z:80 w:444s" },
+		{ { { "shop.ribbon.listOfServers", "https://x,http://y:81,z" }, { "shop.ribbon.IsSecure", "true" } }, "x:443s y:81 z:443s" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf got = BUF_INIT(1000);
+		struct server_set *set;
+		struct world w;
+
+		world_init(&w, cases[i].rows);
+		read_settings(&w);
+		registry_knows(&w, "shop/a@e shop/tls@w shop/both@e");
+		set = update(&w, true);
+		for (uint32_t k = 0; k < set->n; k++)
+			buf_addf(&got, "%s%.*s%s", k ? " " : "", STRF(set->at[k]->id), set->at[k]->secure ? "s" : "");
+		if (!str_eq(buf_str(&got), str_from(cases[i].want)))
+			fail_msg("%zu: %.*s, want %s", i, STRF(buf_str(&got)), cases[i].want);
+		buf_fini(&got);
+		server_set_unref(set);
+		world_fini(&w);
+	}
 }
 
 static void test_what_is_known_of_a_server_outlives_lists(void **state)
@@ -383,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_a_configured_list),
 		cmocka_unit_test(test_a_malformed_server_is_named),
 		cmocka_unit_test(test_a_list_of_the_registry),
+		cmocka_unit_test(test_servers_that_speak_tls),
 		cmocka_unit_test(test_what_is_known_of_a_server_outlives_lists),
 		cmocka_unit_test(test_push_and_polling),
 		cmocka_unit_test(test_a_filter_looks_again_by_time),

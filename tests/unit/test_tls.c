@@ -1,0 +1,766 @@
+/* test_tls.c - TLS below conns: over socket pairs, through a wire that cuts, dribbles and ends where it likes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "net/conn.h"
+#include "net/tls.h"
+#include "tls_certs.h"
+
+static struct cert ca, other_ca, server_cert, client_cert, old_cert;
+
+/* --- two ends and a wire --- */
+
+struct end {
+	struct conn c;
+	struct buf got;
+	struct str to_send;
+	size_t take;   /* at most so many bytes a call; 0: all */
+	bool connected, eof, closed, finish;
+	int error;
+	bool pause_once;
+	char why[300];
+	char names[1000];
+	unsigned drains;
+};
+
+static void release(struct conn *c)
+{
+	(void)c;
+}
+
+static void end_close(struct end *e)
+{
+	if (e->closed)
+		return;
+	snprintf(e->why, sizeof(e->why), "%.*s", STRF(tls_why(&e->c)));
+	e->closed = true;
+	conn_close(&e->c, release);
+}
+
+static size_t on_data(struct conn *c, const char *p, size_t n)
+{
+	struct end *e = container_of(c, struct end, c);
+	size_t take = e->take ? MIN(e->take, n) : n;
+
+	buf_add(&e->got, p, take);
+	if (e->pause_once) {
+		e->pause_once = false;
+		conn_pause(c);
+	}
+	if (take < n)
+		conn_yield(c);
+	return take;
+}
+
+static void on_eof(struct conn *c)
+{
+	container_of(c, struct end, c)->eof = true;
+}
+
+static void on_drain(struct conn *c)
+{
+	container_of(c, struct end, c)->drains++;
+}
+
+static void on_error(struct conn *c, int errnum)
+{
+	struct end *e = container_of(c, struct end, c);
+
+	e->error = errnum;
+	end_close(e);
+}
+
+static void on_connect(struct conn *c)
+{
+	struct end *e = container_of(c, struct end, c);
+
+	e->connected = true;
+	snprintf(e->names, sizeof(e->names), "%.*s", STRF(tls_peer_names(c)));
+	if (e->to_send.len)
+		conn_write(c, e->to_send.ptr, e->to_send.len);
+	if (e->finish)
+		conn_shutdown(c);
+}
+
+static const struct conn_ops ops = { on_data, on_eof, on_drain, on_error, on_connect, NULL };
+
+struct pair {
+	struct loop *loop;
+	struct end a, b; /* client, server */
+	int wire[2];     /* the middle's ends, if there is a middle; else -1 */
+	size_t passed, cut_at, step;
+	bool is_cut;
+};
+
+static void end_open(struct end *e, struct loop *l, int fd, size_t keep)
+{
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	assert_int_equal(conn_open(&e->c, l, fd, &ops, keep), 0);
+	buf_init(&e->got, 64u << 20);
+}
+
+/* As if it had just been connected to. */
+static void be_client(struct end *e, struct tls *t, const char *host, struct tls_memory *m)
+{
+	struct err err;
+
+	assert_int_equal(tls_connect(&e->c, t, str_from(host), m, &err), 0);
+	e->c.flags |= CONN_CONNECTING;
+	loop_mod(e->c.loop, &e->c.io, EPOLLOUT);
+}
+
+static void pair_open(struct pair *p, struct tls *client, struct tls *server, const char *host, struct tls_memory *m, bool wire)
+{
+	int one[2], two[2];
+	struct err e;
+
+	*p = (struct pair){ .loop = loop_new(), .wire = { -1, -1 }, .cut_at = SIZE_MAX, .step = 65536 };
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, one), 0);
+	if (wire) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, two), 0);
+		p->wire[0] = one[1];
+		p->wire[1] = two[0];
+		fcntl(one[1], F_SETFL, O_NONBLOCK);
+		fcntl(two[0], F_SETFL, O_NONBLOCK);
+	}
+	end_open(&p->a, p->loop, one[0], 16384);
+	end_open(&p->b, p->loop, wire ? two[1] : one[1], 16384);
+	be_client(&p->a, client, host, m);
+	assert_int_equal(tls_accept(&p->b.c, server, &e), 0);
+}
+
+static void pass(struct pair *p, int from, int to)
+{
+	char room[65536];
+	ssize_t n = p->is_cut ? 0 : recv(from, room, MIN(MIN(p->step, sizeof(room)), p->cut_at - p->passed), MSG_PEEK);
+
+	if (n > 0) {
+		n = send(to, room, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n <= 0)
+			return; /* the reader's end is full */
+		assert_int_equal(recv(from, room, (size_t)n, 0), n);
+		p->passed += (size_t)n;
+	} else if (n == 0 && !p->is_cut && p->passed < p->cut_at) {
+		shutdown(to, SHUT_WR);
+	}
+	if (p->passed >= p->cut_at && !p->is_cut) {
+		p->is_cut = true;
+		shutdown(p->wire[0], SHUT_WR);
+		shutdown(p->wire[1], SHUT_WR);
+	}
+}
+
+static void turn(struct pair *p)
+{
+	if (p->wire[0] >= 0) {
+		pass(p, p->wire[0], p->wire[1]);
+		pass(p, p->wire[1], p->wire[0]);
+	}
+	loop_turn(p->loop, 0);
+}
+
+#define UNTIL(p, n, cond)                                                                                              \
+	do {                                                                                                           \
+		for (int turns_ = 0; !(cond) && turns_ < (n); turns_++)                                                \
+			turn(p);                                                                                       \
+	} while (0)
+
+static void pair_close(struct pair *p)
+{
+	end_close(&p->a);
+	end_close(&p->b);
+	loop_turn(p->loop, 0);
+	assert_int_equal(*loop_kept(p->loop), 0);
+	buf_fini(&p->a.got);
+	buf_fini(&p->b.got);
+	for (int i = 0; i < 2; i++) {
+		if (p->wire[i] >= 0)
+			close(p->wire[i]);
+	}
+	loop_free(p->loop);
+}
+
+/* --- identities --- */
+
+static struct tls *make(const struct tls_settings *s)
+{
+	struct err e = { 0 };
+	struct tls *t = NULL;
+
+	if (tls_new(&t, s, true, &e) < 0)
+		fail_msg("%s", e.text);
+	return t;
+}
+
+static struct tls *server_of(const struct cert *c, enum tls_client_auth auth, const char *protocols)
+{
+	return make(&(struct tls_settings){
+		.scope = "server.ssl", .server = true, .certificate = str_from(c->pem), .key = str_from(c->key_pem),
+		.trust = auth ? str_from(ca.pem) : STR_EMPTY, .client_auth = auth, .protocols = str_from(protocols) });
+}
+
+static struct tls *client_of(const struct cert *own, const struct cert *believes)
+{
+	return make(&(struct tls_settings){
+		.scope = "vine.tls", .certificate = own ? str_from(own->pem) : STR_EMPTY,
+		.key = own ? str_from(own->key_pem) : STR_EMPTY, .trust = str_from(believes->pem) });
+}
+
+/* --- tests --- */
+
+static const char *const versions[] = { "TLSv1.2", "TLSv1.3" };
+
+static void test_talk(void **state)
+{
+	(void)state;
+	for (size_t v = 0; v < 2; v++) {
+		struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, versions[v]), *c = client_of(NULL, &ca);
+		struct pair p;
+
+		pair_open(&p, c, s, "localhost", NULL, false);
+		p.a.to_send = STR("ping");
+		p.b.to_send = STR("pong!");
+		UNTIL(&p, 100, p.a.got.len == 5 && p.b.got.len == 4);
+		assert_memory_equal(p.a.got.ptr, "pong!", 5);
+		assert_memory_equal(p.b.got.ptr, "ping", 4);
+		assert_true(tls_is_on(&p.a.c));
+		conn_shutdown(&p.a.c);
+		UNTIL(&p, 100, p.b.eof);
+		assert_true(p.b.eof);
+		assert_false(p.b.c.flags & CONN_CUT);
+		conn_write(&p.b.c, "after", 5); /* half closed: the other way still goes */
+		UNTIL(&p, 100, p.a.got.len == 10);
+		assert_int_equal(p.a.got.len, 10);
+		pair_close(&p);
+		tls_unref(s);
+		tls_unref(c);
+	}
+}
+
+static void test_cut_without_goodbye(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, false);
+	p.b.to_send = STR("half a body");
+	UNTIL(&p, 100, p.a.got.len == 11);
+	end_close(&p.b); /* a close is no goodbye */
+	UNTIL(&p, 100, p.a.eof);
+	assert_true(p.a.eof);
+	assert_true(p.a.c.flags & CONN_CUT);
+	pair_close(&p);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+/* Whatever byte the wire is cut at: no end is told more than was sent, and none believes in a whole that is none. */
+static void test_cut_everywhere(void **state)
+{
+	static const char text[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	size_t whole = 0;
+	bool done = false;
+
+	(void)state;
+	for (size_t cut = 1; !done; cut += cut < 700 ? 3 : 17) {
+		struct pair p;
+
+		pair_open(&p, c, s, "localhost", NULL, true);
+		p.cut_at = cut;
+		p.a.to_send = str_of(text, sizeof(text) - 1);
+		p.a.finish = true;
+		UNTIL(&p, 200, (p.a.closed || p.a.eof) && (p.b.closed || p.b.eof));
+		assert_true(p.b.got.len <= sizeof(text) - 1);
+		if (p.b.got.len)
+			assert_memory_equal(p.b.got.ptr, text, p.b.got.len);
+		if (p.b.eof && !(p.b.c.flags & CONN_CUT)) {
+			assert_int_equal(p.b.got.len, sizeof(text) - 1);
+			whole++;
+		}
+		done = !p.is_cut;
+		assert_true(cut < 20000);
+		pair_close(&p);
+	}
+	assert_true(whole > 0);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+static void test_byte_by_byte(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NEED, ""), *c = client_of(&client_cert, &ca);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "127.0.0.1", NULL, true);
+	p.step = 1;
+	p.a.to_send = STR("ping");
+	p.b.to_send = STR("pong");
+	p.a.finish = p.b.finish = true;
+	UNTIL(&p, 20000, p.a.eof && p.b.eof);
+	assert_true(p.a.eof && p.b.eof);
+	assert_int_equal(p.a.got.len, 4);
+	assert_int_equal(p.b.got.len, 4);
+	assert_false(p.a.c.flags & CONN_CUT);
+	assert_string_equal(p.b.names, "subject:CN=peer-one\ndns:peer.test\nuri:spiffe://vine/peer\nip:10.1.2.3\n");
+	pair_close(&p);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+static char *big_text(size_t n, unsigned seed)
+{
+	char *p = xmalloc(n);
+
+	for (size_t i = 0; i < n; i++)
+		p[i] = (char)((i * 2654435761u + seed) >> 7);
+	return p;
+}
+
+/* Both ways at once, through readers that take little, that pause, and that keep little: nothing is lost and nothing stalls. */
+static void test_big_bodies(void **state)
+{
+	static const size_t takes[] = { 0, 1000, 16384, 60000 };
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	size_t n = 3u << 20;
+	char *one = big_text(n, 1), *two = big_text(n, 2);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(takes); i++) {
+		struct pair p;
+
+		pair_open(&p, c, s, "localhost", NULL, i % 2);
+		p.a.to_send = str_of(one, n);
+		p.b.to_send = str_of(two, n);
+		p.a.take = p.b.take = takes[i];
+		p.b.pause_once = true;
+		UNTIL(&p, 50, p.b.c.flags & CONN_PAUSED && p.a.got.len > 1000);
+		for (int k = 0; k < 50; k++)
+			turn(&p);
+		assert_true(p.b.c.flags & CONN_PAUSED);
+		conn_resume(&p.b.c);
+		UNTIL(&p, 100000, p.a.got.len == n && p.b.got.len == n);
+		assert_int_equal(p.a.got.len, n);
+		assert_int_equal(p.b.got.len, n);
+		assert_memory_equal(p.a.got.ptr, two, n);
+		assert_memory_equal(p.b.got.ptr, one, n);
+		conn_shutdown(&p.a.c);
+		UNTIL(&p, 100, p.b.eof);
+		assert_true(p.b.eof);
+		assert_false((p.a.c.flags | p.b.c.flags) & CONN_CUT);
+		assert_true(p.a.drains > 0);
+		pair_close(&p);
+	}
+	free(one);
+	free(two);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+/* What is counted as pending shrinks as the peer takes it, and is told as drained only when all has gone. */
+static void test_pending(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	size_t n = 2u << 20, last;
+	char *one = big_text(n, 3);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, false);
+	UNTIL(&p, 100, p.a.connected && p.b.connected);
+	conn_pause(&p.a.c);
+	conn_write(&p.b.c, one, n);
+	for (int i = 0; i < 20; i++)
+		turn(&p);
+	last = conn_pending(&p.b.c);
+	assert_true(last > 0 && last < n);
+	assert_int_equal(p.b.drains, 0);
+	conn_resume(&p.a.c);
+	while (p.b.drains == 0) {
+		turn(&p);
+		assert_true(conn_pending(&p.b.c) <= last);
+		last = conn_pending(&p.b.c);
+	}
+	assert_int_equal(conn_pending(&p.b.c), 0);
+	UNTIL(&p, 1000, p.a.got.len == n);
+	assert_memory_equal(p.a.got.ptr, one, n);
+	pair_close(&p);
+	free(one);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+/* --- who is believed --- */
+
+static const struct trust_case {
+	const char *name, *host;
+	const struct cert *server, *client, *client_believes;
+	enum tls_client_auth auth;
+	const char *protocols;
+	const char *client_why, *server_why; /* NULL: it stands */
+} trust_cases[] = {
+	{ "by name", "localhost", &server_cert, NULL, &ca, TLS_AUTH_NONE, "", NULL, NULL },
+	{ "by address", "127.0.0.1", &server_cert, NULL, &ca, TLS_AUTH_NONE, "", NULL, NULL },
+	{ "another name", "registry.test", &server_cert, NULL, &ca, TLS_AUTH_NONE, "", "hostname mismatch: it is not for registry.test",
+	  "the peer says" },
+	{ "another address", "127.0.0.2", &server_cert, NULL, &ca, TLS_AUTH_NONE, "", "IP address mismatch: it is not for 127.0.0.2",
+	  "the peer says" },
+	{ "an unknown authority", "localhost", &server_cert, NULL, &other_ca, TLS_AUTH_NONE, "", "certificate verify failed: unable to get local issuer",
+	  "unknown ca" },
+	{ "expired", "localhost", &old_cert, NULL, &ca, TLS_AUTH_NONE, "", "certificate has expired", "certificate expired" },
+	{ "no certificate where one is needed", "localhost", &server_cert, NULL, &ca, TLS_AUTH_NEED, "TLSv1.2", "the peer says",
+	  "the client shows no certificate" },
+	{ "one that is believed", "localhost", &server_cert, &client_cert, &ca, TLS_AUTH_NEED, "TLSv1.2", NULL, NULL },
+	{ "an expired one", "localhost", &server_cert, &old_cert, &ca, TLS_AUTH_NEED, "TLSv1.2", "certificate expired",
+	  "certificate has expired" },
+	{ "none where one is wanted", "localhost", &server_cert, NULL, &ca, TLS_AUTH_WANT, "TLSv1.2", NULL, NULL },
+};
+
+static void test_trust(void **state)
+{
+	(void)state;
+	for (const struct trust_case *t = trust_cases; t < trust_cases + ARRAY_LEN(trust_cases); t++) {
+		struct tls *s = server_of(t->server, t->auth, t->protocols), *c = client_of(t->client, t->client_believes);
+		struct pair p;
+
+		pair_open(&p, c, s, t->host, NULL, false);
+		UNTIL(&p, 50, (p.a.connected || p.a.closed) && (p.b.connected || p.b.closed));
+		if (t->client_why && (!p.a.closed || !strstr(p.a.why, t->client_why)))
+			fail_msg("%s: the client says '%s', want '%s'", t->name, p.a.why, t->client_why);
+		if (t->server_why && (!p.b.closed || !strstr(p.b.why, t->server_why)))
+			fail_msg("%s: the server says '%s', want '%s'", t->name, p.b.why, t->server_why);
+		if (!t->client_why && (!p.a.connected || !p.b.connected))
+			fail_msg("%s: does not stand: '%s', '%s'", t->name, p.a.why, p.b.why);
+		pair_close(&p);
+		tls_unref(s);
+		tls_unref(c);
+	}
+}
+
+/* In TLS 1.3 a client learns that its certificate is refused when its own side stands already. */
+static void test_late_refusal(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NEED, "TLSv1.3"), *c = client_of(NULL, &ca);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, false);
+	p.a.to_send = STR("GET /");
+	UNTIL(&p, 50, p.a.closed && p.b.closed);
+	assert_true(p.a.connected);
+	assert_false(p.b.connected);
+	assert_int_equal(p.a.error, EPROTO);
+	assert_non_null(strstr(p.a.why, "certificate required"));
+	assert_int_equal(p.b.got.len, 0);
+	pair_close(&p);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+static void test_resumption(void **state)
+{
+	(void)state;
+	for (size_t v = 0; v < 2; v++) {
+		struct tls *s = server_of(&server_cert, TLS_AUTH_NEED, versions[v]), *c = client_of(&client_cert, &ca);
+		struct tls_settings again = { .scope = "server.ssl", .server = true, .certificate = str_from(server_cert.pem),
+					      .key = str_from(server_cert.key_pem), .trust = str_from(ca.pem),
+					      .client_auth = TLS_AUTH_NEED, .protocols = str_from(versions[v]) };
+		struct tls_memory m = { 0 };
+		bool was[3];
+
+		for (int i = 0; i < 3; i++) {
+			struct pair p;
+
+			if (i == 2) { /* other keys: a ticket of before is worth nothing */
+				assert_int_equal(tls_prepare(s, &again, true, NULL), 0);
+				tls_commit(s);
+			}
+			pair_open(&p, c, s, "localhost", &m, false);
+			p.a.to_send = p.b.to_send = STR("x");
+			UNTIL(&p, 100, p.a.got.len && p.b.got.len);
+			was[i] = tls_resumed(&p.a.c);
+			assert_non_null(strstr(p.b.names, "subject:CN=peer-one\n")); /* known of the ticket too */
+			pair_close(&p);
+		}
+		assert_false(was[0]);
+		assert_true(was[1]);
+		assert_false(was[2]);
+		tls_memory_fini(&m);
+		tls_unref(s);
+		tls_unref(c);
+	}
+}
+
+/* Of bytes that are no handshake: what each side says. */
+static void test_nonsense(void **state)
+{
+	static const struct { const char *bytes; size_t n; bool is_http; } cases[] = {
+		{ "GET / HTTP/1.1\r\n\r\n", 18, true }, { "POST", 4, true }, { "\x16\x03\x01\x00\x05hello", 10, false },
+		{ "\0\0\0\0\0\0\0\0", 8, false },       { "\x80\x2e\x01\x03\x01", 5, false },   { "\xff\xff\xff\xff\xff\xff", 6, false },
+		{ "\x16\x03\x01\xff\xff\x01", 6, false }, { "\x15\x03\x01\x00\x02\x02\x28", 7, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
+		struct loop *l = loop_new();
+		struct end b = { 0 };
+		char answer[512] = "";
+		int fd[2];
+		struct err e;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+		end_open(&b, l, fd[1], 16384);
+		assert_int_equal(tls_accept(&b.c, s, &e), 0);
+		assert_int_equal(write(fd[0], cases[i].bytes, cases[i].n), (ssize_t)cases[i].n);
+		loop_turn(l, 0);
+		shutdown(fd[0], SHUT_WR);
+		for (int k = 0; k < 5 && !b.closed; k++)
+			loop_turn(l, 0);
+		assert_true(b.closed);
+		assert_true(strlen(b.why) > 5);
+		assert_false(b.connected);
+		assert_int_equal(b.got.len, 0);
+		if (cases[i].is_http) {
+			assert_true(read(fd[0], answer, sizeof(answer) - 1) > 0);
+			assert_non_null(strstr(answer, "400 Bad Request"));
+			assert_non_null(strstr(answer, "https"));
+			assert_non_null(strstr(b.why, "plain HTTP"));
+		}
+		close(fd[0]);
+		loop_turn(l, 0);
+		loop_free(l);
+		tls_unref(s);
+	}
+}
+
+/* Noise on a connection that stands: it ends, and nothing of the noise is shown. */
+static void test_noise(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, true);
+	p.a.to_send = STR("fine");
+	UNTIL(&p, 100, p.b.got.len == 4);
+	assert_int_equal(write(p.wire[1], "\x17\x03\x03\x00\x20" "0123456789abcdef0123456789abcdef", 37), 37);
+	UNTIL(&p, 50, p.b.closed);
+	assert_true(p.b.closed);
+	assert_int_equal(p.b.error, EPROTO);
+	assert_int_equal(p.b.got.len, 4);
+	pair_close(&p);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+/* --- files --- */
+
+static char dir[] = "/tmp/vine-tls-XXXXXX";
+
+static const char *file_of(const char *name, const void *p, size_t n)
+{
+	static char path[4][128];
+	static unsigned at;
+	char *out = path[at++ % 4];
+	FILE *f;
+
+	snprintf(out, sizeof(path[0]), "%s/%s", dir, name);
+	f = fopen(out, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(p, 1, n, f), n);
+	fclose(f);
+	return out;
+}
+
+static const char *p12_of(const char *name, const struct cert *c, const char *alias, const char *password)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	PKCS12 *p12;
+	unsigned char *der = NULL;
+	const char *path;
+	int n;
+
+	sk_X509_push(chain, ca.x);
+	p12 = PKCS12_create(password, alias, c ? c->key : NULL, c ? c->x : NULL, chain, 0, 0, 2000, 2000, 0);
+	assert_non_null(p12);
+	n = i2d_PKCS12(p12, &der);
+	path = file_of(name, der, (size_t)n);
+	OPENSSL_free(der);
+	PKCS12_free(p12);
+	sk_X509_free(chain);
+	return path;
+}
+
+static void expect_refusal(const struct tls_settings *s, const char *words)
+{
+	struct err e = { 0 };
+	struct tls *t = NULL;
+
+	if (tls_new(&t, s, true, &e) == 0)
+		fail_msg("was taken, want: %s", words);
+	if (!strstr(e.text, words))
+		fail_msg("says '%s', want '%s'", e.text, words);
+}
+
+#define SERVER .scope = "server.ssl", .server = true
+
+static void test_stores(void **state)
+{
+	const char *good = p12_of("good.p12", &server_cert, "main", "secret"), *cas = p12_of("cas.p12", NULL, NULL, "changeit");
+	struct tls *s = make(&(struct tls_settings){ SERVER, .key_store = str_from(good), .key_store_password = STR("secret"),
+						     .key_alias = STR("MAIN"), .trust_store = str_from(cas),
+						     .trust_store_password = STR("changeit"), .client_auth = TLS_AUTH_NEED });
+	struct tls *c = client_of(&client_cert, &ca);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, false);
+	UNTIL(&p, 50, p.a.connected && p.b.connected);
+	assert_true(p.a.connected && p.b.connected);
+	assert_true(tls_seconds_left(s) > 300L * 24 * 3600);
+	assert_true(tls_seconds_left(c) > 0);
+	pair_close(&p);
+	tls_unref(s);
+	tls_unref(c);
+	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(good), .key_store_password = STR("wrong") },
+		       "server.ssl.key-store = ");
+	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(good), .key_store_password = STR("wrong") },
+		       "the store's password is wrong");
+	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(good) }, "the store needs a password");
+	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(good), .key_store_password = STR("secret"),
+					       .key_alias = STR("nobody") }, "server.ssl.key-alias = nobody: no key of the 1");
+	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(cas), .key_store_password = STR("changeit") },
+		       "there is no private key in it");
+}
+
+static void test_bad_files(void **state)
+{
+	const char *jks = file_of("old.jks", "\xfe\xed\xfe\xed\0\0\0\2", 8), *text = file_of("text.pem", "hello", 5);
+	const char *cut = file_of("cut.pem", server_cert.pem, strlen(server_cert.pem) - 60);
+	struct str pem = str_from(server_cert.pem), key = str_from(server_cert.key_pem);
+
+	(void)state;
+	expect_refusal(&(struct tls_settings){ SERVER }, "server.ssl.enabled needs server.ssl.certificate");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem }, "server.ssl.certificate needs server.ssl.certificate-private-key");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = STR("/no/such.pem"), .key = key },
+		       "server.ssl.certificate = /no/such.pem: No such file or directory");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = STR("/tmp"), .key = key }, "server.ssl.certificate = /tmp: is a directory");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = str_from(text), .key = key }, "there is no certificate in it");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = str_from(cut), .key = key }, "not a certificate in PEM");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = str_from(text) }, "there is no private key in it");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = str_from(client_cert.key_pem) },
+		       "the private key does not belong to the certificate");
+	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(jks) }, "keytool -importkeystore");
+	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(text) }, "neither a PKCS#12 store nor PEM");
+	expect_refusal(&(struct tls_settings){ SERVER, .key_store = STR("classpath:a.p12") }, "there is no classpath");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = key, .client_auth = TLS_AUTH_NEED },
+		       "server.ssl.client-auth needs server.ssl.trust-certificate");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = key, .protocols = STR("TLSv1.1,TLSv1.2") },
+		       "server.ssl.enabled-protocols: 'TLSv1.1' is not spoken");
+	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = key, .ciphers = STR("TLS_NO_SUCH") },
+		       "server.ssl.ciphers: 'TLS_NO_SUCH' is not known");
+}
+
+/* A cipher by the name that Java gives it is the one that is spoken. */
+static void test_ciphers(void **state)
+{
+	struct tls *s = make(&(struct tls_settings){ SERVER, .certificate = str_from(server_cert.pem), .key = str_from(server_cert.key_pem),
+						     .protocols = STR("TLSv1.2"),
+						     .ciphers = STR("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256") });
+	struct tls *c = client_of(NULL, &ca);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, false);
+	UNTIL(&p, 50, p.a.connected);
+	assert_true(p.a.connected);
+	pair_close(&p);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+static void test_reload(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	struct tls_settings bad = { SERVER, .certificate = STR("/no/such"), .key = STR("/no/such") };
+	struct tls_settings other = { SERVER, .certificate = str_from(client_cert.pem), .key = str_from(client_cert.key_pem) };
+	struct pair standing, p;
+	struct err e;
+
+	(void)state;
+	pair_open(&standing, c, s, "localhost", NULL, false);
+	UNTIL(&standing, 50, standing.a.connected && standing.b.connected);
+	assert_int_equal(tls_prepare(s, &bad, true, &e), VINE_EINVAL);
+	tls_commit(s); /* nothing was prepared */
+	pair_open(&p, c, s, "localhost", NULL, false);
+	UNTIL(&p, 50, p.a.connected);
+	assert_true(p.a.connected);
+	pair_close(&p);
+	assert_int_equal(tls_prepare(s, &other, true, &e), 0);
+	tls_commit(s);
+	pair_open(&p, c, s, "peer.test", NULL, false); /* the other certificate's name */
+	UNTIL(&p, 50, p.a.connected);
+	assert_true(p.a.connected);
+	pair_close(&p);
+	conn_write(&standing.a.c, "still", 5);
+	UNTIL(&standing, 50, standing.b.got.len == 5);
+	assert_int_equal(standing.b.got.len, 5);
+	pair_close(&standing);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	ca = cert_make(NULL, "Test CA", NULL, 900);
+	other_ca = cert_make(NULL, "Other CA", NULL, 900);
+	server_cert = cert_make(&ca, "server", "DNS:localhost,IP:127.0.0.1", 400);
+	client_cert = cert_make(&ca, "peer-one", "DNS:peer.test,URI:spiffe://vine/peer,IP:10.1.2.3", 400);
+	old_cert = cert_make(&ca, "old", "DNS:localhost", -2);
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	char command[200];
+
+	(void)state;
+	cert_fini(&ca);
+	cert_fini(&other_ca);
+	cert_fini(&server_cert);
+	cert_fini(&client_cert);
+	cert_fini(&old_cert);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_talk),	    cmocka_unit_test(test_cut_without_goodbye),
+		cmocka_unit_test(test_cut_everywhere), cmocka_unit_test(test_byte_by_byte),
+		cmocka_unit_test(test_big_bodies),  cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_trust),	    cmocka_unit_test(test_late_refusal),
+		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_stores),
+		cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_ciphers),
+		cmocka_unit_test(test_reload),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
