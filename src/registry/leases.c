@@ -175,17 +175,11 @@ static void beat(struct lease *l, usec now)
 	atomic_store_explicit(&l->beaten, true, memory_order_relaxed);
 }
 
-enum inst_status status_by_rules(enum inst_status candidate, const struct instance *existing, enum inst_status override,
-				 unsigned flags)
+enum inst_status status_by_rules(enum inst_status candidate, enum inst_status override)
 {
-	if (candidate != INST_UP && candidate != INST_OUT_OF_SERVICE)
-		return candidate;
-	if (override != INST_UNKNOWN)
-		return override;
-	if (!(flags & LEASE_REPLICATED) && existing &&
-	    (existing->status == INST_UP || existing->status == INST_OUT_OF_SERVICE))
-		return existing->status;
-	return candidate;
+	bool may_be_overridden = candidate == INST_UP || candidate == INST_OUT_OF_SERVICE;
+
+	return may_be_overridden && override != INST_UNKNOWN ? override : candidate;
 }
 
 /* --- writes --- */
@@ -210,7 +204,7 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 		override_store(l, d->id, override); /* it lives as long as the instance again */
 	}
 	d->overridden = (uint8_t)override;
-	d->status = (uint8_t)status_by_rules((enum inst_status)d->status, old ? old->inst : NULL, override, flags);
+	d->status = (uint8_t)status_by_rules((enum inst_status)d->status, override);
 	d->lease.registered = wall;
 	d->lease.evicted = 0;
 	d->lease.service_up = old ? old->inst->lease.service_up : d->lease.service_up;
@@ -345,7 +339,7 @@ int leases_store_override(struct leases *l, struct str app, struct str id, enum 
 
 	override_store(l, d.id, s);
 	d.overridden = (uint8_t)s;
-	d.status = (uint8_t)status_by_rules((enum inst_status)d.status, e->inst, s, LEASE_REPLICATED);
+	d.status = (uint8_t)status_by_rules((enum inst_status)d.status, s);
 	d.action = ACTION_MODIFIED;
 	d.updated = wall;
 	put_changed(l, e, &d, now);

@@ -100,8 +100,8 @@ struct renew {
 };
 enum renewal lease_renew(const struct picture *p, const struct renew *r, usec now, struct entry **entry);
 
-/* The status rules (first match wins) for a candidate; existing may be NULL, override INST_UNKNOWN for none. */
-enum inst_status status_by_rules(enum inst_status candidate, const struct instance *existing, enum inst_status override,
-				 unsigned flags);
+/* The status to show for the one that a client reports; override INST_UNKNOWN for none. Eureka's server has one rule more, by which UP
+ * and OUT_OF_SERVICE stay whatever the client then says; it stood in for overrides that the server had forgotten, and ours are kept. */
+enum inst_status status_by_rules(enum inst_status candidate, enum inst_status override);
 /* The instance as it is to be shown now: its time of last renewal read from the lease. Strings borrowed from e. */
 struct instance entry_draft(const struct entry *e, usec now, msec wall);

@@ -87,7 +87,8 @@ def build_maven(project):
     source, target = HERE / project, BUILD / project
     listing = target / "classpath"
     with Lock("maven"):
-        if not listing.exists() or listing.stat().st_mtime < newest(source / "pom.xml", source / "src"):
+        elsewhere = re.findall(r"<sourceDirectory>(.*?)<", (source / "pom.xml").read_text(encoding="utf-8"))
+        if not listing.exists() or listing.stat().st_mtime < newest(source / "pom.xml", *(source / d for d in ["src", *elsewhere])):
             run([tool("mvn"), "-B", "-q", "-f", str(source / "pom.xml"), f"-Dvine.build={target}", f"-Dmdep.outputFile={listing}",
                  "compile", "dependency:build-classpath"], f"building tests/interop/{project}", "Maven's registry")
     return Java(f"{target / 'classes'}:{listing.read_text(encoding='utf-8')}")

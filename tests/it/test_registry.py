@@ -116,6 +116,17 @@ def test_override(eureka):
     assert eureka.put(ONE + "?lastDirtyTimestamp=1800000000000").status == 200
 
 
+def test_what_a_client_says_of_itself_is_believed(eureka):
+    """Also OUT_OF_SERVICE, and UP again: Spring Cloud's clients before 2020 say so while they are not ready."""
+    for n, status in enumerate(["OUT_OF_SERVICE", "UP", "OUT_OF_SERVICE", "DOWN", "UP"]):
+        assert eureka.register(instance(status=status, lastDirtyTimestamp=f"170000000000{n}")).status == 204
+        one = eureka.find()
+        assert (one["status"], one["overriddenStatus"]) == (status, "UNKNOWN")
+    assert eureka.put(ONE + "/status?value=OUT_OF_SERVICE").status == 200
+    assert eureka.register(instance(lastDirtyTimestamp="1700000000009")).status == 204
+    assert eureka.find()["status"] == "OUT_OF_SERVICE"  # but an operator's word holds
+
+
 def test_metadata(eureka):
     eureka.register()
     assert eureka.put("/apps/ORDERS/x/metadata?a=b").status == 404

@@ -1,0 +1,59 @@
+"""A Vine registry behind a recorder: its clients are given `url` and never notice that it was restarted on another port.
+
+Leases are looked at every 100 ms and self-preservation is off, so that what a test waits for comes within its lease.
+"""
+import pathlib
+
+from recorder import Recorder
+from registry_client import Eureka
+from vine import Vine, wait_for
+
+
+class WatchedRegistry:
+    def __init__(self, folder, *props, host="127.0.0.1", port=0):
+        self.folder = pathlib.Path(folder)
+        self.props = props
+        self.starts = 0
+        self.wire = None
+        self.start()
+        self.wire = Recorder(self.vine.port, host, port)
+        self.url = self.wire.url
+
+    def start(self, *props):
+        folder = self.folder / f"registry{self.starts}"
+        folder.mkdir()
+        self.starts += 1
+        self.vine = Vine(folder, "registry", "--server.port=0", "--server.address=127.0.0.1", f"--vine.data-dir={self.folder}/data",
+                         "--eureka.server.eviction-interval-timer-in-ms=100", "--eureka.server.enable-self-preservation=false",
+                         *self.props, *props)
+        self.port = self.vine.port
+        self.eureka = Eureka(self.port)
+        if self.wire:
+            self.wire.target = self.port
+
+    def end(self):
+        """Ends it in order; its clients find nothing but reset connections."""
+        self.eureka.close()
+        self.wire.target = None
+        self.vine.stop()
+
+    def restart(self, *props):
+        self.end()
+        self.start(*props)
+
+    def find(self, app, id):
+        """The instance, or None."""
+        return self.eureka.find(app, id)
+
+    def wait_status(self, app, id, status, timeout=None):
+        """Waits until it is there with that status (None: until it is gone); the instance."""
+        def look():
+            found = self.find(app, id)
+            return (found or True) if (found and found["status"]) == status else None
+        return wait_for(look, f"{app}/{id} to be {status}, not {self.find(app, id)}", timeout)
+
+    def stop(self):
+        try:
+            self.vine.stop()
+        finally:
+            self.wire.__exit__()
