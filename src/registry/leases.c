@@ -152,6 +152,7 @@ static void put(struct leases *l, struct entry *e, usec now)
 /* Replaces old's instance by one made from the draft; the lease lives on. */
 static void put_changed(struct leases *l, const struct entry *old, const struct instance *d, usec now)
 {
+	old->lease->raised += d->dirty - old->inst->dirty;
 	put(l, entry_new(instance_new(d), lease_ref(old->lease)), now);
 }
 
@@ -225,7 +226,16 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 
 	if (!(flags & LEASE_REPLICATED))
 		atomic_init(&lease->own, now);
+	if (old && old->inst->dirty == in->dirty)
+		lease->raised = old->lease->raised;
 	put(l, entry_new(in, lease), now);
+}
+
+/* The client knows nothing of versions that operators made by overrides: it still writes upon its own. */
+static bool is_own_version(const struct entry *old, const struct instance *d, unsigned flags)
+{
+	return old && !(flags & LEASE_REPLICATED) && d->dirty < old->inst->dirty &&
+	       d->dirty >= old->inst->dirty - old->lease->raised;
 }
 
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e)
@@ -247,6 +257,8 @@ int leases_register(struct leases *l, const struct instance *draft, unsigned fla
 		return err_set(e, VINE_ELIMIT, "the registry is full: vine.registry.max-instances is %u",
 			       l->cfg.max_instances);
 	}
+	if (is_own_version(old, &d, flags))
+		d.dirty = old->inst->dirty;
 	if (old && old->inst->dirty > d.dirty) { /* what we have is newer; only the lease begins anew */
 		struct inst_lease lease = d.lease;
 

@@ -7,7 +7,7 @@
  *   - a lease lives one duration after the last heartbeat, not two (`doubling` brings that back);
  *   - removing an override without naming a status brings back the status that the client had reported, not UNKNOWN;
  *   - setting or ending an override raises lastDirtyTimestamp, and a peer's newer registration says whether there is one:
- *     registries that missed the change learn of it by the next heartbeat;
+ *     registries that missed the change learn of it by the next heartbeat; the client's own versions hold below it;
  *   - an override survives the eviction of its instance for an hour, so that what was taken out of service stays out;
  *   - a DOWN that arrives within `ghost` after its own DELETE is accepted and forgotten.
  *

@@ -324,6 +324,40 @@ static void test_versions_of_overrides(void **state)
 	world_fini(&w);
 }
 
+/* A client that registers again with the version that it had is believed, whatever operators have made of it meanwhile. */
+static void test_the_clients_own_version(void **state)
+{
+	static const struct {
+		const char *name;
+		msec dirty;
+		unsigned flags;
+		enum inst_status want;
+	} rows[] = {
+		{ "its own version", WALL, 0, INST_DOWN },
+		{ "one that operators have made", WALL + 1, 0, INST_DOWN },
+		{ "a newer one", WALL + 9, 0, INST_DOWN },
+		{ "an older one", WALL - 1, 0, INST_UP },
+		{ "a peer's has to be as new as ours", WALL, LEASE_REPLICATED, INST_UP },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct instance d = draft("A", "1", INST_DOWN);
+		struct world w;
+
+		world_init(&w, NULL);
+		add(&w, "A", "1", INST_UP);
+		leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, 0, w.now, wall_of(&w));
+		add(&w, "A", "1", INST_UP);
+		leases_clear_status(&w.l, STR("A"), STR("1"), INST_UP, 0, 0, w.now, wall_of(&w)); /* WALL + 2 */
+		d.dirty = rows[i].dirty;
+		leases_register(&w.l, &d, rows[i].flags, w.now, wall_of(&w), NULL);
+		if (at(&w, "A", "1")->status != rows[i].want || at(&w, "A", "1")->dirty != MAX(d.dirty, WALL + 2))
+			fail_msg("%s: %.*s", rows[i].name, STRF(inst_status_name((enum inst_status)at(&w, "A", "1")->status)));
+		world_fini(&w);
+	}
+}
+
 /* The same when the instance had been evicted here: its override is of a version, too. */
 static void test_versions_after_eviction(void **state)
 {
@@ -928,6 +962,7 @@ int main(void)
 		cmocka_unit_test(test_heartbeats),
 		cmocka_unit_test(test_override),
 		cmocka_unit_test(test_versions_of_overrides),
+		cmocka_unit_test(test_the_clients_own_version),
 		cmocka_unit_test(test_versions_after_eviction),
 		cmocka_unit_test(test_override_after_the_end),
 		cmocka_unit_test(test_ghost),
