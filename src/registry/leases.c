@@ -10,6 +10,7 @@ struct memo {
 	usec until; /* USEC_NEVER: while the instance lives */
 	msec dirty; /* of an override whose instance is gone: the version that it was of; 0: not known */
 	uint8_t status;
+	bool heard;    /* an override of which only a peer's heartbeat told */
 	struct str key;
 	char bytes[];
 };
@@ -93,6 +94,7 @@ static void override_store(struct leases *l, struct str id, enum inst_status s)
 
 	o->status = (uint8_t)s;
 	o->until = USEC_NEVER;
+	o->heard = false;
 }
 
 static bool override_drop(struct leases *l, struct str id)
@@ -208,7 +210,7 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 		override = d->overridden;
 		override_store(l, d->id, override);
 	} else if (override != INST_UNKNOWN) {
-		override_store(l, d->id, override); /* it lives as long as the instance again */
+		memo_put(&l->overrides, &l->override_list, d->id)->until = USEC_NEVER; /* it lives as long as the instance again */
 	}
 	d->overridden = (uint8_t)override;
 	d->status = (uint8_t)status_by_rules((enum inst_status)d->status, old ? old->inst : NULL, override, flags);
@@ -361,6 +363,27 @@ int leases_store_override(struct leases *l, struct str app, struct str id, enum 
 	d.action = ACTION_MODIFIED;
 	d.updated = wall;
 	put_changed(l, e, &d, now);
+	return 0;
+}
+
+int leases_hear_override(struct leases *l, const struct heard *h, usec now, msec wall)
+{
+	const struct entry *e = picture_find(l->p, h->app, h->id);
+	struct memo *o = map_get(&l->overrides, h->id);
+
+	if (!e)
+		return VINE_ENOTFOUND;
+	if (e->inst->dirty != h->dirty)
+		return 0; /* the versions decide */
+	if (!o && h->overridden != INST_UNKNOWN) {
+		int r = leases_store_override(l, h->app, h->id, h->overridden, now, wall);
+
+		o = map_get(&l->overrides, h->id);
+		o->heard = true;
+		return r;
+	}
+	if (o && o->heard && h->overridden == INST_UNKNOWN)
+		return leases_clear_status(l, h->app, h->id, h->status, h->dirty, LEASE_REPLICATED, now, wall);
 	return 0;
 }
 

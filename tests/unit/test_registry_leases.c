@@ -358,6 +358,39 @@ static void test_the_clients_own_version(void **state)
 	}
 }
 
+/* Netflix's servers tell of an override with each heartbeat, and of its end by silence. */
+static void test_overrides_heard_of(void **state)
+{
+	struct heard h = { STR("A"), STR("1"), WALL, INST_OUT_OF_SERVICE, INST_OUT_OF_SERVICE };
+	const struct heard none = { STR("A"), STR("1"), WALL, INST_UNKNOWN, INST_UP };
+	struct world w;
+
+	(void)state;
+	world_init(&w, NULL);
+	assert_int_equal(leases_hear_override(&w.l, &h, w.now, wall_of(&w)), VINE_ENOTFOUND);
+	add(&w, "A", "1", INST_UP);
+	h.dirty = WALL - 1;
+	assert_int_equal(leases_hear_override(&w.l, &h, w.now, wall_of(&w)), 0); /* of another version */
+	assert_int_equal(at(&w, "A", "1")->status, INST_UP);
+	h.dirty = WALL;
+	assert_int_equal(leases_hear_override(&w.l, &h, w.now, wall_of(&w)), 0);
+	assert_int_equal(at(&w, "A", "1")->status, INST_OUT_OF_SERVICE);
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_OUT_OF_SERVICE);
+	assert_int_equal(at(&w, "A", "1")->dirty, WALL);
+	add(&w, "A", "1", INST_UP); /* the client registers again: it is still only heard of */
+	leases_hear_override(&w.l, &none, w.now, wall_of(&w));
+	assert_int_equal(at(&w, "A", "1")->status, INST_UP);
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_UNKNOWN);
+	/* one that somebody has set does not end so */
+	leases_set_status(&w.l, STR("A"), STR("1"), INST_DOWN, WALL, LEASE_REPLICATED, w.now, wall_of(&w));
+	leases_hear_override(&w.l, &none, w.now, wall_of(&w));
+	leases_hear_override(&w.l, &h, w.now, wall_of(&w));
+	leases_hear_override(&w.l, &none, w.now, wall_of(&w));
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_DOWN);
+	check_counts(&w);
+	world_fini(&w);
+}
+
 /* The same when the instance had been evicted here: its override is of a version, too. */
 static void test_versions_after_eviction(void **state)
 {
@@ -963,6 +996,7 @@ int main(void)
 		cmocka_unit_test(test_override),
 		cmocka_unit_test(test_versions_of_overrides),
 		cmocka_unit_test(test_the_clients_own_version),
+		cmocka_unit_test(test_overrides_heard_of),
 		cmocka_unit_test(test_versions_after_eviction),
 		cmocka_unit_test(test_override_after_the_end),
 		cmocka_unit_test(test_ghost),

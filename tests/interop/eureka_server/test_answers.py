@@ -11,11 +11,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import odd
+from compare import ACCIDENT, parse
 from registry_client import Eureka
-
-CLOCK = {"lastUpdatedTimestamp", "registrationTimestamp", "lastRenewalTimestamp", "evictionTimestamp", "serviceUpTimestamp"}
-UNORDERED = {"metadata"}
-ACCIDENT = "registeredApplicationsEmpty"
 
 # (what and why, names of odd.ODD); both generations, unless the list below says otherwise
 BOTH = [
@@ -55,28 +52,6 @@ ONLY = {
 }
 
 
-def tree(value, key=""):
-    """JSON as what can be compared: order of fields kept, of instances and metadata not."""
-    if isinstance(value, dict):
-        fields = [(k, tree(v, k)) for k, v in value.items() if k != ACCIDENT]
-        return sorted(fields) if key in UNORDERED else fields
-    if isinstance(value, list):
-        return sorted((tree(v) for v in value), key=repr)
-    if key in CLOCK:
-        return type(value).__name__, str(value) == "0"
-    return value
-
-
-def element(e):
-    text = (e.text or "").strip()
-    children = [element(c) for c in e if c.tag != ACCIDENT]
-    if e.tag in CLOCK:
-        text = str(text == "0")
-    if e.tag in UNORDERED or e.find("instance") is not None or e.find("application") is not None:
-        children.sort(key=repr)
-    return e.tag, sorted(e.attrib.items()), text, children
-
-
 def words(text):
     """What an error says: pages that the container makes by itself say nothing."""
     if text.startswith("<!doctype") or '"timestamp"' in text:
@@ -93,11 +68,9 @@ class Answer:
         self.body = None
         if status >= 300 and status != 409:
             self.body = words(text)
-        elif text.startswith("<"):
-            self.body = element(ET.fromstring(text))
         elif text:
             try:
-                self.body = tree(json.loads(text))
+                self.body = parse(text)
             except ValueError:
                 self.body = "broken JSON"
 
