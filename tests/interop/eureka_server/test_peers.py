@@ -136,6 +136,53 @@ def test_writes_marked_as_replicated_go_no_further(whole):
         ask(c, i, "DELETE", f"/apps/ORDERS/only{i}", **mark)
 
 
+ITEM = {"appName", "id", "lastDirtyTimestamp", "overriddenStatus", "status", "instanceInfo", "action"}
+OF_ACTION = {"Register": {"lastDirtyTimestamp", "status", "instanceInfo"}, "Heartbeat": {"lastDirtyTimestamp", "status"}, "Cancel": set(),
+             "StatusUpdate": {"lastDirtyTimestamp", "status"}, "DeleteStatusOverride": {"lastDirtyTimestamp", "status"}}
+
+
+@pytest.mark.parametrize("at", [OLD, NEW])
+def test_what_the_servers_send(whole, at):
+    """Each request that one of them makes, and each item of its batches, is as docs/eureka-protocol.md says."""
+    c = whole
+    stamp = now()
+    ask(c, at, "POST", "", instance(id="x", lastDirtyTimestamp=stamp))
+    at_all(c, lambda s: set(s) == {"x"}, "the registration")
+    ask(c, at, "PUT", "/apps/ORDERS/x/status?value=OUT_OF_SERVICE")
+    at_all(c, lambda s: s["x"]["status"] == "OUT_OF_SERVICE", "the override")
+    ask(c, at, "PUT", f"/apps/ORDERS/x?status=UP&lastDirtyTimestamp={stamp}")
+    link = c.links[at, VINE]
+
+    def told(action, **fields):
+        return [i for i, _ in link.items() if i["action"] == action and i["id"] == "x" and all(i.get(k) == v for k, v in fields.items())
+                and i.get("lastDirtyTimestamp", int(stamp)) == int(stamp)]
+    wait_for(lambda: told("Heartbeat", overriddenStatus="OUT_OF_SERVICE"), "a heartbeat that tells of the override")
+    ask(c, at, "DELETE", "/apps/ORDERS/x/status?value=UP")
+    ask(c, at, "PUT", f"/apps/ORDERS/x?status=UP&lastDirtyTimestamp={stamp}")
+    wait_for(lambda: [i for i in told("Heartbeat") if "overriddenStatus" not in i], "a heartbeat that tells of none")
+    ask(c, at, "DELETE", "/apps/ORDERS/x")
+    at_all(c, lambda s: not s, "the cancellation")
+    wait_for(lambda: all(told(a) for a in OF_ACTION), "items of every kind")
+
+    for item, answer in link.items():
+        fields = set(item) - {"appName", "id", "action"}
+        assert fields - {"overriddenStatus"} == OF_ACTION[item["action"]] and set(item) <= ITEM, item
+        assert "overriddenStatus" not in item or item["action"] == "Heartbeat", item
+        assert isinstance(item.get("lastDirtyTimestamp", 0), int), item
+        assert answer["statusCode"] in (200, 404, 409), (item, answer)
+    requests = link.requests()
+    batches = [m for m in requests if "peerreplication" in m.path]
+    others = [f"{m.line} {m.headers}" for m in requests if m not in batches and m.headers.get("DiscoveryIdentity-Name") != "DefaultClient"]
+    assert batches and not others
+    for m in batches:
+        assert m.path == "/eureka/peerreplication/batch/" and 1 <= len(m.json()["replicationList"]) <= 250
+        assert m.headers["Content-Type"] == m.headers["Accept"] == "application/json"
+        assert (m.headers["DiscoveryIdentity-Name"], m.headers["DiscoveryIdentity-Version"]) == ("DefaultServer", "1.0")
+        assert m.headers["Transfer-Encoding"] == "chunked" and "Content-Encoding" not in m.headers
+        assert "x-netflix-discovery-replication" not in m.headers
+        assert m.headers["Authorization"] == "Basic dXM6cHc="
+
+
 # --- who knows better ---
 
 def renew(c, i, id, last={}):
