@@ -56,7 +56,7 @@ static struct str kv_get(const struct kv *kv, size_t n, struct str key)
 
 struct str instance_effective_id(const struct instance *d)
 {
-	if (!is_blank(d->instance_id))
+	if (d->instance_id.len) /* also of blanks, as Netflix's server: the client goes on to use it */
 		return d->instance_id;
 	if (d->dc == DC_AMAZON) {
 		struct str aws = kv_get(d->dc_meta, d->n_dc_meta, STR("instance-id"));
@@ -196,7 +196,7 @@ bool vip_has(struct str vip, struct str name)
 
 int instance_check(const struct instance *d, struct str path_app, struct err *e)
 {
-	if (is_blank(instance_effective_id(d)))
+	if (instance_effective_id(d).len == 0)
 		return err_set(e, VINE_EINVAL, "Missing instanceId");
 	if (is_blank(d->host))
 		return err_set(e, VINE_EINVAL, "Missing hostname");

@@ -206,9 +206,12 @@ static void dispatch(struct exchange *ex, struct reg_worker *rw)
 		rh_get_instance(ex, rw, picture_find_id(rw->mine, t.seg[1]), rh_format(ex));
 	} else if (get && t.n == 2 && str_eq(first, STR("serverinfo")) && str_eq(t.seg[1], STR("statusoverrides"))) {
 		rh_get_overrides(ex, rw);
-	} else if (ex->req.mid == HTTP_POST && t.n == 2 && str_eq(first, STR("peerreplication")) && str_eq(t.seg[1], STR("batch"))) {
+	} else if (t.n == 2 && str_eq(first, STR("peerreplication")) && str_eq(t.seg[1], STR("batch"))) {
 		ex->pattern = "/eureka/peerreplication/batch";
-		rh_batch(ex, rw);
+		if (ex->req.mid == HTTP_POST)
+			rh_batch(ex, rw);
+		else
+			rh_answer(ex, 405);
 	} else if (t.n == 3 && str_eq(first, STR("asg")) && ex->req.mid == HTTP_PUT) {
 		rh_answer(ex, 400); /* only where the registry runs inside AWS */
 	} else {

@@ -10,6 +10,7 @@ struct memo {
 	usec until; /* USEC_NEVER: while the instance lives */
 	msec dirty; /* of an override whose instance is gone: the version that it was of; 0: not known */
 	uint8_t status;
+	bool heard;    /* an override of which only a peer's heartbeat told */
 	struct str key;
 	char bytes[];
 };
@@ -93,6 +94,7 @@ static void override_store(struct leases *l, struct str id, enum inst_status s)
 
 	o->status = (uint8_t)s;
 	o->until = USEC_NEVER;
+	o->heard = false;
 }
 
 static bool override_drop(struct leases *l, struct str id)
@@ -152,6 +154,7 @@ static void put(struct leases *l, struct entry *e, usec now)
 /* Replaces old's instance by one made from the draft; the lease lives on. */
 static void put_changed(struct leases *l, const struct entry *old, const struct instance *d, usec now)
 {
+	old->lease->raised += d->dirty - old->inst->dirty;
 	put(l, entry_new(instance_new(d), lease_ref(old->lease)), now);
 }
 
@@ -201,7 +204,7 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 		override = d->overridden;
 		override_store(l, d->id, override);
 	} else if (override != INST_UNKNOWN) {
-		override_store(l, d->id, override); /* it lives as long as the instance again */
+		memo_put(&l->overrides, &l->override_list, d->id)->until = USEC_NEVER; /* it lives as long as the instance again */
 	}
 	d->overridden = (uint8_t)override;
 	d->status = (uint8_t)status_by_rules((enum inst_status)d->status, override);
@@ -219,7 +222,16 @@ static void apply_registration(struct leases *l, struct instance *d, enum inst_s
 
 	if (!(flags & LEASE_REPLICATED))
 		atomic_init(&lease->own, now);
+	if (old && old->inst->dirty == in->dirty)
+		lease->raised = old->lease->raised;
 	put(l, entry_new(in, lease), now);
+}
+
+/* The client knows nothing of versions that operators made by overrides: it still writes upon its own. */
+static bool is_own_version(const struct entry *old, const struct instance *d, unsigned flags)
+{
+	return old && !(flags & LEASE_REPLICATED) && d->dirty < old->inst->dirty &&
+	       d->dirty >= old->inst->dirty - old->lease->raised;
 }
 
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e)
@@ -241,6 +253,8 @@ int leases_register(struct leases *l, const struct instance *draft, unsigned fla
 		return err_set(e, VINE_ELIMIT, "the registry is full: vine.registry.max-instances is %u",
 			       l->cfg.max_instances);
 	}
+	if (is_own_version(old, &d, flags))
+		d.dirty = old->inst->dirty;
 	if (old && old->inst->dirty > d.dirty) { /* what we have is newer; only the lease begins anew */
 		struct inst_lease lease = d.lease;
 
@@ -343,6 +357,27 @@ int leases_store_override(struct leases *l, struct str app, struct str id, enum 
 	d.action = ACTION_MODIFIED;
 	d.updated = wall;
 	put_changed(l, e, &d, now);
+	return 0;
+}
+
+int leases_hear_override(struct leases *l, const struct heard *h, usec now, msec wall)
+{
+	const struct entry *e = picture_find(l->p, h->app, h->id);
+	struct memo *o = map_get(&l->overrides, h->id);
+
+	if (!e)
+		return VINE_ENOTFOUND;
+	if (e->inst->dirty != h->dirty)
+		return 0; /* the versions decide */
+	if (!o && h->overridden != INST_UNKNOWN) {
+		int r = leases_store_override(l, h->app, h->id, h->overridden, now, wall);
+
+		o = map_get(&l->overrides, h->id);
+		o->heard = true;
+		return r;
+	}
+	if (o && o->heard && h->overridden == INST_UNKNOWN)
+		return leases_clear_status(l, h->app, h->id, h->status, h->dirty, LEASE_REPLICATED, now, wall);
 	return 0;
 }
 

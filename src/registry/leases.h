@@ -7,7 +7,7 @@
  *   - a lease lives one duration after the last heartbeat, not two (`doubling` brings that back);
  *   - removing an override without naming a status brings back the status that the client had reported, not UNKNOWN;
  *   - setting or ending an override raises lastDirtyTimestamp, and a peer's newer registration says whether there is one:
- *     registries that missed the change learn of it by the next heartbeat;
+ *     registries that missed the change learn of it by the next heartbeat; the client's own versions hold below it;
  *   - an override survives the eviction of its instance for an hour, so that what was taken out of service stays out;
  *   - a DOWN that arrives within `ghost` after its own DELETE is accepted and forgotten.
  *
@@ -57,6 +57,15 @@ int leases_clear_status(struct leases *l, struct str app, struct str id, enum in
 			unsigned flags, usec now, msec wall);
 /* A peer's heartbeat told of an override that we do not have. */
 int leases_store_override(struct leases *l, struct str app, struct str id, enum inst_status s, usec now, msec wall);
+/* A peer's heartbeat says whether there is an override for the version `dirty`. Netflix's servers raise no version for one, and
+ * lose what they could not tell in time, but each of their heartbeats tells of it: so it begins by that word where we have
+ * none, and only one that began so ends by it. 0 or VINE_ENOTFOUND. */
+struct heard {
+	struct str app, id;
+	msec dirty;
+	enum inst_status overridden, status; /* status: as the peer shows it; INST_UNKNOWN: not told */
+};
+int leases_hear_override(struct leases *l, const struct heard *h, usec now, msec wall);
 /* Merges kv (the first value of a key wins) into the metadata: a registration by ourselves. Also VINE_ELIMIT. */
 int leases_merge_metadata(struct leases *l, struct str app, struct str id, const struct kv *kv, size_t n, usec now,
 			  msec wall, struct err *e);

@@ -43,8 +43,17 @@ static void heartbeat(const struct batch_item *it, struct leases *l, const struc
 		c->renewed(c->ctx);
 	if (r == RENEW_OUTDATED && it->overridden != INST_UNKNOWN)
 		leases_store_override(l, it->app, it->id, (enum inst_status)it->overridden, c->now, c->wall);
-	if (r == RENEW_CONFLICT)
-		an->inst = instance_ref(e->inst);
+	if (r == RENEWED && it->dirty) {
+		const struct heard h = { it->app, it->id, it->dirty, (enum inst_status)it->overridden,
+					 (enum inst_status)it->status };
+
+		leases_hear_override(l, &h, c->now, c->wall);
+	}
+	if (r == RENEW_CONFLICT) {
+		struct instance d = entry_draft(e, c->now, c->wall);
+
+		an->inst = instance_new(&d);
+	}
 	an->status = r == RENEWED ? 200 : r == RENEW_CONFLICT ? 409 : 404;
 }
 

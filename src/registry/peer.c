@@ -426,7 +426,7 @@ static void on_timer(struct timer *timer)
 
 	timer_park(timer);
 	pack(p, &body);
-	if (p->cfg.compress && gzip_pack(&packed, buf_str(&body), 1) == 0)
+	if (p->cfg.compress && p->rep.is_vine && gzip_pack(&packed, buf_str(&body), 1) == 0)
 		post(p, buf_str(&packed), true);
 	else
 		post(p, buf_str(&body), false);

@@ -24,7 +24,8 @@ struct peer_config {
 	usec connect_timeout, read_timeout;
 	usec max_age;        /* eureka.server.max-time-for-replication */
 	uint32_t max_tasks;  /* eureka.server.max-elements-in-peer-replication-pool; the oldest is dropped */
-	bool compress;       /* eureka.server.enable-replicated-request-compression */
+	bool compress;       /* eureka.server.enable-replicated-request-compression; Spring Cloud's server refuses it,
+			      * so that it holds for peers that are Vine's */
 };
 
 enum peer_state { PEER_UNKNOWN, PEER_UP, PEER_LOST, PEER_REFUSES, PEER_SELF };

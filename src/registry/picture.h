@@ -29,6 +29,7 @@ struct lease {
 	uint8_t reported;     /* enum inst_status that the client itself gave, before overrides */
 	usec interval, duration;
 	usec since;           /* monotonic time of the registration */
+	msec raised;          /* of the instance's dirty: by operators, above what the client itself gave; the writer's */
 	_Atomic usec renewed; /* monotonic time of the last heartbeat; at first: since */
 	_Atomic bool beaten;  /* a heartbeat came since the registration */
 	_Atomic usec own;     /* of the last heartbeat or registration that came from the client itself; 0: only peers told */

@@ -314,6 +314,73 @@ static void test_versions_of_overrides(void **state)
 	world_fini(&w);
 }
 
+/* A client that registers again with the version that it had is believed, whatever operators have made of it meanwhile. */
+static void test_the_clients_own_version(void **state)
+{
+	static const struct {
+		const char *name;
+		msec dirty;
+		unsigned flags;
+		enum inst_status want;
+	} rows[] = {
+		{ "its own version", WALL, 0, INST_DOWN },
+		{ "one that operators have made", WALL + 1, 0, INST_DOWN },
+		{ "a newer one", WALL + 9, 0, INST_DOWN },
+		{ "an older one", WALL - 1, 0, INST_UP },
+		{ "a peer's has to be as new as ours", WALL, LEASE_REPLICATED, INST_UP },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct instance d = draft("A", "1", INST_DOWN);
+		struct world w;
+
+		world_init(&w, NULL);
+		add(&w, "A", "1", INST_UP);
+		leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 0, 0, w.now, wall_of(&w));
+		add(&w, "A", "1", INST_UP);
+		leases_clear_status(&w.l, STR("A"), STR("1"), INST_UP, 0, 0, w.now, wall_of(&w)); /* WALL + 2 */
+		d.dirty = rows[i].dirty;
+		leases_register(&w.l, &d, rows[i].flags, w.now, wall_of(&w), NULL);
+		if (at(&w, "A", "1")->status != rows[i].want || at(&w, "A", "1")->dirty != MAX(d.dirty, WALL + 2))
+			fail_msg("%s: %.*s", rows[i].name, STRF(inst_status_name((enum inst_status)at(&w, "A", "1")->status)));
+		world_fini(&w);
+	}
+}
+
+/* Netflix's servers tell of an override with each heartbeat, and of its end by silence. */
+static void test_overrides_heard_of(void **state)
+{
+	struct heard h = { STR("A"), STR("1"), WALL, INST_OUT_OF_SERVICE, INST_OUT_OF_SERVICE };
+	const struct heard none = { STR("A"), STR("1"), WALL, INST_UNKNOWN, INST_UP };
+	struct world w;
+
+	(void)state;
+	world_init(&w, NULL);
+	assert_int_equal(leases_hear_override(&w.l, &h, w.now, wall_of(&w)), VINE_ENOTFOUND);
+	add(&w, "A", "1", INST_UP);
+	h.dirty = WALL - 1;
+	assert_int_equal(leases_hear_override(&w.l, &h, w.now, wall_of(&w)), 0); /* of another version */
+	assert_int_equal(at(&w, "A", "1")->status, INST_UP);
+	h.dirty = WALL;
+	assert_int_equal(leases_hear_override(&w.l, &h, w.now, wall_of(&w)), 0);
+	assert_int_equal(at(&w, "A", "1")->status, INST_OUT_OF_SERVICE);
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_OUT_OF_SERVICE);
+	assert_int_equal(at(&w, "A", "1")->dirty, WALL);
+	add(&w, "A", "1", INST_UP); /* the client registers again: it is still only heard of */
+	leases_hear_override(&w.l, &none, w.now, wall_of(&w));
+	assert_int_equal(at(&w, "A", "1")->status, INST_UP);
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_UNKNOWN);
+	/* one that somebody has set does not end so */
+	leases_set_status(&w.l, STR("A"), STR("1"), INST_DOWN, WALL, LEASE_REPLICATED, w.now, wall_of(&w));
+	leases_hear_override(&w.l, &none, w.now, wall_of(&w));
+	leases_hear_override(&w.l, &h, w.now, wall_of(&w));
+	leases_hear_override(&w.l, &none, w.now, wall_of(&w));
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_DOWN);
+	check_counts(&w);
+	world_fini(&w);
+}
+
 /* The same when the instance had been evicted here: its override is of a version, too. */
 static void test_versions_after_eviction(void **state)
 {
@@ -918,6 +985,8 @@ int main(void)
 		cmocka_unit_test(test_heartbeats),
 		cmocka_unit_test(test_override),
 		cmocka_unit_test(test_versions_of_overrides),
+		cmocka_unit_test(test_the_clients_own_version),
+		cmocka_unit_test(test_overrides_heard_of),
 		cmocka_unit_test(test_versions_after_eviction),
 		cmocka_unit_test(test_override_after_the_end),
 		cmocka_unit_test(test_ghost),

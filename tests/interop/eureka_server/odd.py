@@ -1,0 +1,275 @@
+"""Requests that a server of Eureka's protocol may meet, from the plain to the odd, in the order in which they are played to each."""
+import gzip
+import json
+
+from registry_client import instance
+
+JSON, XML = "application/json", "application/xml"
+ONE = "/apps/ODD/i1"
+GHOST = "/apps/ODD/nobody"
+
+
+def body(**more):
+    return json.dumps({"instance": instance(**{"app": "ODD", "id": "i1", "lastDirtyTimestamp": "1700000000000", **more})})
+
+
+XML_BODY = """<?xml version="1.0"?>
+<instance><instanceId>x1</instanceId><hostName>h1</hostName><app>ODD</app><ipAddr>10.0.0.1</ipAddr><status>UP</status>
+<port enabled="true">8080</port><securePort enabled="false">443</securePort><vipAddress>odd</vipAddress>
+<dataCenterInfo class="com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo"><name>MyOwn</name></dataCenterInfo>
+<lastDirtyTimestamp>1700000000000</lastDirtyTimestamp><metadata><zone>north</zone><a__b>1</a__b></metadata></instance>"""
+
+
+class Ask:
+    def __init__(self, name, method, path, body=None, **headers):
+        self.name, self.method, self.path, self.body, self.headers = name, method, path, body, headers
+
+
+def post(name, app, text, type=JSON, **headers):
+    return Ask(name, "POST", f"/apps/{app}", text, **{"Content_Type": type, **headers} if type else headers)
+
+
+REPLICATED = {"x_netflix_discovery_replication": "true"}
+
+
+def batch(name, *items, text=None, type=JSON, **headers):
+    return Ask(name, "POST", "/peerreplication/batch/", text if text is not None else json.dumps({"replicationList": items}),
+               **{"Content_Type": type, **headers} if type else headers)
+
+
+def item(action, id="b1", dirty=1700000000000, **more):
+    it = {"appName": "ODD", "id": id, "lastDirtyTimestamp": dirty, "status": "UP", "action": action, **more}
+    return {k: v for k, v in it.items() if v is not None}
+
+
+def register_item(id="b1", dirty=1700000000000, **more):
+    return item("Register", id, dirty, instanceInfo=instance("ODD", id, lastDirtyTimestamp=str(dirty), **more))
+
+
+ODD = [
+    Ask("lists of an empty registry", "GET", "/apps"),
+    Ask("with a slash", "GET", "/apps/"),
+    Ask("as XML", "GET", "/apps", Accept=XML),
+    Ask("whatever", "GET", "/apps", Accept="*/*"),
+    Ask("a browser", "GET", "/apps", Accept="text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    Ask("text only", "GET", "/apps", Accept="text/plain"),
+    Ask("a vendor's JSON", "GET", "/apps", Accept="application/vnd.x+json"),
+    Ask("JSON and XML", "GET", "/apps", Accept="application/json, application/xml"),
+    Ask("XML, then JSON", "GET", "/apps", Accept="application/xml, application/json;q=0.1"),
+    Ask("v2", "GET", "/v2/apps"),
+    Ask("v1", "GET", "/v1/apps"),
+    Ask("an empty delta", "GET", "/apps/delta"),
+    Ask("an unknown application", "GET", "/apps/NONE"),
+    Ask("an unknown VIP", "GET", "/vips/none"),
+    Ask("an unknown VIP in XML", "GET", "/vips/none", Accept=XML),
+    Ask("an unknown secure VIP", "GET", "/svips/none"),
+    Ask("an unknown instance", "GET", GHOST),
+    Ask("an unknown ID", "GET", "/instances/nobody"),
+    Ask("a heartbeat of an unknown one", "PUT", GHOST),
+    Ask("a cancel of an unknown one", "DELETE", GHOST),
+    Ask("a status of an unknown one", "PUT", GHOST + "/status?value=UP"),
+    Ask("an override ended of an unknown one", "DELETE", GHOST + "/status"),
+    Ask("metadata of an unknown one", "PUT", GHOST + "/metadata?a=b"),
+    Ask("the base", "GET", ""),
+    Ask("the base with a slash", "GET", "/"),
+    Ask("nonsense below the base", "GET", "/nonsense"),
+    Ask("nonsense below an instance", "PUT", ONE + "/nonsense"),
+
+    post("no body", "ODD", ""),
+    post("no JSON", "ODD", "{"),
+    post("a list", "ODD", "[]"),
+    post("no wrapper", "ODD", json.dumps(instance(app="ODD", id="i1"))),
+    post("null", "ODD", "null"),
+    post("no XML", "ODD", "<", XML),
+    post("text", "ODD", "hello", "text/plain"),
+    post("no type", "ODD", body(), None),
+    post("another name in the path", "OTHER", body()),
+    post("no host name", "ODD", body(hostName=None)),
+    post("no address", "ODD", body(ipAddr=None)),
+    post("no name", "ODD", json.dumps({"instance": {k: v for k, v in instance(id="i1").items() if k != "app"}})),
+    post("no data center", "ODD", body(dataCenterInfo=None)),
+    post("a data center without name", "ODD", body(dataCenterInfo={"@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo"})),
+    post("no ID and no host", "ODD", body(instanceId=None, hostName=None)),
+    post("a blank ID", "ODD", body(instanceId=" ")),
+    Ask("heartbeat of the blank ID", "PUT", "/apps/ODD/%20"),
+    Ask("cancel the blank ID", "DELETE", "/apps/ODD/%20"),
+    post("an empty ID", "ODD", body(instanceId="")),
+    Ask("the empty ID is the host name", "DELETE", "/apps/ODD/h1"),
+    post("no ID", "ODD", body(instanceId=None)),
+    Ask("no ID is the host name", "DELETE", "/apps/ODD/h1"),
+    post("an ID in the metadata", "ODD", body(instanceId=None, metadata={"instanceId": "mine"})),
+    Ask("the ID of the metadata", "GET", "/apps/ODD/h1:mine"),
+    Ask("cancel the ID of the metadata", "DELETE", "/apps/ODD/h1:mine"),
+    post("Amazon", "AWS", body(app="AWS", instanceId=None, dataCenterInfo={"@class": "com.netflix.appinfo.AmazonInfo", "name": "Amazon",
+         "metadata": {"instance-id": "i-1", "foo": "bar", "availability-zone": "us-east-1c", "public-ipv4": "192.0.2.1"}})),
+    Ask("Amazon by its ID", "GET", "/apps/AWS/i-1"),
+    Ask("Amazon in XML", "GET", "/apps/AWS/i-1", Accept=XML),
+    Ask("Amazon, compact", "GET", "/apps/AWS", X_Eureka_Accept="compact"),
+    Ask("Amazon, compact, in XML", "GET", "/apps/AWS", Accept=XML, X_Eureka_Accept="compact"),
+    Ask("cancel Amazon", "DELETE", "/apps/AWS/i-1"),
+    post("keys that are no XML names", "ODD", body(metadata={"1st": "x", "a b": "y", "a$b": "z", "a_b": "_", "a/b": "<&>\"'", "a.b-c": "\n"})),
+    Ask("in JSON", "GET", ONE),
+    Ask("in XML", "GET", ONE, Accept=XML),
+    post("no metadata", "ODD", body(metadata={})),
+    Ask("no metadata in JSON", "GET", ONE),
+    Ask("no metadata in XML", "GET", ONE, Accept=XML),
+    post("a metadata object", "ODD", body(metadata={"a": {"b": 1}})),
+    post("numbers in metadata", "ODD", body(metadata={"a": 1, "b": True, "c": None})),
+    post("small letters", "odd", body(app="odd")),
+    Ask("metadata as stored", "GET", ONE),
+    post("a status that is none", "ODD", body(status="HAPPY")),
+    Ask("is UNKNOWN", "GET", ONE),
+    Ask("whose heartbeat is not known", "PUT", ONE),
+    post("a plain number as port", "ODD", body(port=8080)),
+    post("a port as text", "ODD", body(port={"$": "8081", "@enabled": True})),
+    post("no ports", "ODD", body(port=None, securePort=None)),
+    Ask("the ports are given", "GET", ONE),
+    post("no lease", "ODD", body(leaseInfo=None)),
+    post("a lease of nothing", "ODD", body(leaseInfo={"renewalIntervalInSecs": 0, "durationInSecs": -1})),
+    Ask("is the usual lease", "GET", ONE),
+    post("no dirty time", "ODD", body().replace('"lastDirtyTimestamp": "1700000000000"', '"sid": "na"')),
+    Ask("cancel", "DELETE", ONE),
+    Ask("cancel again", "DELETE", ONE),
+    post("a good one", "ODD", body(homePageUrl="http://h1:8080/", secureVipAddress="odd-s", appGroupName="group", sid="s1", asgName="asg")),
+    post("a good one in XML", "ODD", XML_BODY, XML),
+    post("a good one in gzip", "ODD", gzip.compress(body().encode()), Content_Encoding="gzip"),
+    post("of another charset", "ODD", body(), "application/json;charset=UTF-8"),
+    Ask("the instance", "GET", ONE),
+    Ask("the instance in XML", "GET", ONE, Accept=XML),
+    Ask("the instance, compact", "GET", ONE, X_Eureka_Accept="compact"),
+    Ask("the instance by its ID", "GET", "/instances/i1"),
+    Ask("the application", "GET", "/apps/ODD"),
+    Ask("the application in XML", "GET", "/apps/ODD", Accept=XML),
+    Ask("the application, compact", "GET", "/apps/ODD", X_Eureka_Accept="compact"),
+    Ask("the application, compact, in XML", "GET", "/apps/ODD", Accept=XML, X_Eureka_Accept="compact"),
+    Ask("in small letters", "GET", "/apps/odd"),
+    Ask("the lists", "GET", "/apps/"),
+    Ask("the lists in XML", "GET", "/apps/", Accept=XML),
+    Ask("the lists, compact", "GET", "/apps/", X_Eureka_Accept="compact"),
+    Ask("the lists, compact, in XML", "GET", "/apps/", Accept=XML, X_Eureka_Accept="compact"),
+    Ask("compact in capitals", "GET", "/apps/", X_Eureka_Accept="COMPACT"),
+    Ask("unknown form", "GET", "/apps/", X_Eureka_Accept="tiny"),
+    Ask("in gzip", "GET", "/apps/", Accept_Encoding="gzip"),
+    Ask("in deflate", "GET", "/apps/", Accept_Encoding="deflate"),
+    Ask("an application in gzip", "GET", "/apps/ODD", Accept_Encoding="gzip"),
+    Ask("the delta", "GET", "/apps/delta"),
+    Ask("the delta in XML", "GET", "/apps/delta", Accept=XML),
+    Ask("by VIP", "GET", "/vips/odd"),
+    Ask("by VIP, compact", "GET", "/vips/odd", X_Eureka_Accept="compact"),
+    Ask("by VIP in XML", "GET", "/vips/odd", Accept=XML),
+    Ask("by secure VIP", "GET", "/svips/odd-s"),
+    Ask("a region", "GET", "/apps/?regions=us-east-1"),
+    Ask("HEAD", "HEAD", "/apps/"),
+
+    Ask("heartbeat", "PUT", ONE),
+    Ask("heartbeat with a body", "PUT", ONE, "{}", Content_Type=JSON),
+    Ask("heartbeat with a long body", "PUT", ONE, json.dumps({"a": "b" * 1000}), Content_Type=JSON),
+    Ask("heartbeat of now", "PUT", ONE + "?status=UP&lastDirtyTimestamp=1700000000000"),
+    Ask("heartbeat of later", "PUT", ONE + "?status=UP&lastDirtyTimestamp=1700000000001"),
+    Ask("heartbeat of earlier", "PUT", ONE + "?status=UP&lastDirtyTimestamp=1699999999999"),
+    Ask("replicated heartbeat of later", "PUT", ONE + "?status=UP&lastDirtyTimestamp=1700000000001", **REPLICATED),
+    Ask("replicated heartbeat of earlier", "PUT", ONE + "?status=UP&lastDirtyTimestamp=1699999999999", **REPLICATED),
+    Ask("the same in XML", "PUT", ONE + "?status=UP&lastDirtyTimestamp=1699999999999", Accept=XML, **REPLICATED),
+    Ask("replicated in capitals", "PUT", ONE + "?status=UP&lastDirtyTimestamp=1699999999999", x_netflix_discovery_replication="TRUE"),
+    Ask("heartbeat at no time", "PUT", ONE + "?lastDirtyTimestamp=abc"),
+    Ask("heartbeat at an empty time", "PUT", ONE + "?lastDirtyTimestamp="),
+    Ask("heartbeat with an unknown status", "PUT", ONE + "?status=HAPPY"),
+    Ask("heartbeat in small letters", "PUT", "/apps/odd/i1"),
+    Ask("ID in capitals", "PUT", "/apps/ODD/I1"),
+    Ask("POST to an instance", "POST", ONE, "{}", Content_Type=JSON),
+    Ask("PATCH", "PATCH", ONE),
+    Ask("POST to the lists", "POST", "/apps", body(), Content_Type=JSON),
+    Ask("DELETE of an application", "DELETE", "/apps/ODD"),
+    Ask("PUT of an application", "PUT", "/apps/ODD"),
+
+    Ask("out of service", "PUT", ONE + "/status?value=OUT_OF_SERVICE"),
+    Ask("is", "GET", ONE),
+    Ask("is in XML", "GET", ONE, Accept=XML),
+    Ask("lists say so", "GET", "/apps/ODD", Accept=XML),
+    Ask("overrides", "GET", "/serverinfo/statusoverrides"),
+    Ask("overrides v2", "GET", "/v2/serverinfo/statusoverrides"),
+    Ask("again", "PUT", ONE + "/status?value=OUT_OF_SERVICE"),
+    Ask("an unknown status", "PUT", ONE + "/status?value=HAPPY"),
+    Ask("a small status", "PUT", ONE + "/status?value=up"),
+    Ask("no status", "PUT", ONE + "/status"),
+    Ask("registering keeps it", "POST", "/apps/ODD", body(), Content_Type=JSON),
+    Ask("it is kept", "GET", ONE),
+    Ask("end it to a bad status", "DELETE", ONE + "/status?value=HAPPY"),
+    Ask("end it", "DELETE", ONE + "/status?value=UP"),
+    Ask("it is ended", "GET", ONE),
+    Ask("end it again", "DELETE", ONE + "/status"),
+    Ask("a status GET", "GET", ONE + "/status"),
+    Ask("metadata", "PUT", ONE + "/metadata?color=green&color=red&shape=round"),
+    Ask("metadata of nothing", "PUT", ONE + "/metadata"),
+    Ask("is there", "GET", ONE),
+    Ask("heartbeat after it", "PUT", ONE + "?status=UP&lastDirtyTimestamp=1700000000000"),
+    Ask("metadata GET", "GET", ONE + "/metadata"),
+    post("older", "ODD", body().replace("1700000000000", "1600000000000").replace('"h1"', '"old"')),
+    Ask("does not replace", "GET", ONE),
+    post("as old", "ODD", body(hostName="h2")),
+    Ask("replaces", "GET", ONE),
+    post("down", "ODD", body(status="DOWN")),
+    Ask("is down", "GET", ONE),
+    post("out of service by itself", "ODD", body(status="OUT_OF_SERVICE")),
+    Ask("by itself", "GET", ONE),
+    post("and up", "ODD", body()),
+    Ask("stays", "GET", ONE),
+
+    Ask("a colon coded", "GET", "/apps/ODD/i%31"),
+    post("a blank in the ID", "ODD", body(instanceId="a b")),
+    Ask("coded", "PUT", "/apps/ODD/a%20b"),
+    Ask("as plus", "PUT", "/apps/ODD/a+b"),
+    post("letters of elsewhere", "ODD", body(instanceId="한글:1")),
+    Ask("coded letters", "PUT", "/apps/ODD/%ED%95%9C%EA%B8%80:1"),
+    Ask("letters back", "GET", "/apps/ODD/%ED%95%9C%EA%B8%80:1"),
+    Ask("letters back in XML", "GET", "/apps/ODD/%ED%95%9C%EA%B8%80:1", Accept=XML),
+    post("signs in the ID", "ODD", body(instanceId="a/b<&>\"'")),
+    Ask("a slash in the path", "PUT", "/apps/ODD/a%2Fb%3C%26%3E%22%27"),
+    Ask("double slashes", "GET", "//apps//ODD"),
+    Ask("asg", "PUT", "/asg/x/status?value=ENABLED"),
+    Ask("asg of nothing", "PUT", "/asg/x/status?value=HAPPY"),
+
+    batch("an empty batch"),
+    batch("no list", text="{}"),
+    batch("no JSON to the batch", text="{"),
+    batch("no type to the batch", item("Heartbeat"), type=None),
+    batch("XML to the batch", text="<a/>", type=XML),
+    batch("as XML back", item("Heartbeat"), Accept=XML),
+    batch("unknown heartbeat", item("Heartbeat")),
+    batch("unknown heartbeat without time", item("Heartbeat", dirty=None)),
+    batch("register and heartbeat", register_item(), item("Heartbeat")),
+    batch("heartbeat of earlier in a batch", item("Heartbeat", dirty=1600000000000)),
+    batch("heartbeat of later in a batch", item("Heartbeat", dirty=1800000000000)),
+    batch("heartbeat of later with override", item("Heartbeat", dirty=1800000000000, overriddenStatus="OUT_OF_SERVICE")),
+    batch("heartbeat with override", item("Heartbeat", overriddenStatus="OUT_OF_SERVICE")),
+    batch("status", item("StatusUpdate", status="OUT_OF_SERVICE")),
+    batch("status again", item("StatusUpdate", status="OUT_OF_SERVICE")),
+    batch("status of later", item("StatusUpdate", status="DOWN", dirty=1700000000005)),
+    Ask("the instance of the batch", "GET", "/apps/ODD/b1"),
+    batch("status without one", item("StatusUpdate", status=None)),
+    batch("status without time", item("StatusUpdate", dirty=None)),
+    batch("end", item("DeleteStatusOverride")),
+    Ask("after the end", "GET", "/apps/ODD/b1"),
+    batch("end again", item("DeleteStatusOverride")),
+    batch("end without time", item("DeleteStatusOverride", dirty=None)),
+    batch("unknown action", item("Dance"), item("Heartbeat")),
+    batch("unknown field", item("Heartbeat", color="green")),
+    batch("no action", item(None)),
+    batch("register without instance", item("Register", "b2")),
+    batch("register of another name", {**register_item("b3"), "appName": "OTHER"}),
+    batch("register of another ID", {**register_item("b4"), "id": "b5"}),
+    batch("what came of it", item("Heartbeat", "b2"), item("Heartbeat", "b3"), item("Heartbeat", "b4"), item("Heartbeat", "b5")),
+    batch("register without host", register_item("b6", hostName=None), item("Heartbeat", "b6")),
+    batch("older register", register_item(dirty=1600000000000), item("Heartbeat", dirty=1600000000000)),
+    batch("cancel of an older version", item("Cancel", dirty=1600000000000), item("Heartbeat")),
+    batch("register again", register_item(dirty=1900000000000)),
+    batch("cancel in a batch", item("Cancel", dirty=None), item("Cancel", dirty=None)),
+    batch("in gzip to the batch", text=gzip.compress(json.dumps({"replicationList": [item("Heartbeat")]}).encode()), Content_Encoding="gzip"),
+    batch("time as text", {**item("Heartbeat"), "lastDirtyTimestamp": "1700000000000"}),
+    Ask("GET of the batch", "GET", "/peerreplication/batch/"),
+    Ask("without slash", "POST", "/peerreplication/batch", json.dumps({"replicationList": []}), Content_Type=JSON),
+    post("replicated", "ODD", body(), **REPLICATED),
+    Ask("status of the server", "GET", "/status"),
+    Ask("status of the server in XML", "GET", "/status", Accept=XML),
+    Ask("last", "GET", "/apps/"),
+]
