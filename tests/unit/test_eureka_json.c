@@ -315,7 +315,7 @@ static void test_effective_id(void **state)
 	d.n_dc_meta = 1;
 	assert_str(instance_effective_id(&d), STR("i-9"));
 	d.instance_id = STR("  ");
-	assert_str(instance_effective_id(&d), STR("i-9"));
+	assert_str(instance_effective_id(&d), STR("  "));
 	d.instance_id = STR("mine");
 	in = instance_new(&d);
 	assert_str(in->id, STR("mine"));
