@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "http/identities.h"
 #include "manage/config.h"
 #include "manage/host.h"
 #include "manage/settings.h"
@@ -408,7 +409,8 @@ static int run_single(const struct cmdline *cl, const struct props *props, const
 		ops[i] = roles[i]->role;
 		if (strcmp(roles[i]->name, "registry") != 0 || port == 0 || names_registry(props))
 			continue;
-		snprintf(zone, sizeof(zone), "eureka.client.service-url.defaultZone=http://127.0.0.1:%u/eureka/", port);
+		snprintf(zone, sizeof(zone), "eureka.client.service-url.defaultZone=%s://127.0.0.1:%u/eureka/",
+			 identities_listens(props) ? "https" : "http", port);
 		args[opts.n_args++] = zone;
 	}
 	opts.default_address = "127.0.0.1";

@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include "http/identities.h"
 #include "props/props.h"
 
 /* The first address that others could reach; else the loopback's. */
@@ -52,7 +53,24 @@ static struct str either(struct str set, struct str otherwise)
 
 static struct str page_url(struct arena *a, const struct instance *d, struct str path)
 {
+	if (!d->port.enabled && d->secure_port.enabled)
+		return str_printf_in(a, "https://%.*s:%u%.*s", STRF(d->host), d->secure_port.port, STRF(path));
 	return str_printf_in(a, "http://%.*s:%u%.*s", STRF(d->host), d->port.port, STRF(path));
+}
+
+/* One that listens by TLS says so by itself; what is set has the last word. */
+static void describe_tls(struct instance *d, const struct props *p, const struct addr *address)
+{
+	static const char plain[] = "eureka.instance.non-secure-port-enabled", secure[] = "eureka.instance.secure-port-enabled";
+	bool listens = identities_listens(p);
+	int64_t port = props_int(p, "eureka.instance.secure-port");
+
+	d->port.enabled = props_is_set(p, plain, STR_EMPTY, false) ? props_bool(p, plain) : !listens;
+	d->secure_port.enabled = props_is_set(p, secure, STR_EMPTY, false) ? props_bool(p, secure) : listens;
+	if (port > 0)
+		d->secure_port.port = (uint16_t)port;
+	else if (listens)
+		d->secure_port.port = addr_port(address);
 }
 
 static void describe_addresses(struct instance *d, struct arena *a, const struct props *p, const struct addr *address)
@@ -67,6 +85,7 @@ static void describe_addresses(struct instance *d, struct arena *a, const struct
 	if (props_bool(p, "eureka.instance.prefer-ip-address") || addr_is_loopback(address))
 		d->host = d->ip;
 	d->port = (struct inst_port){ port > 0 ? (uint16_t)port : addr_port(address), true };
+	describe_tls(d, p, address);
 }
 
 static void describe_metadata(struct instance *d, struct arena *a, const struct props *p)
@@ -97,6 +116,10 @@ void eureka_self(struct instance *d, struct arena *a, const struct props *p, str
 	d->home_url = page_url(a, d, props_str(p, "eureka.instance.home-page-url-path"));
 	d->status_url = page_url(a, d, props_str(p, "eureka.instance.status-page-url-path"));
 	d->health_url = page_url(a, d, props_str(p, "eureka.instance.health-check-url-path"));
+	d->secure_health_url = props_str(p, "eureka.instance.secure-health-check-url");
+	if (d->secure_port.enabled && !d->secure_health_url.len)
+		d->secure_health_url = str_printf_in(a, "https://%.*s:%u%.*s", STRF(d->host), d->secure_port.port,
+						     STRF(props_str(p, "eureka.instance.health-check-url-path")));
 	inst_status_parse(props_str(p, "eureka.instance.initial-status"), &status);
 	d->status = (uint8_t)status;
 	describe_metadata(d, a, p);

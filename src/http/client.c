@@ -327,6 +327,14 @@ static bool body_may_go_on(const struct call *c)
 	return !c->paused || (c->body.kind == BODY_LENGTH && c->body.left == 0);
 }
 
+/* In TLS 1.3 a server that refuses our certificate says so when our side stands already, and its word may be lost in the reset. */
+static const char *after_handshake(const struct client_conn *cc)
+{
+	if (cc->served || (cc->call && cc->call->got_byte))
+		return NULL;
+	return "ended right after the TLS handshake: it may want another certificate";
+}
+
 static void end_of_response(struct client_conn *cc)
 {
 	struct call *c = cc->call;
@@ -336,7 +344,7 @@ static void end_of_response(struct client_conn *cc)
 	else if (c && c->head_seen && c->body.kind == BODY_UNTIL_CLOSE)
 		complete(cc, false);
 	else
-		fail_conn(cc, CALL_CLOSED_EARLY, NULL);
+		fail_conn(cc, CALL_CLOSED_EARLY, likely(!cc->peer->tls) ? NULL : after_handshake(cc));
 }
 
 static size_t on_data(struct conn *conn, const char *p, size_t n)
@@ -408,7 +416,7 @@ static void on_error(struct conn *conn, int errnum)
 		cc->peer->next++; /* a name with several addresses: the next connection tries the next one */
 		fail_conn(cc, CALL_REFUSED, NULL);
 	} else {
-		fail_conn(cc, CALL_RESET, NULL);
+		fail_conn(cc, CALL_RESET, likely(!cc->peer->tls) ? NULL : after_handshake(cc));
 	}
 }
 

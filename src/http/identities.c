@@ -232,6 +232,11 @@ static bool is_on(const struct props *p, const char *scope)
 	       value_of(p, scope, "certificate-private-key").len;
 }
 
+bool identities_listens(const struct props *p)
+{
+	return is_on(p, "server.ssl");
+}
+
 int identities_server(struct identities *ids, const struct props *p, const char *scope, struct tls **ret, struct err *e)
 {
 	bool own = is_set(p, scope, "enabled") || is_on(p, scope);

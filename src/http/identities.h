@@ -28,6 +28,7 @@ int identities_registry(struct identities *ids, const struct props *p, struct tl
 /* client: the service's name; of_url: the address of a route, for which zuul.ssl-hostname-validation-enabled counts. */
 int identities_ribbon(struct identities *ids, const struct props *p, struct str client, bool of_url, struct tls **ret, struct err *e);
 
+bool identities_listens(const struct props *p); /* does server.ssl make listeners speak TLS? */
 /* Would all that these properties name be readable? For `vine check` and before a start. */
 int identities_check(const struct props *p, struct err *e);
 

@@ -97,7 +97,8 @@ static int context_new(SSL_CTX **ret, const struct tls_settings *s, int64_t *exp
 		return err_set(e, VINE_EIO, "%s: OpenSSL gives no context", s->scope);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 				 SSL_OP_PRIORITIZE_CHACHA);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+			      SSL_MODE_NO_AUTO_CHAIN); /* what is sent is what the file says, not what is believed */
 	if (s->server)
 		set_up_server(ctx, s);
 	else

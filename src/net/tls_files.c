@@ -373,15 +373,15 @@ static int use_found(SSL_CTX *ctx, struct found *f, const struct source *src, in
 		return fail_openssl(src, e, "not usable");
 	*expires = end_of(leaf);
 	at = leaf;
-	for (int depth = 0; depth < 16 && X509_check_issued(at, at) != X509_V_OK; depth++) {
+	for (int depth = 0; depth < 16; depth++) {
 		X509 *above = NULL;
 
 		for (int i = 0; i < n && !above; i++) {
 			if (sk_X509_value(f->certs, i) != at && X509_check_issued(sk_X509_value(f->certs, i), at) == X509_V_OK)
 				above = sk_X509_value(f->certs, i);
 		}
-		if (!above)
-			break;
+		if (!above || X509_check_issued(above, above) == X509_V_OK)
+			break; /* whom the peer believes, it has */
 		SSL_CTX_add1_chain_cert(ctx, above);
 		at = above;
 	}
