@@ -267,7 +267,7 @@ int identities_ribbon(struct identities *ids, const struct props *p, struct str 
 
 	if (own)
 		snprintf(scope, sizeof(scope), "%.*s.ribbon", STRF(str_slice(client, 0, 255)));
-	snprintf(key, sizeof(key), "%s%s", scope, any_name ? "?" : "");
+	snprintf(key, sizeof(key), "%s%s", scope, any_name ? ", any name" : "");
 
 	struct identity id = like(own ? KIND_RIBBON : KIND_CLIENT, key, scope);
 
@@ -342,7 +342,7 @@ bool identities_at(struct identities *ids, size_t i, struct str *scope, int64_t 
 	pthread_mutex_unlock(&ids->lock);
 	if (!id) /* they are only added, and stay where they are */
 		return false;
-	*scope = str_from(id->scope);
+	*scope = str_from(id->key);
 	*seconds = tls_seconds_left(id->tls);
 	return true;
 }

@@ -40,4 +40,4 @@ void identities_forget(struct identities *ids);
 /* Says in the log which own certificates have expired or will within a fortnight. */
 void identities_tell(struct identities *ids, const struct logger *log);
 /* Seconds until the i-th identity's own certificate expires; false: there is no i-th. INT64_MAX: it has none. */
-bool identities_at(struct identities *ids, size_t i, struct str *scope, int64_t *seconds);
+bool identities_at(struct identities *ids, size_t i, struct str *name, int64_t *seconds);

@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "http/identities.h"
 #include "manage/control.h"
 #include "manage/meters.h"
 
@@ -43,6 +44,8 @@ static const struct meter_desc d_refused = { "vine.server.refused", "Connections
 static const struct meter_desc d_bad_req = { "vine.server.malformed", "Requests that were not HTTP as it should be", NULL, 0 };
 static const struct meter_desc d_timeouts = { "vine.server.timeouts", "Connections closed because the peer was too slow", "connections", 0 };
 static const struct meter_desc d_half_open = { "vine.server.half.open", "Connections that have sent part of a head", "connections", 0 };
+static const struct meter_desc d_handshakes = { "vine.tls.handshakes", "Handshakes of clients", "connections", 0 };
+static const struct meter_desc d_expires = { "vine.tls.certificate.expires", "Until the own certificate ends", "seconds", 0 };
 static const struct meter_desc d_shed = { "vine.server.shed", "Half-sent heads dropped because there were too many", "connections", 0 };
 static const struct meter_desc d_kept = { "vine.server.buffered", "Buffers that hold input or output of connections", "bytes", 0 };
 static const struct meter_desc d_upstream = { "vine.client.connections", "Connections to other servers now", "connections", 0 };
@@ -193,6 +196,25 @@ static void add_jobs(struct meter_snapshot *s, struct jobs_lane *lane, const cha
 	snapshot_add(s, METER_GAUGE, &d_jobs_queued, st.queued, &tag, 1);
 }
 
+/* Only where TLS is spoken at all. */
+static void add_tls(struct meter_snapshot *s, const struct host *h, uint64_t done, uint64_t failed)
+{
+	const struct meter_tag ok = { "result", STR("done") }, bad = { "result", STR("failed") };
+	int64_t left;
+	struct str scope;
+
+	if (h->listen_tls) {
+		snapshot_add(s, METER_COUNTER, &d_handshakes, (double)done, &ok, 1);
+		snapshot_add(s, METER_COUNTER, &d_handshakes, (double)failed, &bad, 1);
+	}
+	for (size_t i = 0; identities_at(h->tls, i, &scope, &left); i++) {
+		const struct meter_tag tag = { "identity", scope };
+
+		if (left != INT64_MAX)
+			snapshot_add(s, METER_GAUGE, &d_expires, (double)left, &tag, 1);
+	}
+}
+
 static void add_refused(struct meter_snapshot *s, const char *limit, uint64_t n)
 {
 	const struct meter_tag tag = { "limit", str_from(limit) };
@@ -218,6 +240,8 @@ static void add_servers(struct meter_snapshot *s, struct host *h)
 		sum.refused_address += one.refused_address;
 		sum.refused_files += one.refused_files;
 		sum.shed += one.shed;
+		sum.handshakes += one.handshakes;
+		sum.tls_failures += one.tls_failures;
 		sum.half_open += one.half_open;
 		sum.kept += one.kept;
 		sum.bad_requests += one.bad_requests;
@@ -235,6 +259,7 @@ static void add_servers(struct meter_snapshot *s, struct host *h)
 	add_refused(s, "address", sum.refused_address);
 	add_refused(s, "descriptors", sum.refused_files);
 	snapshot_add(s, METER_COUNTER, &d_shed, (double)sum.shed, NULL, 0);
+	add_tls(s, h, sum.handshakes, sum.tls_failures);
 	snapshot_add(s, METER_COUNTER, &d_bad_req, (double)sum.bad_requests, NULL, 0);
 	snapshot_add(s, METER_COUNTER, &d_timeouts, (double)sum.timeouts, NULL, 0);
 }

@@ -56,6 +56,18 @@ def test_a_registry_speaks_https(vine, server, trusts):
     assert b"<html" in request(v.port, trusts).body
 
 
+def test_metrics_of_tls(vine, server, trusts):
+    v = registry(vine, listener(server))
+    with raw(v.port) as s:
+        s.sendall(b"\x16\x03\x01\x00\x05hello")
+        s.recv(100)
+    text = request(v.port, trusts, path="/actuator/prometheus").body.decode()
+    assert re.search(r'^vine_tls_handshakes\w*\{.*result="done"\} [1-9]', text, re.M), text
+    assert re.search(r'^vine_tls_handshakes\w*\{.*result="failed"\} 1', text, re.M)
+    left = float(re.search(r'^vine_tls_certificate_expires\w*\{.*identity="server.ssl"\} (\S+)', text, re.M).group(1))
+    assert 80 * 86400 < left < 91 * 86400
+
+
 def test_keys_from_a_pkcs12_store(vine, server, trusts):
     v = registry(vine, {"server.ssl.key-store": f"file:{server.p12('pass:word', 'main')}", "server.ssl.key-store-password": "pass:word",
                         "server.ssl.key-store-type": "PKCS12", "server.ssl.key-alias": "main"})
