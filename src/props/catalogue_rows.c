@@ -31,8 +31,9 @@
 	S(p ".trust-store", NULL, "PKCS#12 file with the authorities that are believed"),                                \
 	SECRET(p ".trust-store-password", "its password"),                                                             \
 	OFF(p ".trust-store-type", STR, NULL, "its type", "the content tells it")
+#define SSL_ENABLED(p) B(p ".enabled", NULL, "TLS on the listener; on as soon as a key is named, unless false")
 #define SSL(p)                                                                                                         \
-	B(p ".enabled", NULL, "TLS on the listener; on as soon as a key is named, unless false"), STORES(p),             \
+	STORES(p),                                                                                                     \
 	E(p ".client-auth", "none", "none want need", "do clients show a certificate"),                                  \
 	L(p ".enabled-protocols", NULL, "TLSv1.2, TLSv1.3; default both"),                                               \
 	L(p ".ciphers", NULL, "by OpenSSL's or the standard's names; default OpenSSL's"),                                \
@@ -86,7 +87,12 @@ const struct prop_desc prop_catalogue[] = {
 	OFF("server.forward-headers-strategy", STR, NULL, "believe X-Forwarded-*",
 	    "vine.gateway.trusted-proxies says whom to believe"),
 	OFF("server.shutdown", STR, "graceful", "how to end", "ending always drains"),
+	SSL_ENABLED("server.ssl"),
+#undef LIVE
+#define LIVE true
 	SSL("server.ssl"),
+#undef LIVE
+#define LIVE false
 	S("spring.application.name", NULL, "the name under which this process is known"),
 	L("spring.profiles.active", NULL, "profiles whose files and documents hold"),
 	L("spring.config.import", NULL, "further files to read"),
@@ -99,9 +105,14 @@ const struct prop_desc prop_catalogue[] = {
 	SEC("spring.lifecycle.timeout-per-shutdown-phase", "30", 0, 3600, "how long draining may take"),
 	I("management.server.port", NULL, 0, 65535, "a listener of its own for the management endpoints"),
 	S("management.server.address", NULL, "address of that listener"),
+	SSL_ENABLED("management.server.ssl"),
+#undef LIVE
+#define LIVE true
 	SSL("management.server.ssl"),
 	S("spring.security.user.name", "user", "the registry's clients show it by Basic, with the password"),
 	SECRET("spring.security.user.password", "once it is set the registry asks who calls, and management takes it too"),
+#undef LIVE
+#define LIVE false
 	OFF("management.endpoints.web.base-path", STR, "/actuator", "path of the management endpoints", LATER),
 	OFF("management.endpoints.web.exposure.include", LIST, "*", "endpoints that are served", LATER),
 	OFF("management.endpoints.web.exposure.exclude", LIST, NULL, "endpoints that are not served", LATER),
@@ -384,8 +395,12 @@ const struct prop_desc prop_catalogue[] = {
 	OFF("eureka.client.refresh.enable", BOOL, "true", "renew the client at a refresh", SETTLED),
 	OFF("eureka.client.transport.{setting}", STR, NULL, "details of the Java transport", SETTLED),
 	B("eureka.client.tls.enabled", "false", "certificate and authorities of its own for registries by https"),
+#undef LIVE
+#define LIVE true
 	STORES("eureka.client.tls"),
 	B("eureka.client.tls.verify-hostname", "true", "the registry's certificate must be for its name"),
+#undef LIVE
+#define LIVE false
 	OFF("eureka.client.jersey.enabled", BOOL, NULL, "which HTTP client is used", SETTLED),
 	OFF("eureka.client.webclient.enabled", BOOL, NULL, "which HTTP client is used", SETTLED),
 	OFF("eureka.client.rest-template-timeout.{setting}", STR, NULL, "timeouts of Spring's client",
@@ -503,8 +518,12 @@ const struct prop_desc prop_catalogue[] = {
 	E("vine.log.format", "logfmt", "logfmt json", "form of log lines"),
 	S("vine.management.user", NULL, "user for the management endpoints"),
 	{ ROW("vine.management.password", STR, NULL, "its password"), .secret = true },
+#undef LIVE
+#define LIVE true
 	STORES("vine.tls"),
 	B("vine.tls.verify-hostname", "true", "what we connect to must show a certificate for its name"),
+#undef LIVE
+#define LIVE false
 	OFF("vine.management.loopback-open", BOOL, "true", "loopback needs no credentials on the management endpoints", LATER),
 	BYTES("vine.http.max-head-bytes", "32768", 1024, 1048576, "a request's head; past it 431 or 414"),
 	I("vine.http.max-headers", "100", 8, 128, "fields of a head"),
@@ -581,10 +600,14 @@ const struct prop_desc prop_catalogue[] = {
 	B("vine.registry.eureka-lease-doubling", "false", "leases live twice their duration, as Eureka's do"),
 	I("vine.registry.max-instances", "200000", 1, ANY, "more are refused with 503"),
 	I("vine.registry.max-watchers", "1000", 0, 1000000, "clients of /vine/watch at once; more are refused with 503"),
+#undef LIVE
+#define LIVE true
 	SECRET("vine.registry.auth.users.{user}", "password of a client that shows itself by Basic; one turns asking on"),
 	SECRET("vine.registry.auth.tokens.{name}", "token of a client that shows itself by Bearer; one turns asking on"),
 	L("vine.registry.auth.client-certificates", NULL,
 	  "names in clients' certificates that are let in: subject:CN=..., dns:..., uri:..., ip:...; * is any text"),
+#undef LIVE
+#define LIVE false
 	SECRET("vine.eureka.client.token", "shown by Bearer to registries whose URL has no credentials"),
 	B("vine.registry.snapshot.enabled", "true", "keep what is registered in a file below vine.data-dir, for the next start"),
 };
