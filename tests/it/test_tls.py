@@ -344,7 +344,11 @@ def test_a_client_with_stores_of_its_own(vine, upstream, authority, server, trus
         assert answer.status in (502, 503) and b"unable to get local issuer" in answer.body or b"no instance" in answer.body
 
 
-def test_large_bodies_both_ways(vine, upstream, authority, server, trusts):
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_large_bodies_both_ways(vine, upstream, authority, server, version):
+    trusts = client_context(authority, maximum_version=version)
+    context = server.server_context()
+    context.maximum_version = version
     body = os.urandom(3 << 20)
 
     def script(peer):
@@ -353,7 +357,7 @@ def test_large_bodies_both_ways(vine, upstream, authority, server, trusts):
             if r is None:
                 return
             peer.send(reply(200, r.body))
-    u = upstream(over_tls(server.server_context(), script))
+    u = upstream(over_tls(context, script))
     v = gw(vine, server, url(u.port), authority)
     for _ in range(2):
         answer = request(v.port, trusts, "POST", "/x", body=body)
@@ -408,3 +412,33 @@ def test_what_a_reload_drops_and_what_not(vine, upstream, authority, server, tru
     v.signal(signal.SIGHUP)
     v.wait_log("configuration reloaded")
     assert request(v.port, trusts, path="/x").status in (502, 503)
+
+
+def test_pings_by_tls(vine, upstream, authority, server):
+    u = upstream(over_tls(server.server_context(), serve(ok(b"x"))))
+    gw(vine, server, {"zuul.routes.up": "/up/**", "up.ribbon.listOfServers": f"https://localhost:{u.port}",
+                      "up.ribbon.NFLoadBalancerPingClassName": "url", "up.ribbon.NFLoadBalancerPingInterval": 1,
+                      "vine.loadbalancer.up.ping.path": "/alive"}, authority)
+    wait_for(lambda: any(r.target == "/alive" for r in u.requests), "a ping")
+
+
+def test_past_the_limit_of_connections(vine, server, trusts):
+    """Nothing in plain text is said to who expects TLS."""
+    v = registry(vine, {**listener(server), "vine.http.max-connections": "2", "vine.workers": "1"})
+    held = [TlsClient(v.port, trusts) for _ in range(2)]
+    with raw(v.port) as s:
+        try:
+            assert s.recv(100) == b""
+        except ConnectionResetError:
+            pass
+    assert held[0].get("/eureka/apps").status == 200
+
+
+def test_reloads_among_handshakes(vine, upstream, authority, server, trusts):
+    u = upstream(over_tls(server.server_context(), serve(reply(200, b"x", fields=["Connection: close"]), times=1)))
+    v = gw(vine, server, url(u.port), authority)
+    for i in range(60):
+        if i % 3 == 0:
+            v.signal(signal.SIGHUP)
+        assert request(v.port, trusts, path="/x").status == 200
+    v.wait_log("configuration reloaded")

@@ -567,6 +567,106 @@ static void test_noise(void **state)
 	tls_unref(c);
 }
 
+/* A client of OpenSSL's own on a socket, for what our side never does. */
+static SSL *raw_client(SSL_CTX **ctx, int fd, int version)
+{
+	SSL *ssl;
+
+	*ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_max_proto_version(*ctx, version);
+	ssl = SSL_new(*ctx);
+	SSL_set_fd(ssl, fd);
+	return ssl;
+}
+
+/* Who makes us answer and never reads is given up, before what waits for him grows; who reads may go on. */
+static void test_key_updates(void **state)
+{
+	(void)state;
+	for (int reads = 0; reads < 2; reads++) {
+		struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
+		struct loop *l = loop_new();
+		struct end b = { 0 };
+		SSL_CTX *ctx;
+		SSL *ssl;
+		char room[4096];
+		int fd[2], small = 4096;
+		struct err e;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+		fcntl(fd[0], F_SETFL, O_NONBLOCK);
+		setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+		end_open(&b, l, fd[1], 16384);
+		assert_int_equal(tls_accept(&b.c, s, &e), 0);
+		ssl = raw_client(&ctx, fd[0], TLS1_3_VERSION);
+		while (SSL_connect(ssl) != 1)
+			loop_turn(l, 0);
+		for (int i = 0; i < (reads ? 2000 : 60000) && !b.closed; i++) {
+			SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED);
+			SSL_do_handshake(ssl);
+			if (reads)
+				SSL_read(ssl, room, sizeof(room));
+			if (i % 16 == 0)
+				loop_turn(l, 0);
+			assert_true(*loop_kept(l) <= 512u * 1024);
+		}
+		if (reads) {
+			while (SSL_write(ssl, "here", 4) != 4)
+				loop_turn(l, 0);
+			for (int i = 0; i < 100 && b.got.len < 4; i++)
+				loop_turn(l, 0);
+			assert_int_equal(b.got.len, 4);
+		}
+		assert_int_equal(b.closed, !reads);
+		SSL_free(ssl);
+		SSL_CTX_free(ctx);
+		close(fd[0]);
+		end_close(&b);
+		buf_fini(&b.got);
+		loop_turn(l, 0);
+		loop_free(l);
+		tls_unref(s);
+	}
+}
+
+static void test_renegotiation_is_refused(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
+	struct loop *l = loop_new();
+	struct end b = { 0 };
+	SSL_CTX *ctx;
+	SSL *ssl;
+	int fd[2], r = 0;
+	char room[100];
+	struct err e;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	fcntl(fd[0], F_SETFL, O_NONBLOCK);
+	end_open(&b, l, fd[1], 16384);
+	assert_int_equal(tls_accept(&b.c, s, &e), 0);
+	ssl = raw_client(&ctx, fd[0], TLS1_2_VERSION);
+	while (SSL_connect(ssl) != 1)
+		loop_turn(l, 0);
+	assert_int_equal(SSL_renegotiate(ssl), 1);
+	for (int i = 0; i < 50 && r != 1; i++) {
+		r = SSL_do_handshake(ssl);
+		if (r != 1 && SSL_get_error(ssl, r) != SSL_ERROR_WANT_READ)
+			break;
+		loop_turn(l, 0);
+	}
+	assert_int_not_equal(r, 1);
+	SSL_read(ssl, room, sizeof(room));
+	assert_int_equal(b.got.len, 0);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	close(fd[0]);
+	end_close(&b);
+	loop_turn(l, 0);
+	loop_free(l);
+	tls_unref(s);
+}
+
 /* --- files --- */
 
 static char dir[] = "/tmp/vine-tls-XXXXXX";
@@ -757,7 +857,8 @@ int main(void)
 		cmocka_unit_test(test_big_bodies),  cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_trust),	    cmocka_unit_test(test_late_refusal),
 		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_nonsense),
-		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_stores),
+		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_renegotiation_is_refused), cmocka_unit_test(test_stores),
 		cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_ciphers),
 		cmocka_unit_test(test_reload),
 	};

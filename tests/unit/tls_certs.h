@@ -2,6 +2,7 @@
 #pragma once
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <time.h>
 
