@@ -127,7 +127,7 @@ static struct tls_settings ribbon_settings(const struct props *p, const char *sc
 
 	s.scope = scope;
 	if (props_is_set(p, R "KeyStore", client, true)) {
-		s.certificate = s.key = STR_EMPTY;
+		s.certificate = s.key = s.key_alias = s.key_password = STR_EMPTY;
 		s.key_store = props_str_of(p, R "KeyStore", client);
 		s.key_store_password = props_str_of(p, R "KeyStorePassword", client);
 	}

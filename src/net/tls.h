@@ -54,7 +54,8 @@ struct tls_memory {
 void tls_memory_fini(struct tls_memory *m);
 
 /* Puts TLS below a conn: right after conn_open, conn_connect. host: the name or address that the certificate must be for. m
- * outlives the conn; may be NULL. VINE_EINVAL: its files cannot be read; the conn is as it was. */
+ * outlives the conn; may be NULL. VINE_EINVAL: its files cannot be read, or no certificate can be for that host; the conn is as
+ * it was. */
 int tls_accept(struct conn *c, struct tls *t, struct err *e);
 int tls_connect(struct conn *c, struct tls *t, struct str host, struct tls_memory *m, struct err *e);
 

@@ -665,22 +665,25 @@ int tls_accept(struct conn *c, struct tls *t, struct err *e)
 	return 0;
 }
 
-static void expect_name(struct tls_conn *tc, struct str host)
+/* False: that is no name that a certificate could be for. Then there must be no connection, or none would be checked. */
+static bool expect_name(struct tls_conn *tc, struct str host)
 {
 	struct addr a;
 	bool is_ip = addr_parse_ip(&a, host, 0);
 
-	snprintf(tc->host, sizeof(tc->host), "%.*s", STRF(str_slice(host, 0, sizeof(tc->host) - 1)));
-	if (!is_ip)
-		SSL_set_tlsext_host_name(tc->ssl, tc->host);
+	if (host.len > 1 && host.ptr[host.len - 1] == '.') /* the root's dot stands in no certificate */
+		host.len--;
+	if (host.len == 0 || host.len >= sizeof(tc->host) || memchr(host.ptr, '\0', host.len))
+		return false;
+	snprintf(tc->host, sizeof(tc->host), "%.*s", STRF(host));
+	if (!is_ip && SSL_set_tlsext_host_name(tc->ssl, tc->host) != 1)
+		return false;
 	if (tc->any_name)
-		return;
-	if (is_ip) {
-		X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tc->ssl), tc->host);
-		return;
-	}
+		return true;
+	if (is_ip)
+		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tc->ssl), tc->host) == 1;
 	SSL_set_hostflags(tc->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	SSL_set1_host(tc->ssl, tc->host);
+	return SSL_set1_host(tc->ssl, tc->host) == 1;
 }
 
 int tls_connect(struct conn *c, struct tls *t, struct str host, struct tls_memory *m, struct err *e)
@@ -691,7 +694,10 @@ int tls_connect(struct conn *c, struct tls *t, struct str host, struct tls_memor
 	if (r < 0)
 		return r;
 	SSL_set_connect_state(tc->ssl);
-	expect_name(tc, host);
+	if (!expect_name(tc, host)) {
+		tls_fini(c);
+		return err_set(e, VINE_EINVAL, "'%.*s' is no name that a certificate could be for", STRF(str_slice(host, 0, 100)));
+	}
 	tc->memory = m;
 	if (m && m->session && m->generation == tc->generation)
 		SSL_set_session(tc->ssl, m->session);

@@ -413,6 +413,7 @@ static const struct trust_case {
 	const char *client_why, *server_why; /* NULL: it stands */
 } trust_cases[] = {
 	{ "by name", "localhost", &server_cert, NULL, &ca, TLS_AUTH_NONE, "", NULL, NULL },
+	{ "by name with the root's dot", "localhost.", &server_cert, NULL, &ca, TLS_AUTH_NONE, "", NULL, NULL },
 	{ "by address", "127.0.0.1", &server_cert, NULL, &ca, TLS_AUTH_NONE, "", NULL, NULL },
 	{ "another name", "registry.test", &server_cert, NULL, &ca, TLS_AUTH_NONE, "", "hostname mismatch: it is not for registry.test",
 	  "the peer says" },
@@ -448,6 +449,35 @@ static void test_trust(void **state)
 		tls_unref(s);
 		tls_unref(c);
 	}
+}
+
+/* What no certificate can be for is not connected to: a name that is not checked would be worse. */
+static void test_names_that_cannot_be(void **state)
+{
+	static char longest[300];
+	struct tls *c = client_of(NULL, &ca);
+	struct err e;
+	int fd[2];
+
+	(void)state;
+	memset(longest, 'a', sizeof(longest) - 1);
+
+	const struct str hosts[] = { STR_EMPTY, str_from(longest), str_of("localhost\0.evil.test", 20) };
+
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		struct loop *l = loop_new();
+		struct end a = { 0 };
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+		end_open(&a, l, fd[0], 16384);
+		assert_int_equal(tls_connect(&a.c, c, hosts[i], NULL, &e), VINE_EINVAL);
+		assert_false(tls_is_on(&a.c));
+		end_close(&a);
+		close(fd[1]);
+		loop_turn(l, 0);
+		loop_free(l);
+	}
+	tls_unref(c);
 }
 
 /* In TLS 1.3 a client learns that its certificate is refused when its own side stands already. */
@@ -856,6 +886,7 @@ int main(void)
 		cmocka_unit_test(test_cut_everywhere), cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_big_bodies),  cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_trust),	    cmocka_unit_test(test_late_refusal),
+		cmocka_unit_test(test_names_that_cannot_be),
 		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_key_updates),
 		cmocka_unit_test(test_renegotiation_is_refused), cmocka_unit_test(test_stores),
