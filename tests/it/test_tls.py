@@ -111,6 +111,7 @@ def test_files_that_cannot_be_used(vine, authority, server, tmp_path, props, wor
         v = registry(vine, props, ready=False)
         assert v.wait() == 1
         v.expect_code = 1
+        wait_for(lambda: v.err.ended, "the end of stderr")
         assert words in str(v.err) and len(str(v.err).splitlines()) == 1, v.err
     checked = subprocess.run([BINARY, "check", *args(props)], cwd=tmp_path, capture_output=True, text=True, check=False,
                              env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})

@@ -1,10 +1,8 @@
 """Who may speak to a registry, and how peers, gateways and services show who they are: Basic, bearer tokens, certificates."""
 import base64
 import json
-import os
 import re
 import signal
-import ssl
 
 import pytest
 
@@ -12,8 +10,8 @@ import gateway
 from manage import call
 from peers import ok, serve
 from registry_client import Eureka, instance
-from test_libvine import ask, binary, service  # noqa: F401 (fixtures)
-from tls import Authority, args, client_context, over_tls, request
+from test_libvine import binary, service  # noqa: F401 (fixtures)
+from tls import Authority, client_context, over_tls, request
 from vine import wait_for
 
 SECRET = "s3cr3t:with@all/of%it"  # what must be percent-encoded in a URL
@@ -133,6 +131,7 @@ def test_a_hashed_password_is_refused(vine):
     v = registry(vine, {"spring.security.user.password": "{bcrypt}$2a$10$abc"}, ready=False)
     assert v.wait() == 1
     v.expect_code = 1
+    wait_for(lambda: v.err.ended, "the end of stderr")
     assert "is hashed" in str(v.err) and "$2a$" not in str(v.err)
 
 
@@ -280,3 +279,27 @@ def test_a_service_on_libvine(service, vine, upstream, connect, authority, serve
     answer = json.loads(request(s.port, context, path="/call?service=up&path=/x").body)
     assert answer["status"] == 200, answer
     assert len(u.requests) == 1
+
+
+def test_turbine_reads_streams_by_tls(vine, upstream, authority, server):
+    r = registry(vine)
+
+    def stream(peer):
+        peer.next_request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        event = b'data: {"type":"HystrixCommand","name":"pay","reportingHosts":1,"requestCount":3}\n\n'
+        while not u.over.wait(0.05):
+            peer.send(b"%x\r\n%s\r\n" % (len(event), event))
+
+    u = upstream(over_tls(server.server_context(), stream))
+    inst = instance(app="SHOP", id="s1", hostName="localhost", port={"$": 1, "@enabled": "false"},
+                    securePort={"$": u.port, "@enabled": "true"})
+    assert r.eureka.register(inst).status == 204
+    g = vine("gateway", config=gateway.config({
+        "eureka.client.enabled": "true", "ribbon.eureka.enabled": "true", "vine.tls.trust-certificate": str(authority.ca),
+        "eureka.client.register-with-eureka": "false", "eureka.client.service-url.defaultZone": f"http://127.0.0.1:{r.port}/eureka/"}))
+    wait_for(lambda: call(g.port, "/actuator/clusters")[0] == 200 and "SHOP" in json.dumps(call(g.port, "/actuator/clusters")[2]), "the cluster")
+    for event in gateway.events(g.port, "/turbine.stream?cluster=SHOP"):
+        if event.get("name") == "pay":
+            assert event["requestCount"] == 3
+            break
