@@ -443,3 +443,27 @@ def test_reloads_among_handshakes(vine, upstream, authority, server, trusts):
             v.signal(signal.SIGHUP)
         assert request(v.port, trusts, path="/x").status == 200
     v.wait_log("configuration reloaded")
+
+
+def test_the_systems_authorities_by_default(vine, upstream, authority, server, trusts):
+    """Where nothing is set: OpenSSL's own store, which the environment can name, as for every other program."""
+    u = upstream(over_tls(server.server_context(), serve(ok(b"x"))))
+    v = vine("gateway", config=gateway.config({**listener(server), **url(u.port)}), env={"SSL_CERT_FILE": str(authority.ca)})
+    assert request(v.port, trusts, path="/x").status == 200
+    v = vine("gateway", config=gateway.config({**listener(server), **url(u.port)}))
+    assert "unable to get local issuer certificate" in json.loads(request(v.port, trusts, path="/x").body)["details"]
+
+
+@pytest.mark.parametrize("how", [[], ["--single"]], ids=["processes", "single"])
+def test_vine_up_by_tls(vine, authority, server, trusts, how):
+    """One configuration for all roles: the gateway finds its registry by https."""
+    props = {**server.props(), "vine.tls.trust-certificate": str(authority.ca), "vine.up.ports.registry": "0", "vine.up.ports.gateway": "0",
+             "vine.registry.snapshot.enabled": "false"}
+    if how:  # with port 0 nobody could name the registry beforehand
+        s = socket.socket()
+        s.bind(("127.0.0.1", 0))
+        props["vine.up.ports.registry"] = str(s.getsockname()[1])
+        s.close()
+    v = vine("up", *how, *args(props))
+    port = int(v.out.wait(r"vine registry ready: https://127.0.0.1:(\d+) ").group(1))
+    wait_for(lambda: request(port, trusts, path="/eureka/apps/VINE-GATEWAY").status == 200, "the gateway's registration")
