@@ -63,7 +63,6 @@ bool tls_is_on(const struct conn *c);
 /* Why the TLS of this conn failed, for people: "certificate verify failed: unable to get local issuer certificate (...)".
  * Until conn_close; empty: it did not. */
 struct str tls_why(const struct conn *c);
-bool tls_spoke_http(const struct conn *c); /* it failed because the client spoke plain HTTP */
 /* The names of the verified certificate that the peer has shown, a line each: "subject:CN=a,O=b", "dns:a.example",
  * "ip:10.0.0.1", "uri:spiffe://x", "email:..."; empty: it has shown none. While the conn stands. */
 struct str tls_peer_names(const struct conn *c);

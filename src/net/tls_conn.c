@@ -41,7 +41,7 @@ struct tls_conn {
 	struct conn *c;
 	struct tls_memory *memory;
 	uint32_t generation;
-	bool server, any_name, started, ended, failed, spoke_http, shut;
+	bool server, any_name, started, ended, failed, shut;
 	const char *in; /* ciphertext that is being read */
 	size_t in_len;
 	struct buf kept_in, kept_out;
@@ -491,7 +491,6 @@ static bool is_http(struct tls_conn *tc)
 		snprintf(tc->why, sizeof(tc->why), "the peer speaks plain HTTP, not TLS");
 		return true;
 	}
-	tc->spoke_http = true;
 	snprintf(tc->why, sizeof(tc->why), "plain HTTP on a port that speaks TLS");
 	if (send(tc->c->io.fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL) > 0)
 		shutdown(tc->c->io.fd, SHUT_WR);
@@ -582,7 +581,8 @@ static int tls_handshake(struct conn *c)
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -1;
 		if (n == 0) {
-			snprintf(tc->why, sizeof(tc->why), "TLS: the peer ended the connection during the handshake");
+			if (!tc->server || tc->started) /* else one who only looks whether the port is open */
+				snprintf(tc->why, sizeof(tc->why), "TLS: the peer ended the connection during the handshake");
 			errno = ECONNRESET;
 			return -1;
 		}
@@ -712,11 +712,6 @@ bool tls_is_on(const struct conn *c)
 struct str tls_why(const struct conn *c)
 {
 	return tls_is_on(c) ? str_from(of(c)->why) : STR_EMPTY;
-}
-
-bool tls_spoke_http(const struct conn *c)
-{
-	return tls_is_on(c) && of(c)->spoke_http;
 }
 
 struct str tls_peer_names(const struct conn *c)

@@ -577,6 +577,29 @@ static void test_nonsense(void **state)
 	}
 }
 
+/* A check of the port alone, as load balancers make it, is no failure of TLS. */
+static void test_who_only_knocks(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
+	struct loop *l = loop_new();
+	struct end b = { 0 };
+	int fd[2];
+	struct err e;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	end_open(&b, l, fd[1], 16384);
+	assert_int_equal(tls_accept(&b.c, s, &e), 0);
+	close(fd[0]);
+	for (int k = 0; k < 5 && !b.closed; k++)
+		loop_turn(l, 0);
+	assert_true(b.closed);
+	assert_string_equal(b.why, "");
+	loop_turn(l, 0);
+	loop_free(l);
+	tls_unref(s);
+}
+
 /* Noise on a connection that stands: it ends, and nothing of the noise is shown. */
 static void test_noise(void **state)
 {
@@ -888,6 +911,7 @@ int main(void)
 		cmocka_unit_test(test_trust),	    cmocka_unit_test(test_late_refusal),
 		cmocka_unit_test(test_names_that_cannot_be),
 		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_who_only_knocks),
 		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_key_updates),
 		cmocka_unit_test(test_renegotiation_is_refused), cmocka_unit_test(test_stores),
 		cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_ciphers),
