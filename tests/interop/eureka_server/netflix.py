@@ -25,6 +25,7 @@ PROPS = {
     "eureka.server.use-read-only-response-cache": "false", "eureka.server.eviction-interval-timer-in-ms": "300",
     "eureka.server.registry-sync-retry-wait-ms": "500", "eureka.server.enable-self-preservation": "false",
     "eureka.server.peer-node-connect-timeout-ms": "1000", "eureka.server.peer-node-read-timeout-ms": "3000",
+    "eureka.server.max-time-for-replication": "1500",
 }
 
 
@@ -152,7 +153,8 @@ class Mixed:
     """
 
     VINE = ("eureka.server.eviction-interval-timer-in-ms=300", "eureka.server.enable-self-preservation=false",
-            "eureka.server.peer-node-connect-timeout-ms=1000", "eureka.server.peer-node-read-timeout-ms=3000")
+            "eureka.server.peer-node-connect-timeout-ms=1000", "eureka.server.peer-node-read-timeout-ms=3000",
+            "eureka.server.max-time-for-replication=1500")
 
     def __init__(self, folder, maven, kinds):
         self.folder, self.maven, self.kinds = folder, maven, kinds
