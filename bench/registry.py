@@ -2,7 +2,7 @@
 """Vine's registry under load, with Spring Cloud's Eureka server and nginx, which returns a fixed string, in the same rounds.
 
     bench/registry.py [--rounds 5] [--seconds 2] [--apps 2000] [--per-app 50] [--only beats,memory,spread,big] [--eureka new|old|none]
-                      [--warm 30] [--beside NAME=PORT:PID ...]
+                      [--warm 120] [--beside NAME=PORT:PID ...]
 
 beats   heartbeats on one core from 64 and 512 keep-alive connections: requests a second and CPU time each, the registries holding
         10,000 instances; registrations a second before
@@ -15,7 +15,7 @@ big     100,000 instances (apps * per-app) in Vine: memory an instance with ever
 The server has core 0, the load core 1. CPU time is the scheduler's own account of the process. Any answer but 200 or 204 fails the run.
 Eureka is built by Maven from tests/interop/eureka_server (new: Spring Cloud 2025.1; old: 2021.0) and runs as people run it, but for what
 would spoil the comparison in its disfavour: a heap of 1 GiB, no log below WARN, no limit of 100 requests a connection, and --warm
-seconds of heartbeats and 5,000 other registrations before anything counts, so that it is compiled. Vine gets the same.
+seconds of changes and heartbeats of 5,000 others before anything counts, so that it is compiled; Vine, which needs none, has 5 of them.
 --beside adds a registry that runs already, by name, port and process: another server of Eureka's protocol, measured in the same rounds.
 It needs Linux with two cores, nginx, a C compiler, and Maven with its registry (--eureka none does without). Loopback only."""
 import argparse
@@ -33,7 +33,10 @@ import tempfile
 import threading
 import time
 
-from proxy import ROOT, VINE, free_port, rss_kib, table, wait_port
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "tests" / folder) for folder in ("it", "interop/eureka_server")]
+
+import netflix  # noqa: E402
+from proxy import ROOT, VINE, free_port, rss_kib, table, wait_port  # noqa: E402
 
 NGINX = """daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 30000;
 pid {work}/nginx.pid; error_log {work}/nginx.err error;
@@ -44,7 +47,7 @@ http {{ access_log off; keepalive_timeout 600s; keepalive_requests 1000000000; t
 """
 
 
-EUREKA = {"new": ("eureka_server_new", "Eureka of Spring Cloud 2025.1"), "old": ("eureka_server", "Eureka of Spring Cloud 2021.0")}
+EUREKA = {"new": "Eureka of Spring Cloud 2025.1", "old": "Eureka of Spring Cloud 2021.0"}
 JVM = ["-Xmx1g"]
 
 
@@ -60,19 +63,8 @@ def cpu_us(pid):
 
 
 @functools.cache
-def build_eureka(generation):
-    """The class path."""
-    project = EUREKA[generation][0]
-    source, target = ROOT / "tests" / "interop" / project, ROOT / "build-interop" / project
-    target.mkdir(parents=True, exist_ok=True)
-    if subprocess.run(["scripts/setup", "interop"], cwd=ROOT, check=False).returncode:
-        sys.exit(1)
-    maven = ["mvn", "-B", "-q", "-Dstyle.color=never", "-f", str(source / "pom.xml"), f"-Dvine.build={target}", f"-Dmdep.outputFile={target / 'classpath'}", "compile",
-             "dependency:build-classpath"]
-    if subprocess.run(maven, stdin=subprocess.DEVNULL, check=False).returncode:
-        sys.exit(f"bench-registry: Maven could not build {source}; where its registry cannot be reached, bench/registry.py --eureka none "
-                 f"measures without")
-    return f"{target / 'classes'}:{(target / 'classpath').read_text(encoding='utf-8')}"
+def java(generation):
+    return netflix.Java(generation)
 
 
 class Stage:
@@ -112,13 +104,14 @@ class Stage:
         s.process = p
         return s
 
-    def eureka(self, generation, classpath, *props):
+    def eureka(self, generation, *props):
         """Ends when its standard input does."""
         port = free_port()
-        p = self.start(["java", *JVM, "-cp", classpath, "vine.interop.EurekaServer", f"--server.port={port}", "--server.address=127.0.0.1",
-                        "--eureka.client.register-with-eureka=false", "--eureka.client.fetch-registry=false", "--logging.level.root=WARN",
-                        "--server.tomcat.max-keep-alive-requests=-1", "--server.tomcat.keep-alive-timeout=600s", *props], port, subprocess.PIPE)
-        s = Server(EUREKA[generation][1], port, p.pid)
+        p = self.start(java(generation).command(
+            "vine.interop.EurekaServer", f"--server.port={port}", "--server.address=127.0.0.1", "--eureka.client.register-with-eureka=false",
+            "--eureka.client.fetch-registry=false", "--logging.level.root=WARN", "--server.tomcat.max-keep-alive-requests=-1",
+            "--server.tomcat.keep-alive-timeout=600s", *props, jvm=JVM), port, subprocess.PIPE)
+        s = Server(EUREKA[generation], port, p.pid)
         s.process = p
         return s
 
@@ -160,12 +153,12 @@ def beats(a):
     with Stage() as stage:
         registries = [stage.registry()]
         if a.eureka != "none":
-            registries.append(stage.eureka(a.eureka, build_eureka(a.eureka)))
+            registries.append(stage.eureka(a.eureka))
         registries += given(a)
         servers = [(stage.nginx(), "get")] + [(s, "beat") for s in registries]
         rows = []
         for server in registries:
-            warm(stage, server, a.warm)
+            warm(stage, server, 5 if server.name == "Vine" else a.warm)
             n, rps, p50, p99 = stage.load("register", server, 64, 120, 0, apps, per_app)
             rows.append((server.name, f"{rps:.0f}", f"{p50:.0f}", f"{p99:.0f}"))
         print(f"\n{apps * per_app} registrations from 64 connections\n")
@@ -188,7 +181,7 @@ def memory(a):
     with Stage() as stage:
         registries = [stage.registry()]
         if a.eureka != "none":
-            registries.append(stage.eureka(a.eureka, build_eureka(a.eureka)))
+            registries.append(stage.eureka(a.eureka))
         rows = []
         for s in registries:
             kib = [rss_kib(s.pid)]
@@ -260,12 +253,12 @@ def spread(a):
         vine = stage.registry()
         asked = [("Vine, GET /vine/watch", vine, seen_by_watch, soon), ("Vine, fetches", vine, seen_by_fetch, soon)]
         if a.eureka != "none":
-            path, name = build_eureka(a.eureka), EUREKA[a.eureka][1]
-            asked += [(f"{name}, response cache of 1 s", stage.eureka(a.eureka, path, "--eureka.server.response-cache-update-interval-ms=1000"),
+            name = EUREKA[a.eureka]
+            asked += [(f"{name}, response cache of 1 s", stage.eureka(a.eureka, "--eureka.server.response-cache-update-interval-ms=1000"),
                        seen_by_fetch, soon),
-                      (f"{name}, no read-only response cache", stage.eureka(a.eureka, path, "--eureka.server.use-read-only-response-cache=false"),
+                      (f"{name}, no read-only response cache", stage.eureka(a.eureka, "--eureka.server.use-read-only-response-cache=false"),
                        seen_by_fetch, soon),
-                      (f"{name}, as it is (30 s)", stage.eureka(a.eureka, path), seen_by_fetch, slow)]
+                      (f"{name}, as it is (30 s)", stage.eureka(a.eureka), seen_by_fetch, slow)]
         asked += [(s.name, s, seen_by_fetch, slow) for s in given(a)]
         rows = []
         for name, server, how, pauses in asked:
@@ -349,7 +342,7 @@ def main():
     p.add_argument("--per-app", type=int, default=50)
     p.add_argument("--only", default="beats,memory,spread,big")
     p.add_argument("--eureka", choices=("new", "old", "none"), default="new")
-    p.add_argument("--warm", type=int, default=30)
+    p.add_argument("--warm", type=int, default=120)
     p.add_argument("--beside", action="append", default=[], metavar="NAME=PORT:PID")
     a = p.parse_args()
     for what in a.only.split(","):
