@@ -143,7 +143,7 @@ OF_ACTION = {"Register": {"lastDirtyTimestamp", "status", "instanceInfo"}, "Hear
 
 @pytest.mark.parametrize("at", [OLD, NEW])
 def test_what_the_servers_send(whole, at):
-    """Each request that one of them makes, and each item of its batches, is as docs/eureka-protocol.md says."""
+    """Each request that one of them makes, and each item of its batches, is as docs/eureka-server.md says."""
     c = whole
     stamp = now()
     ask(c, at, "POST", "", instance(id="x", lastDirtyTimestamp=stamp))
@@ -295,6 +295,11 @@ def lists(c, i):
     return [parse(t) for t in texts]
 
 
+def go_on(clients, seconds):
+    before = {id: one.rounds for id, one in clients.items()}
+    wait_for(lambda: all(one.rounds >= before[id] + seconds for id, one in clients.items()), "the clients to go on", 60)
+
+
 def test_servers_that_start_anew_learn_all_from_vine(whole, clients):
     """Old nodes come back, and a node joins, while Vine alone has kept the registry."""
     c = whole
@@ -344,17 +349,13 @@ def test_vine_takes_over_a_running_cluster(whole, clients):
     at_all(c, lambda s: s["i6"]["status"] == "OUT_OF_SERVICE" and s["i5"]["status"] == "UP", "changes both ways")
     wait_for(same, "the same lists from all three", SLOW)
 
-    def go_on(seconds):
-        before = {id: one.rounds for id, one in clients.items()}
-        wait_for(lambda: all(one.rounds >= before[id] + seconds for id, one in clients.items()), "the clients to go on", 60)
-
     c.end(OLD, "stop")
-    go_on(3)
+    go_on(clients, 3)
     at_all(c, lambda s: set(s) == everybody, "all instances at those that are left")
     wait_for(same, "the same lists from both", SLOW)
     c.start(SECOND)
     c.end(NEW, "kill")  # as when its machine dies
-    go_on(LEASE["durationInSecs"] * 2)
+    go_on(clients, LEASE["durationInSecs"] * 2)
     assert not [e for one in clients.values() for e in one.errors + one.lost]
     for i in (VINE, SECOND):
         assert c.statuses(i) == {id: "OUT_OF_SERVICE" if id == "i6" else "UP" for id in everybody}
@@ -362,3 +363,36 @@ def test_vine_takes_over_a_running_cluster(whole, clients):
     assert all(one.ids() == everybody for one in clients.values())
     spread = {one.current for one in clients.values()}
     assert spread <= {c.front[VINE].port, c.front[SECOND].port}
+
+
+def test_vine_takes_the_places_of_old_servers(whole, clients):
+    """One after the other, at the same addresses: no configuration changes anywhere, and the clients notice nothing."""
+    c = whole
+    for i in (SECOND, VINE):
+        c.end(i, "stop")
+    alive = set()
+    for k in range(8):
+        clients[f"i{k}"] = RealClient([c.front[i].port for i in ((OLD, NEW), (NEW, OLD))[k % 2]], f"i{k}", alive)
+    everybody = set(clients)
+    at_all(c, lambda s: set(s) == everybody, "all instances at the old servers")
+    wait_for(lambda: all(one.ids() == everybody for one in clients.values()), "all pictures", SLOW)
+    alive |= everybody
+    ask(c, NEW, "PUT", "/apps/ORDERS/i3/status?value=OUT_OF_SERVICE")
+    kinds, c.kinds = c.kinds, ["vine"] * c.n
+    try:
+        for i, how in ((OLD, "stop"), (NEW, "kill")):
+            c.end(i, how)
+            c.start(i)
+            wait_for(lambda i=i: report(c, i)["sync"] == "done", "the first copy", SLOW)
+            assert c.ids(i) == everybody
+            go_on(clients, 3)
+            wait_for(lambda: lists(c, OLD) == lists(c, NEW), "the same lists from both", SLOW)
+        go_on(clients, LEASE["durationInSecs"])
+        for i in (OLD, NEW):
+            assert c.statuses(i) == {id: "OUT_OF_SERVICE" if id == "i3" else "UP" for id in everybody}
+        assert not [e for one in clients.values() for e in one.errors + one.lost]
+    finally:
+        c.kinds = kinds
+        for i in (OLD, NEW):
+            if c.nodes[i]:
+                c.end(i)
