@@ -288,8 +288,8 @@ static void tell_current(struct peer *p, const struct batch_item *it)
 			    .entry = e };
 
 	peer_tell(p, &rl);
-	if (!p->rep.is_vine && e->inst->overridden == INST_UNKNOWN) {
-		/* Netflix's server keeps an override that it has, whatever is registered */
+	if (!p->rep.is_vine && e->inst->overridden == INST_UNKNOWN && p->by_key.len < p->cfg.max_tasks / 2) {
+		/* Netflix's server keeps an override that it has, whatever is registered; in a flood registrations go first */
 		rl.action = BATCH_DELETE_OVERRIDE;
 		peer_tell(p, &rl);
 	}
