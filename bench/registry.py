@@ -1,18 +1,28 @@
 #!/usr/bin/env python3
-"""Vine's registry under load, with nginx, which returns a fixed string, beside it in the same rounds.
+"""Vine's registry under load, with Spring Cloud's Eureka server and nginx, which returns a fixed string, in the same rounds.
 
-    bench/registry.py [--rounds 5] [--seconds 2] [--apps 2000] [--per-app 50] [--only beats,big] [--beside NAME=PORT:PID ...]
+    bench/registry.py [--rounds 5] [--seconds 2] [--apps 2000] [--per-app 50] [--only beats,memory,spread,big] [--eureka new|old|none]
+                      [--warm 120] [--beside NAME=PORT:PID ...]
 
-beats   heartbeats on one core from 64 and 512 keep-alive connections: requests a second and CPU time each, the registry holding
-        10,000 instances; registrations a second into an empty registry
-big     100,000 instances (apps * per-app): memory an instance with every cache filled; full and delta fetches with gzip while 5,000
-        heartbeats and 100 changes a second go on; the start with that snapshot
+beats   heartbeats on one core from 64 and 512 keep-alive connections: requests a second and CPU time each, the registries holding
+        10,000 instances; registrations a second before
+memory  with 10,000 instances, of servers that have done nothing else
+spread  from a registration to the first fetch of another client that shows it: Eureka with its own response cache of 30 s, and
+        without; Vine by fetch and by GET /vine/watch
+big     100,000 instances (apps * per-app) in Vine: memory an instance with every cache filled; full and delta fetches with gzip while
+        5,000 heartbeats and 100 changes a second go on; the start with that snapshot
 
 The server has core 0, the load core 1. CPU time is the scheduler's own account of the process. Any answer but 200 or 204 fails the run.
+Eureka is built by Maven from tests/interop/eureka_server (new: Spring Cloud 2025.1; old: 2021.0) and runs as people run it, but for what
+would spoil the comparison in its disfavour: a heap of 1 GiB, no log below WARN, no limit of 100 requests a connection, and --warm
+seconds of changes and heartbeats of 5,000 others before anything counts, so that it is compiled; Vine, which needs none, has 5 of them.
 --beside adds a registry that runs already, by name, port and process: another server of Eureka's protocol, measured in the same rounds.
-It needs Linux with two cores, nginx and a C compiler. Loopback only."""
+It needs Linux with two cores, nginx, a C compiler, and Maven with its registry (--eureka none does without). Loopback only."""
 import argparse
+import functools
 import http.client
+import json
+import os
 import pathlib
 import re
 import shutil
@@ -23,7 +33,10 @@ import tempfile
 import threading
 import time
 
-from proxy import ROOT, VINE, cpu_us, free_port, rss_kib, table, wait_port
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / "tests" / folder) for folder in ("it", "interop/eureka_server")]
+
+import netflix  # noqa: E402
+from proxy import ROOT, VINE, free_port, rss_kib, table, wait_port  # noqa: E402
 
 NGINX = """daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 30000;
 pid {work}/nginx.pid; error_log {work}/nginx.err error;
@@ -34,9 +47,24 @@ http {{ access_log off; keepalive_timeout 600s; keepalive_requests 1000000000; t
 """
 
 
+EUREKA = {"new": "Eureka of Spring Cloud 2025.1", "old": "Eureka of Spring Cloud 2021.0"}
+JVM = ["-Xmx1g"]
+
+
 class Server:
     def __init__(self, name, port, pid):
         self.name, self.port, self.pid = name, port, pid
+
+
+def cpu_us(pid):
+    """Microseconds that a process has run, with threads that have ended since."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
+@functools.cache
+def java(generation):
+    return netflix.Java(generation)
 
 
 class Stage:
@@ -62,9 +90,8 @@ class Stage:
         except subprocess.TimeoutExpired:
             p.kill()
 
-    def start(self, argv, port):
-        p = subprocess.Popen(["taskset", "-c", "0", *map(str, argv)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL)
+    def start(self, argv, port, stdin=subprocess.DEVNULL):
+        p = subprocess.Popen(["taskset", "-c", "0", *map(str, argv)], stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.processes.append(p)
         wait_port(port, p)
         return p
@@ -74,6 +101,17 @@ class Stage:
         p = self.start([VINE, "registry", f"--server.port={port}", "--server.address=127.0.0.1", "--vine.workers=1",
                         f"--vine.data-dir={self.work}/{folder}", *props], port)
         s = Server("Vine", port, p.pid)
+        s.process = p
+        return s
+
+    def eureka(self, generation, *props):
+        """Ends when its standard input does."""
+        port = free_port()
+        p = self.start(java(generation).command(
+            "vine.interop.EurekaServer", f"--server.port={port}", "--server.address=127.0.0.1", "--eureka.client.register-with-eureka=false",
+            "--eureka.client.fetch-registry=false", "--logging.level.root=WARN", "--server.tomcat.max-keep-alive-requests=-1",
+            "--server.tomcat.keep-alive-timeout=600s", *props, jvm=JVM), port, subprocess.PIPE)
+        s = Server(EUREKA[generation], port, p.pid)
         s.process = p
         return s
 
@@ -99,15 +137,32 @@ def measure(stage, server, kind, conns, seconds, apps, per_app):
     return {"rps": rps, "cpu": (cpu_us(server.pid) - before) / n, "p50": p50, "p99": p99}
 
 
+def given(a):
+    return [Server(name, int(port), int(pid)) for name, port, pid in (re.fullmatch(r"(.+)=(\d+):(\d+)", b).groups() for b in a.beside)]
+
+
+def warm(stage, server, seconds):
+    """Others than those that are measured; a heartbeat of one that is not there would be an error."""
+    stage.load("register", server, 64, 120, 0, 50, 100)
+    stage.load("change", server, 64, seconds / 2, 1500, 50, 100)
+    stage.load("beat", server, 64, seconds / 2, 0, 50, 100)
+
+
 def beats(a):
     apps, per_app = 200, 50
     with Stage() as stage:
-        servers = [(stage.nginx(), "get"), (stage.registry(), "beat")]
-        servers += [(Server(name, int(port), int(pid)), "beat") for name, port, pid in
-                    (re.fullmatch(r"(.+)=(\d+):(\d+)", b).groups() for b in a.beside)]
-        for server, kind in servers[1:]:
-            n, rps, _, p99 = stage.load("register", server, 64, 120, 0, apps, per_app)
-            print(f"{server.name}: {n:.0f} registrations from 64 connections, {rps:.0f} a second, p99 {p99:.0f} us")
+        registries = [stage.registry()]
+        if a.eureka != "none":
+            registries.append(stage.eureka(a.eureka))
+        registries += given(a)
+        servers = [(stage.nginx(), "get")] + [(s, "beat") for s in registries]
+        rows = []
+        for server in registries:
+            warm(stage, server, 5 if server.name == "Vine" else a.warm)
+            n, rps, p50, p99 = stage.load("register", server, 64, 120, 0, apps, per_app)
+            rows.append((server.name, f"{rps:.0f}", f"{p50:.0f}", f"{p99:.0f}"))
+        print(f"\n{apps * per_app} registrations from 64 connections\n")
+        table(rows, ("server", "a second", "p50 us", "p99 us"))
         for conns in (64, 512):
             got = {s.name: [] for s, _ in servers}
             for _ in range(a.rounds):
@@ -119,6 +174,99 @@ def beats(a):
                 rows.append((s.name, f"{med['rps']:.0f}", f"{med['cpu']:.2f}", f"{med['p50']:.0f}", f"{med['p99']:.0f}"))
             print(f"\nheartbeats, {conns} connections, medians of {a.rounds} rounds of {a.seconds} s\n")
             table(rows, ("server", "a second", "CPU us each", "p50 us", "p99 us"))
+
+
+def memory(a):
+    apps, per_app = 200, 50
+    with Stage() as stage:
+        registries = [stage.registry()]
+        if a.eureka != "none":
+            registries.append(stage.eureka(a.eureka))
+        rows = []
+        for s in registries:
+            kib = [rss_kib(s.pid)]
+            stage.load("register", s, 64, 120, 0, apps, per_app)
+            kib.append(rss_kib(s.pid))
+            for accept in ("application/json", "application/xml"):
+                fetch(s.port, "/eureka/apps/", Accept=accept)
+            kib.append(rss_kib(s.pid))
+            stage.load("beat", s, 64, 10, 0, apps, per_app)
+            kib.append(rss_kib(s.pid))
+            rows.append((s.name, *(f"{k / 1024:.1f}" for k in kib)))
+        print(f"\nmemory, MiB resident, {apps * per_app} instances\n")
+        table(rows, ("server", "started", "registered", "all lists fetched, JSON and XML", "after 10 s of heartbeats"))
+
+
+# --- how soon another client sees it ---
+
+def register(port, app, id):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    c.request("POST", f"/eureka/apps/{app}", json.dumps({"instance": {
+        "instanceId": id, "hostName": id, "app": app, "ipAddr": "10.0.0.1", "vipAddress": app, "status": "UP", "port": {"$": 8080, "@enabled": "true"},
+        "dataCenterInfo": {"@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", "name": "MyOwn"}}}), {"Content-Type": "application/json"})
+    if c.getresponse().status != 204:
+        sys.exit(f"port {port}: a registration was refused")
+    c.close()
+    return time.perf_counter()
+
+
+def seen_by_fetch(port, pauses):
+    """Milliseconds from the answer to each registration to the end of the first delta that has it, asked for over and over."""
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    due, waiting, took, n = time.perf_counter(), {}, [], 0
+    while n < len(pauses) or waiting:
+        if n < len(pauses) and time.perf_counter() >= due:
+            waiting[f"spread{n}"] = register(port, "SPREAD", f"spread{n}")
+            due += pauses[n]
+            n += 1
+        c.request("GET", "/eureka/apps/delta", headers={"Accept": "application/json"})
+        body = c.getresponse().read()
+        for id in [id for id in waiting if f'"instanceId":"{id}"'.encode() in body]:
+            took.append((time.perf_counter() - waiting.pop(id)) * 1000)
+        time.sleep(0.002)
+    c.close()
+    return took
+
+
+def seen_by_watch(port, pauses):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    c.request("GET", "/eureka/apps", headers={"Accept": "application/json"})
+    r = c.getresponse()
+    version = r.headers["X-Vine-Version"]
+    r.read()
+    c.request("GET", f"/vine/watch?from={version}", headers={"Accept": "text/event-stream"})
+    stream, took = c.getresponse(), []
+    for n, pause in enumerate(pauses):
+        at = register(port, "WATCH", f"watch{n}")
+        while f'"instanceId":"watch{n}"'.encode() not in stream.readline():
+            pass
+        took.append((time.perf_counter() - at) * 1000)
+        time.sleep(pause)
+    c.close()
+    return [max(ms, 0) for ms in took]  # the event may overtake the answer to who registered
+
+
+def spread(a):
+    """Pauses that do not divide 30 s, so that the moments lie all over the cache's turn."""
+    soon, slow = [0.11] * 30, [6.3] * 7
+    with Stage() as stage:
+        vine = stage.registry()
+        asked = [("Vine, GET /vine/watch", vine, seen_by_watch, soon), ("Vine, fetches", vine, seen_by_fetch, soon)]
+        if a.eureka != "none":
+            name = EUREKA[a.eureka]
+            asked += [(f"{name}, response cache of 1 s", stage.eureka(a.eureka, "--eureka.server.response-cache-update-interval-ms=1000"),
+                       seen_by_fetch, soon),
+                      (f"{name}, no read-only response cache", stage.eureka(a.eureka, "--eureka.server.use-read-only-response-cache=false"),
+                       seen_by_fetch, soon),
+                      (f"{name}, as it is (30 s)", stage.eureka(a.eureka), seen_by_fetch, slow)]
+        asked += [(s.name, s, seen_by_fetch, slow) for s in given(a)]
+        rows = []
+        for name, server, how, pauses in asked:
+            took = sorted(how(server.port, pauses))
+            rows.append((name, len(took), f"{took[0]:.1f}", f"{statistics.median(took):.1f}", f"{took[-1]:.1f}"))
+        print("\nfrom the answer to a registration until another client that asks without a pause sees it, ms; a client that fetches every 30 s "
+              "adds up to 30,000, as it does everywhere\n")
+        table(rows, ("server", "registrations", "min", "median", "max"))
 
 
 def fetch(port, path, **headers):
@@ -192,11 +340,13 @@ def main():
     p.add_argument("--big-seconds", type=int, default=20)
     p.add_argument("--apps", type=int, default=2000)
     p.add_argument("--per-app", type=int, default=50)
-    p.add_argument("--only", default="beats,big")
+    p.add_argument("--only", default="beats,memory,spread,big")
+    p.add_argument("--eureka", choices=("new", "old", "none"), default="new")
+    p.add_argument("--warm", type=int, default=120)
     p.add_argument("--beside", action="append", default=[], metavar="NAME=PORT:PID")
     a = p.parse_args()
     for what in a.only.split(","):
-        {"beats": beats, "big": big}[what](a)
+        {"beats": beats, "memory": memory, "spread": spread, "big": big}[what](a)
 
 
 if __name__ == "__main__":

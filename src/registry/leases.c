@@ -10,7 +10,7 @@ struct memo {
 	usec until; /* USEC_NEVER: while the instance lives */
 	msec dirty; /* of an override whose instance is gone: the version that it was of; 0: not known */
 	uint8_t status;
-	bool heard;    /* an override of which only a peer's heartbeat told */
+	bool heard;    /* an override of which a peer's heartbeats tell: it ends when they do no more */
 	struct str key;
 	char bytes[];
 };
@@ -369,7 +369,11 @@ int leases_hear_override(struct leases *l, const struct heard *h, usec now, msec
 		return VINE_ENOTFOUND;
 	if (e->inst->dirty != h->dirty)
 		return 0; /* the versions decide */
-	if (!o && h->overridden != INST_UNKNOWN) {
+	if (o && (enum inst_status)o->status == h->overridden) {
+		o->heard = true;
+		return 0;
+	}
+	if (h->overridden != INST_UNKNOWN && (!o || o->heard)) {
 		int r = leases_store_override(l, h->app, h->id, h->overridden, now, wall);
 
 		o = map_get(&l->overrides, h->id);

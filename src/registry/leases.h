@@ -59,7 +59,7 @@ int leases_clear_status(struct leases *l, struct str app, struct str id, enum in
 int leases_store_override(struct leases *l, struct str app, struct str id, enum inst_status s, usec now, msec wall);
 /* A peer's heartbeat says whether there is an override for the version `dirty`. Netflix's servers raise no version for one, and
  * lose what they could not tell in time, but each of their heartbeats tells of it: so it begins by that word where we have
- * none, and only one that began so ends by it. 0 or VINE_ENOTFOUND. */
+ * none, and one of which heartbeats have told ends when they do so no more. 0 or VINE_ENOTFOUND. */
 struct heard {
 	struct str app, id;
 	msec dirty;

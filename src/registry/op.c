@@ -32,6 +32,17 @@ static unsigned status_of(int result)
 	return result == 0 ? 200 : result == VINE_ENOTFOUND ? 404 : result == VINE_ELIMIT ? 503 : 400;
 }
 
+/* Netflix's server takes our instance from the 409, but keeps its override, and would go on to tell of it. */
+static void tell_end(const struct entry *e, const struct op_context *c)
+{
+	c->tell(c->ctx, &(struct relay){ .action = BATCH_DELETE_OVERRIDE,
+					 .app = e->inst->app,
+					 .id = e->inst->id,
+					 .dirty = e->inst->dirty,
+					 .status = (enum inst_status)e->inst->status,
+					 .entry = e });
+}
+
 static void heartbeat(const struct batch_item *it, struct leases *l, const struct op_context *c,
 		      struct batch_answer *an)
 {
@@ -53,6 +64,8 @@ static void heartbeat(const struct batch_item *it, struct leases *l, const struc
 		struct instance d = entry_draft(e, c->now, c->wall);
 
 		an->inst = instance_new(&d);
+		if (it->overridden != INST_UNKNOWN && d.overridden == INST_UNKNOWN)
+			tell_end(e, c);
 	}
 	an->status = r == RENEWED ? 200 : r == RENEW_CONFLICT ? 409 : 404;
 }

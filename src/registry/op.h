@@ -44,6 +44,15 @@ struct op {
 struct op *op_new(enum op_kind kind, struct str app, struct str id); /* copies both */
 void op_free(struct op *op);
 
+/* What the peers have to be told. */
+struct relay {
+	enum batch_action action;
+	struct str app, id;
+	msec dirty;
+	enum inst_status status;
+	const struct entry *entry; /* as it is now; NULL for BATCH_CANCEL */
+};
+
 /* What an op needs besides the leases. */
 struct op_context {
 	usec now;
@@ -52,16 +61,10 @@ struct op_context {
 	void (*registered)(void *ctx, struct str app, struct str id); /* for the lists of recent leases */
 	void (*cancelled)(void *ctx, struct str app, struct str id);
 	void (*renewed)(void *ctx);
+	void (*tell)(void *ctx, const struct relay *rl); /* the peers, besides what op_relay says; spans are borrowed */
 	void *ctx;
 };
 void op_apply(struct op *op, struct leases *l, const struct op_context *c);
 
-/* What the peers have to be told of an op that took effect, spans borrowed from it and from the picture. false: nothing. */
-struct relay {
-	enum batch_action action;
-	struct str app, id;
-	msec dirty;
-	enum inst_status status;
-	const struct entry *entry; /* as it is now; NULL for BATCH_CANCEL */
-};
+/* Of an op that took effect, spans borrowed from it and from the picture. false: nothing. */
 bool op_relay(const struct op *op, const struct picture *p, struct relay *ret);

@@ -279,12 +279,20 @@ static void tell_current(struct peer *p, const struct batch_item *it)
 
 	if (!e)
 		return; /* it has gone meanwhile */
-	peer_tell(p, &(struct relay){ .action = BATCH_REGISTER,
-				      .app = it->app,
-				      .id = it->id,
-				      .dirty = e->inst->dirty,
-				      .status = (enum inst_status)e->inst->status,
-				      .entry = e });
+
+	struct relay rl = { .action = BATCH_REGISTER,
+			    .app = it->app,
+			    .id = it->id,
+			    .dirty = e->inst->dirty,
+			    .status = (enum inst_status)e->inst->status,
+			    .entry = e };
+
+	peer_tell(p, &rl);
+	if (!p->rep.is_vine && e->inst->overridden == INST_UNKNOWN && p->by_key.len < p->cfg.max_tasks / 2) {
+		/* Netflix's server keeps an override that it has, whatever is registered; in a flood registrations go first */
+		rl.action = BATCH_DELETE_OVERRIDE;
+		peer_tell(p, &rl);
+	}
 	p->rep.registered_anew++;
 }
 

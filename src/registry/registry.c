@@ -275,6 +275,14 @@ static void on_renewed(void *ctx)
 	registry_count_renewal(ctx, 0);
 }
 
+static void on_tell(void *ctx, const struct relay *rl)
+{
+	struct registry *r = ctx;
+
+	if (r->hooks.written)
+		r->hooks.written(rl, r->hooks.written_ctx);
+}
+
 static void on_reply(struct mail *m)
 {
 	struct op *op = container_of(m, struct op, mail);
@@ -336,6 +344,7 @@ static void on_op(struct mail *m)
 		.registered = on_registered,
 		.cancelled = on_cancelled,
 		.renewed = on_renewed,
+		.tell = on_tell,
 		.ctx = r,
 	};
 	struct relay rl;

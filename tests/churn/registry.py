@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
 """Three registries for a long while among everything that can happen to them, which in the end all know the truth.
 
-    tests/churn/registry.py [--minutes 30] [--seed N] [--clients 40]
+    tests/churn/registry.py [--minutes 30] [--seed N] [--clients 40] [--netflix old|new]
 
 Clients come, leave, die, are taken out of service and put back, and move to another registry when theirs does not answer; registries are
 killed and started again; wires between them are cut, stalled and mended. Every minute all wires are mended and all registries run: then
 each must know just the clients that live, with the statuses that they have, within the time that leases need. VINE names the binary
-(build/vine). Prints a line a minute; the seed plays the same choices again."""
+(build/vine). Prints a line a minute; the seed plays the same choices again. With --netflix the third registry is Spring Cloud's Eureka server
+(tests/interop/eureka_server, built by Maven)."""
 import argparse
 import pathlib
 import random
+import re
 import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "it"))
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("it", "interop/eureka_server")]
 
+import netflix  # noqa: E402
 from registry_client import Eureka  # noqa: E402
 from registry_cluster import Client, Cluster  # noqa: E402
 from vine import SLOWNESS, Vine, wait_for  # noqa: E402
@@ -26,13 +29,32 @@ PROPS = ("eureka.server.eviction-interval-timer-in-ms=200", "eureka.server.peer-
          "eureka.server.peer-node-read-timeout-ms=500", "eureka.server.renewal-threshold-update-interval-ms=10000")
 
 
+class Mixed(Cluster):
+    """Its last registry is Spring Cloud's."""
+
+    def __init__(self, java, *args):
+        self.java = java
+        super().__init__(*args)
+
+    def start(self, i, *props, **kw):
+        if i < self.n - 1:
+            return super().start(i, *props, **kw)
+        given = dict(p.split("=", 1) for p in props)
+        port = given.get("server.port", "0")
+        urls = ",".join(f"http://127.0.0.1:{self.links[i, j].port}/eureka/" for j in range(i))
+        self.nodes[i] = netflix.Netflix(self.java, **{"eureka.client.service-url.defaultZone": urls, "server.port": port}).wait_ready()
+        for j in range(i):
+            self.links[j, i].target = self.nodes[i].port
+        return self.nodes[i]
+
+
 class Churn:
-    def __init__(self, folder, seed, most):
+    def __init__(self, folder, seed, most, java=None):
         self.random = random.Random(seed)
         self.most = most
         self.folder = folder
         self.started = 0
-        self.cluster = Cluster(self.vine, NODES, PROPS)
+        self.cluster = Mixed(java, self.vine, NODES, PROPS) if java else Cluster(self.vine, NODES, PROPS)
         self.ports = {}
         self.clients = {}
         self.out = set()  # taken out of service
@@ -122,7 +144,7 @@ class Churn:
         reply = e.get("/apps/")
         e.close()
         apps = reply.json()["applications"]["application"] if reply.status == 200 else []
-        return {inst["instanceId"]: inst["status"] for a in apps for inst in a["instance"]}
+        return {inst["instanceId"]: inst["status"] for a in apps for inst in a["instance"] if a["name"] == "ORDERS"}
 
     def settle(self):
         self.cluster.mend()
@@ -143,7 +165,10 @@ class Churn:
             for i in range(NODES):
                 lack, ghosts = want - set(seen[i]), set(seen[i]) - want
                 print(f"registry {i}: {len(seen[i])} of {len(want)}; lost {sorted(lack)}, ghosts {sorted(ghosts)}")
-                print(Eureka(self.ports[i], base="/actuator").get("/registry").body.decode())
+                if isinstance(self.cluster.nodes[i], Vine):
+                    print(Eureka(self.ports[i], base="/actuator").get("/registry").body.decode())
+                else:
+                    print("\n".join(re.findall(r"^.*(?:eplication|WorkerThread).*$", str(self.cluster.nodes[i].out), re.M)[-40:]))
             differ = {id: [seen[i].get(id) for i in range(NODES)] for id in want if len({seen[i].get(id) for i in range(NODES)}) > 1}
             print(f"statuses that differ: {differ}")
             raise
@@ -166,10 +191,11 @@ def main():
     p.add_argument("--minutes", type=float, default=30)
     p.add_argument("--seed", type=int, default=int(time.time()))
     p.add_argument("--clients", type=int, default=40)
+    p.add_argument("--netflix", choices=tuple(netflix.PROJECTS))
     a = p.parse_args()
     print(f"seed {a.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        churn = Churn(pathlib.Path(folder), a.seed, a.clients)
+        churn = Churn(pathlib.Path(folder), a.seed, a.clients, netflix.Java(a.netflix) if a.netflix else None)
         for i in range(NODES):
             churn.ports[i] = churn.cluster.nodes[i].port
         end = time.monotonic() + a.minutes * 60

@@ -457,6 +457,39 @@ def test_a_peer_that_does_not_know_an_instance_is_told_of_it(netflix):
     wait_for(lambda: len(n.told("Register")) == 1, "the registration")
     n.eureka.put("/apps/ORDERS/h1:orders:8080")
     wait_for(lambda: len(n.told("Register")) == 2, "it again")
+    # and that there is no override: Netflix's server keeps one that it has through a registration
+    wait_for(lambda: n.told("DeleteStatusOverride"), "the end of an override")
+    assert [(i["status"], i["lastDirtyTimestamp"]) for i in n.told("DeleteStatusOverride")] == [("UP", 1700000000000)]
+    n.eureka.put("/apps/ORDERS/h1:orders:8080/status?value=DOWN")
+    n.eureka.put("/apps/ORDERS/h1:orders:8080")
+    wait_for(lambda: len(n.told("Register")) == 3, "it again")
+    n.eureka.register(instance(id="next"))
+    wait_for(lambda: n.told("Register", "next"), "the next")
+    assert len(n.told("DeleteStatusOverride")) == 1
+
+
+def test_a_peer_whose_override_has_ended_here_is_told_so(netflix):
+    n = netflix()
+    n.eureka.register()
+    n.eureka.put("/apps/ORDERS/h1:orders:8080/status?value=DOWN")
+    n.eureka.delete("/apps/ORDERS/h1:orders:8080/status")
+    wait_for(lambda: n.told("DeleteStatusOverride"), "the end of the override")
+    late = item("Heartbeat", lastDirtyTimestamp=1700000000001, status="DOWN", overriddenStatus="DOWN")
+    assert codes(batch(n.eureka, late)) == [409]
+    wait_for(lambda: len(n.told("DeleteStatusOverride")) == 2, "it again")
+    assert n.told("DeleteStatusOverride")[1]["lastDirtyTimestamp"] == 1700000000002
+    assert n.eureka.find()["status"] == "UP"
+
+
+def test_overrides_that_only_heartbeats_tell_of(eureka):
+    """Netflix's servers make no new version of an instance for an override, and lose what they cannot tell in time."""
+    eureka.register()
+    beat = {"lastDirtyTimestamp": 1700000000000, "status": "UP"}
+    over = {**beat, "status": "DOWN", "overriddenStatus": "DOWN"}
+    assert codes(batch(eureka, item("Heartbeat", **over))) == [200]
+    assert (eureka.find()["status"], eureka.find()["overriddenStatus"]) == ("DOWN", "DOWN")
+    assert codes(batch(eureka, item("Heartbeat", **beat))) == [200]
+    assert (eureka.find()["status"], eureka.find()["overriddenStatus"]) == ("UP", "UNKNOWN")
 
 
 def test_a_peers_newer_data_win(netflix):

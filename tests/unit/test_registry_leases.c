@@ -377,6 +377,11 @@ static void test_overrides_heard_of(void **state)
 	leases_hear_override(&w.l, &h, w.now, wall_of(&w));
 	leases_hear_override(&w.l, &none, w.now, wall_of(&w));
 	assert_int_equal(at(&w, "A", "1")->overridden, INST_DOWN);
+	h.overridden = h.status = INST_DOWN;
+	leases_hear_override(&w.l, &h, w.now, wall_of(&w)); /* unless heartbeats have told of it */
+	leases_hear_override(&w.l, &none, w.now, wall_of(&w));
+	assert_int_equal(at(&w, "A", "1")->overridden, INST_UNKNOWN);
+	assert_int_equal(at(&w, "A", "1")->status, INST_UP);
 	check_counts(&w);
 	world_fini(&w);
 }

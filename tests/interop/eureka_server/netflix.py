@@ -3,16 +3,17 @@ import gzip
 import http.client
 import io
 import json
+import pathlib
 import signal
 import socket
 import subprocess
-import threading
-import time
+import sys
 
 from forwarder import Forwarder
-from registry_client import Eureka, instance
-from vine import Lines, Vine, wait_for
+from registry_client import Eureka
+from vine import ROOT, Lines, Vine
 
+INTEROP = pathlib.Path(__file__).resolve().parents[1]
 START = 120  # seconds that a JVM may take on a loaded machine
 QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx384m")
 PROJECTS = {"old": "eureka_server", "new": "eureka_server_new"}
@@ -25,7 +26,26 @@ PROPS = {
     "eureka.server.use-read-only-response-cache": "false", "eureka.server.eviction-interval-timer-in-ms": "300",
     "eureka.server.registry-sync-retry-wait-ms": "500", "eureka.server.enable-self-preservation": "false",
     "eureka.server.peer-node-connect-timeout-ms": "1000", "eureka.server.peer-node-read-timeout-ms": "3000",
+    "eureka.server.max-time-for-replication": "1500",
 }
+
+
+class Java:
+    """What runs a class of a project that Maven has compiled; for those that are no tests (these have the fixture `maven`)."""
+
+    def __init__(self, generation):
+        source, target = INTEROP / PROJECTS[generation], ROOT / "build-interop" / PROJECTS[generation]
+        listing = target / "classpath"
+        target.mkdir(parents=True, exist_ok=True)
+        maven = ["mvn", "-B", "-q", "-Dstyle.color=never", "-f", str(source / "pom.xml"), f"-Dvine.build={target}",
+                 f"-Dmdep.outputFile={listing}", "compile", "dependency:build-classpath"]
+        if subprocess.run(["scripts/setup", "interop"], cwd=ROOT, check=False).returncode or \
+           subprocess.run(maven, stdin=subprocess.DEVNULL, check=False).returncode:
+            sys.exit(f"Maven could not build {source}: without its registry there is no such server here")
+        self.classpath = f"{target / 'classes'}:{listing.read_text(encoding='utf-8')}"
+
+    def command(self, main, *args, jvm=()):
+        return ["java", *jvm, "-cp", self.classpath, main, *args]
 
 
 def free_port():
@@ -152,7 +172,8 @@ class Mixed:
     """
 
     VINE = ("eureka.server.eviction-interval-timer-in-ms=300", "eureka.server.enable-self-preservation=false",
-            "eureka.server.peer-node-connect-timeout-ms=1000", "eureka.server.peer-node-read-timeout-ms=3000")
+            "eureka.server.peer-node-connect-timeout-ms=1000", "eureka.server.peer-node-read-timeout-ms=3000",
+            "eureka.server.max-time-for-replication=1500")
 
     def __init__(self, folder, maven, kinds):
         self.folder, self.maven, self.kinds = folder, maven, kinds

@@ -143,7 +143,7 @@ OF_ACTION = {"Register": {"lastDirtyTimestamp", "status", "instanceInfo"}, "Hear
 
 @pytest.mark.parametrize("at", [OLD, NEW])
 def test_what_the_servers_send(whole, at):
-    """Each request that one of them makes, and each item of its batches, is as docs/eureka-protocol.md says."""
+    """Each request that one of them makes, and each item of its batches, is as docs/eureka-server.md says."""
     c = whole
     stamp = now()
     ask(c, at, "POST", "", instance(id="x", lastDirtyTimestamp=stamp))
@@ -239,36 +239,39 @@ def test_who_does_not_know_an_instance_is_told(whole, at):
 @pytest.mark.parametrize("side,mode", [({OLD, NEW}, "cut"), ({OLD}, "stall"), ({VINE}, "cut")],
                          ids=["kinds cut", "an old one stalled", "one of Vine's cut"])
 def test_partition_and_heal(whole, clients, side, mode):
-    """Both sides go on alone: some come, some leave, some die, one is taken out of service. Healed, all know who lives, and nobody else."""
+    """Both sides go on alone, for longer than they wait for each other: some come, some leave, some die, one is taken out of service and one
+    put back. Healed, all know who lives and how, and nobody else."""
     c = whole
-    others = {i for i in range(c.n)} - side
-    ids = {}
-    for i in c.running():  # a client speaks to its own side only, as one behind the same cut does
-        for k in range(3):
-            mine = side if i in side else others
-            ports = [c.front[j].port for j in [i, *mine - {i}]]
-            clients[f"i{i}{k}"] = RealClient(ports, f"i{i}{k}")
-            ids[f"i{i}{k}"] = mine
-    at_all(c, lambda s: set(s) == set(ids), "all instances everywhere")
+    sides = [side, {i for i in range(c.n)} - side]
+    of = {id: k for k in (0, 1) for id in (f"{k}{what}" for what in ("leaves", "dies", "out", "back", "stays"))}
+
+    def client(id):
+        """It speaks to its own side only, as one behind the same cut does."""
+        mine = sorted(sides[of[id]])
+        turn = len(clients) % len(mine)
+        clients[id] = RealClient([c.front[i].port for i in mine[turn:] + mine[:turn]], id)
+    for id in of:
+        client(id)
+    at_all(c, lambda s: set(s) == set(of), "all instances everywhere")
+    for k in (0, 1):
+        ask(c, min(sides[k]), "PUT", f"/apps/ORDERS/{k}back/status?value=OUT_OF_SERVICE")
+    at_all(c, lambda s: all(s[f"{k}back"]["status"] == "OUT_OF_SERVICE" for k in (0, 1)), "the overrides")
+    threading.Event().wait(2)  # a heartbeat later
     c.cut(side, mode)
-    for mine in (side, others):
-        first = min(mine)
-        leaves, dies, out, comes = *[id for id in ids if ids[id] is mine][:3], f"new{first}"
-        clients.pop(leaves).leave()
-        clients.pop(dies).die()
-        ids.pop(leaves), ids.pop(dies)
-        ask(c, first, "PUT", f"/apps/ORDERS/{out}/status?value=OUT_OF_SERVICE")
-        clients[comes] = RealClient([c.front[first].port], comes)
-        ids[comes] = mine
-    wait_for(lambda: all(f"new{min(m)}" in c.ids(i) for m in (side, others) for i in m), "who came, on their own side", SLOW)
-    threading.Event().wait(2)
-    assert not {f"new{min(others)}"} & c.ids(min(side))
+    for k in (0, 1):
+        clients.pop(f"{k}leaves").leave()
+        clients.pop(f"{k}dies").die()
+        ask(c, min(sides[k]), "PUT", f"/apps/ORDERS/{k}out/status?value=OUT_OF_SERVICE")
+        ask(c, min(sides[k]), "DELETE", f"/apps/ORDERS/{k}back/status?value=UP")
+        of[f"{k}comes"] = k
+        client(f"{k}comes")
+    wait_for(lambda: all(f"{k}comes" in c.ids(i) for k in (0, 1) for i in sides[k]), "who came, on their own side", SLOW)
+    threading.Event().wait(3)
+    assert not [i for k in (0, 1) for i in sides[k] if f"{1 - k}comes" in c.ids(i)]
     c.mend()
-    want = {id: "UP" for id in ids}
-    for mine in (side, others):
-        want[[id for id in ids if ids[id] is mine and not id.startswith("new")][0]] = "OUT_OF_SERVICE"
+    want = {id: "OUT_OF_SERVICE" if id.endswith("out") else "UP" for id in clients}
     at_all(c, lambda s: {k: v["status"] for k, v in s.items()} == want, "one truth everywhere", 60)
-    end = time.monotonic() + 4  # and it stays so: nobody comes back from the dead
+    end = time.monotonic() + 3  # and it stays so: nobody comes back from the dead
     while time.monotonic() < end:
         at_all(c, lambda s: {k: v["status"] for k, v in s.items()} == want, "it to stay", 0.1)
     assert not [e for one in clients.values() for e in one.errors]
@@ -290,6 +293,11 @@ def lists(c, i):
                  ("MODIFIED", "ADDED")):
         texts = [t.replace(a, b) for t in texts]
     return [parse(t) for t in texts]
+
+
+def go_on(clients, seconds):
+    before = {id: one.rounds for id, one in clients.items()}
+    wait_for(lambda: all(one.rounds >= before[id] + seconds for id, one in clients.items()), "the clients to go on", 60)
 
 
 def test_servers_that_start_anew_learn_all_from_vine(whole, clients):
@@ -341,17 +349,13 @@ def test_vine_takes_over_a_running_cluster(whole, clients):
     at_all(c, lambda s: s["i6"]["status"] == "OUT_OF_SERVICE" and s["i5"]["status"] == "UP", "changes both ways")
     wait_for(same, "the same lists from all three", SLOW)
 
-    def go_on(seconds):
-        before = {id: one.rounds for id, one in clients.items()}
-        wait_for(lambda: all(one.rounds >= before[id] + seconds for id, one in clients.items()), "the clients to go on", 60)
-
     c.end(OLD, "stop")
-    go_on(3)
+    go_on(clients, 3)
     at_all(c, lambda s: set(s) == everybody, "all instances at those that are left")
     wait_for(same, "the same lists from both", SLOW)
     c.start(SECOND)
     c.end(NEW, "kill")  # as when its machine dies
-    go_on(LEASE["durationInSecs"] * 2)
+    go_on(clients, LEASE["durationInSecs"] * 2)
     assert not [e for one in clients.values() for e in one.errors + one.lost]
     for i in (VINE, SECOND):
         assert c.statuses(i) == {id: "OUT_OF_SERVICE" if id == "i6" else "UP" for id in everybody}
@@ -359,3 +363,36 @@ def test_vine_takes_over_a_running_cluster(whole, clients):
     assert all(one.ids() == everybody for one in clients.values())
     spread = {one.current for one in clients.values()}
     assert spread <= {c.front[VINE].port, c.front[SECOND].port}
+
+
+def test_vine_takes_the_places_of_old_servers(whole, clients):
+    """One after the other, at the same addresses: no configuration changes anywhere, and the clients notice nothing."""
+    c = whole
+    for i in (SECOND, VINE):
+        c.end(i, "stop")
+    alive = set()
+    for k in range(8):
+        clients[f"i{k}"] = RealClient([c.front[i].port for i in ((OLD, NEW), (NEW, OLD))[k % 2]], f"i{k}", alive)
+    everybody = set(clients)
+    at_all(c, lambda s: set(s) == everybody, "all instances at the old servers")
+    wait_for(lambda: all(one.ids() == everybody for one in clients.values()), "all pictures", SLOW)
+    alive |= everybody
+    ask(c, NEW, "PUT", "/apps/ORDERS/i3/status?value=OUT_OF_SERVICE")
+    kinds, c.kinds = c.kinds, ["vine"] * c.n
+    try:
+        for i, how in ((OLD, "stop"), (NEW, "kill")):
+            c.end(i, how)
+            c.start(i)
+            wait_for(lambda i=i: report(c, i)["sync"] == "done", "the first copy", SLOW)
+            assert c.ids(i) == everybody
+            go_on(clients, 3)
+            wait_for(lambda: lists(c, OLD) == lists(c, NEW), "the same lists from both", SLOW)
+        go_on(clients, LEASE["durationInSecs"])
+        for i in (OLD, NEW):
+            assert c.statuses(i) == {id: "OUT_OF_SERVICE" if id == "i3" else "UP" for id in everybody}
+        assert not [e for one in clients.values() for e in one.errors + one.lost]
+    finally:
+        c.kinds = kinds
+        for i in (OLD, NEW):
+            if c.nodes[i]:
+                c.end(i)
