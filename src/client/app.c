@@ -110,6 +110,8 @@ static usec advance(struct vine_app *app)
 {
 	if (state_of(app) == APP_RUNNING && atomic_load(&app->stop_asked))
 		leave(app);
+	if (atomic_exchange(&app->health_changed, false) && app->membership)
+		membership_look(app->membership);
 	if (state_of(app) == APP_LEAVING && loop_now(app->loop) >= app->give_up_at)
 		drain(app); /* its lease will run out instead */
 	if (state_of(app) == APP_DRAINING) {

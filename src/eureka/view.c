@@ -283,3 +283,43 @@ const struct view_group *eureka_view_service(const struct eureka_view *v, struct
 
 	return g ? g : eureka_view_app(v, name);
 }
+
+/* --- looking --- */
+
+const struct instance *eureka_cache_get(const struct eureka_cache *c, struct str app, struct str id)
+{
+	_cleanup_(buf_finip) struct buf b = BUF_INIT(INST_BODY_MAX);
+	const struct cached *x;
+
+	buf_adds(&b, app);
+	buf_addc(&b, '/');
+	buf_adds(&b, id);
+	x = map_get(&c->inst, buf_str(&b));
+	return x && !x->held_until ? x->inst : NULL;
+}
+
+void eureka_cache_diff(const struct eureka_cache *c, const struct apps_doc *doc,
+		       void (*fn)(const char *what, const struct instance *in, enum inst_status other, void *ctx), void *ctx)
+{
+	_cleanup_(buf_finip) struct buf b = BUF_INIT(INST_BODY_MAX);
+	struct map listed;
+	size_t pos = 0;
+
+	map_init(&listed, c->seed);
+	for (uint32_t i = 0; i < doc->n; i++) {
+		const struct instance *in = doc->inst[i];
+		const struct cached *x = map_get(&c->inst, key_of(in, &b));
+
+		if (!x || x->held_until)
+			fn("missing", in, (enum inst_status)in->status, ctx);
+		else if (x->inst->status != in->status)
+			fn("status", x->inst, (enum inst_status)in->status, ctx);
+		if (x)
+			map_put(&listed, x->key, (void *)(uintptr_t)x);
+	}
+	for (const struct cached *x; (x = map_next(&c->inst, &pos));) {
+		if (!x->held_until && !map_get(&listed, x->key))
+			fn("extra", x->inst, INST_UNKNOWN, ctx);
+	}
+	map_fini(&listed);
+}

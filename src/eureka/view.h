@@ -52,3 +52,9 @@ bool eureka_cache_delta(struct eureka_cache *c, const struct apps_doc *doc);
 bool eureka_cache_matches(const struct eureka_cache *c, const struct apps_doc *doc);
 /* The present picture; only_up: without those whose status is not UP. refs 1. */
 struct eureka_view *eureka_cache_view(struct eureka_cache *c, bool only_up);
+/* What the registry holds of one instance; borrowed, until the cache changes. NULL: it does not list it. */
+const struct instance *eureka_cache_get(const struct eureka_cache *c, struct str app, struct str id);
+/* Where the cache is not what a full answer says: "missing" (it lacks it), "extra" (it has one too many), "status" (other: the
+ * answer's). Those that are held count for nothing. */
+void eureka_cache_diff(const struct eureka_cache *c, const struct apps_doc *doc,
+		       void (*fn)(const char *what, const struct instance *in, enum inst_status other, void *ctx), void *ctx);

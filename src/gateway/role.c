@@ -4,13 +4,11 @@
 #include <unistd.h>
 
 #include "codec/json.h"
-#include "eureka/self.h"
 #include "flow/properties.h"
 #include "gateway/explain_lb.h"
 #include "gateway/gateway.h"
-#include "http/identities.h"
 #include "manage/actuator.h"
-#include "manage/health.h"
+#include "manage/discovery.h"
 #include "manage/meters.h"
 #include "net/tls.h"
 #include "plugin/plugin.h"
@@ -226,20 +224,7 @@ static void on_view(struct eureka_view *v, void *ctx)
 	look_after(gw, true);
 }
 
-/* --- health and meters --- */
-
-static enum health_status check_discovery(struct host *h, struct jsonw *details, void *arg)
-{
-	struct gateway *gw = arg;
-	struct eureka_client_report r;
-
-	(void)h;
-	(void)details;
-	if (!gw->eureka)
-		return HEALTH_UNKNOWN;
-	eureka_client_report(gw->eureka, &r);
-	return r.state == EUREKA_NEVER ? HEALTH_UNKNOWN : HEALTH_UP; /* with its last picture a gateway does its work */
-}
+/* --- meters --- */
 
 static void circuit_meters(struct meter_snapshot *s, void *arg)
 {
@@ -310,22 +295,12 @@ static void sweep(struct timer *t)
 
 static int start_discovery(struct gateway *gw, struct err *e)
 {
-	struct eureka_client_settings s;
-	int r;
+	struct discovery_opts o = { .fetch = props_bool(gw->host->props, "ribbon.eureka.enabled"), .on_view = on_view, .ctx = gw };
+	int r = discovery_new(&gw->discovery, gw->host, &o, e);
 
-	if (!props_bool(gw->host->props, "eureka.client.enabled"))
-		return 0;
-	eureka_settings(&s, gw->host->props, gw->host->seed);
-	r = identities_registry(gw->host->tls, gw->host->props, &s.tls, e);
-	if (r < 0)
-		return r;
-	s.fetch_registry = s.fetch_registry && props_bool(gw->host->props, "ribbon.eureka.enabled");
-	r = eureka_client_new(&gw->eureka, gw->host->client, &s, &gw->host->log, e);
-	if (r < 0)
-		return err_prefix(e, "eureka.client.service-url");
-	eureka_client_on_view(gw->eureka, on_view, gw);
-	gw_turbine_start(gw);
-	return 0;
+	if (r == 0 && gw->discovery)
+		gw_turbine_start(gw);
+	return r;
 }
 
 /* The same after a restart, another for each gateway of a fleet: who shares a list with whom, the stable subset. */
@@ -351,7 +326,6 @@ static int check_fit(struct host *h, struct err *e)
 static int start(struct host *h, struct err *e)
 {
 	struct gateway *gw = xzalloc(sizeof(*gw));
-	struct health_part discovery = { "discoveryClient", HEALTH_ALL, check_discovery, gw };
 	int r;
 
 	h->role = gw;
@@ -379,7 +353,6 @@ static int start(struct host *h, struct err *e)
 		return r;
 	gw_endpoints_add(gw);
 	gw_explain_lb_add(gw);
-	host_add_health(h, &discovery);
 	meters_source(h->meters, circuit_meters, gw);
 	meters_source(h->meters, pool_meters, gw);
 	timer_set(h->loop, &gw->sweep, loop_now(h->loop) + SWEEP_EVERY);
@@ -389,19 +362,7 @@ static int start(struct host *h, struct err *e)
 
 static void ready(struct host *h)
 {
-	struct gateway *gw = h->role;
-	struct instance self;
-	struct arena a;
-
-	if (!gw->eureka)
-		return;
-	if (props_bool(h->props, "eureka.client.register-with-eureka")) {
-		arena_init(&a, 2048);
-		eureka_self(&self, &a, h->props, str_from(h->app_name), &h->address);
-		eureka_client_register(gw->eureka, &self, 0);
-		arena_fini(&a);
-	}
-	eureka_client_start(gw->eureka);
+	discovery_ready(((struct gateway *)h->role)->discovery);
 }
 
 static int props_check(struct host *h, const struct props *p, struct err *e)
@@ -411,6 +372,8 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 	struct gw_services trial;
 	int r = turbine_check(p, e);
 
+	if (r == 0)
+		r = discovery_check(p, e);
 	if (r < 0)
 		return r;
 	if (props_bool(p, "vine.timeouts.must-fit") && check_times(p, e) < 0)
@@ -430,15 +393,8 @@ static void props_changed(struct host *h)
 
 	if (gw->turbine)
 		turbine_configure(gw->turbine, h->props);
+	discovery_changed(gw->discovery);
 	rebuild_and_publish(gw, true, "configuration");
-}
-
-static void left(void *ctx)
-{
-	struct host *h = ctx;
-	void (*done)(struct host *) = ((struct gateway *)h->role)->drained;
-
-	done(h);
 }
 
 static void drain(struct host *h, void (*done)(struct host *h))
@@ -447,12 +403,7 @@ static void drain(struct host *h, void (*done)(struct host *h))
 
 	event_hub_end(&gw->stream.hub);
 	gw_hubs_end(&gw->hubs);
-	if (!gw->eureka) {
-		done(h);
-		return;
-	}
-	gw->drained = done;
-	eureka_client_deregister(gw->eureka, 0, left, h);
+	discovery_leave(gw->discovery, h, done);
 }
 
 static void stop(struct host *h)
@@ -463,7 +414,7 @@ static void stop(struct host *h)
 		return;
 	event_hub_end(&gw->stream.hub);
 	gw_hubs_end(&gw->hubs);
-	eureka_client_free(gw->eureka);
+	discovery_free(gw->discovery);
 	turbine_free(gw->turbine);
 	timer_cancel(h->loop, &gw->sweep);
 	timer_cancel(h->loop, &gw->upkeep);

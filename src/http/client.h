@@ -132,6 +132,8 @@ struct fetch {
 	struct str keep;        /* name of a further field of the answer to be kept; may be empty */
 	size_t max_body;        /* of the answer; 0: 1 MiB */
 	usec deadline;          /* absolute */
+	usec connect_deadline;  /* by then a connection must stand; 0: as the whole */
+	struct str host;        /* the Host field; empty: the peer's name */
 	void (*done)(struct fetch *f); /* called once; ok tells */
 	/* the answer, valid inside done */
 	bool ok;                /* a response came, whatever its status */
@@ -144,7 +146,7 @@ struct fetch {
 	struct call call;
 	struct buf in;
 	struct buf head;
-	char type_room[96], etag_room[96], location_room[256], kept_room[96];
+	char type_room[96], etag_room[96], location_room[1024], kept_room[96];
 	bool retried;
 };
 /* A stale pooled connection is replaced once by a fresh one where the method allows it. */

@@ -410,7 +410,9 @@ static void test_refused(void **state)
 static void test_urls_refused(void **state)
 {
 	static const char *const rows[] = { "", " , ", "ftp://x/", "127.0.0.1:8761", "https:///eureka/", "http://a:b%zz@x/eureka/",
-					    "http:///eureka", "http://a/,http://b/,http://c/,http://d/,http://e/,http://f/,http://g/,http://h/,http://i/" };
+					    "http:///eureka",
+#define EIGHT(x) "http://a" x "/,http://b" x "/,http://c" x "/,http://d" x "/,http://e" x "/,http://f" x "/,http://g" x "/,http://h" x "/,"
+					    EIGHT("1") EIGHT("2") EIGHT("3") EIGHT("4") "http://one-too-many/" };
 	struct world *w = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
