@@ -3,7 +3,9 @@ import base64
 import json
 import re
 import socket
+import subprocess
 import threading
+import time
 
 import pytest
 
@@ -121,6 +123,47 @@ def test_each_has_its_own_credentials_percent_decoded(vine, upstream):
     assert "wants other credentials" in place_of_used["lastFailure"]
     text = json.dumps(state(v))
     assert "secret" not in text and "p@ss" not in text and "secret" not in v.logs()
+
+
+def test_a_token_for_those_without_credentials(vine, upstream):
+    a, b = EurekaDouble(upstream), EurekaDouble(upstream)
+    a.script = failing(503)
+    start(vine, {**NORTH_SOUTH, "eureka.client.service-url.north": a.url, "vine.eureka.client.token": "abc.def",
+                 "eureka.client.service-url.south": f"http://b:pw@{b.up.address}/eureka/"})
+    b.wait_seen("GET")
+    assert {r.get("authorization") for r in a.up.requests} == {"Bearer abc.def"}
+    assert {r.get("authorization") for r in b.up.requests} == {"Basic " + base64.b64encode(b"b:pw").decode()}
+
+
+def certificate(folder, name="127.0.0.1"):
+    """(certificate, key) for that address, signed by itself."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test",
+                    "-addext", f"subjectAltName=IP:{name}", "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return cert, key
+
+
+def test_registries_by_https(vine, tmp_path):
+    cert, key = certificate(tmp_path)
+    r = vine("registry", "--server.port=0", "--server.address=127.0.0.1", f"--server.ssl.certificate={cert}",
+             f"--server.ssl.certificate-private-key={key}")
+    url = f"https://127.0.0.1:{r.port}/eureka/"
+    v = start(vine, {**url_of(url), "eureka.client.tls.enabled": "true", "eureka.client.tls.trust-certificate": str(cert),
+                     "server.ssl.certificate": str(cert), "server.ssl.certificate-private-key": str(key),
+                     "management.server.port": 0, "management.server.address": "127.0.0.1", "management.server.ssl.enabled": "false"}, ready=False)
+    v.wait_ready()
+    management = int(re.search(r"management https?://127.0.0.1:(\d+)/", v.logs()).group(1))
+    seen = lambda: get(management, "/actuator/eureka")
+    wait_for(lambda: seen()["registration"]["remoteStatus"] == "UP", "us in the list")
+    assert seen()["url"] == url
+    us = get(management, "/actuator/serviceregistry")
+    assert us == {"status": "UP", "overriddenStatus": "UNKNOWN"}
+    stranger = start(vine, {**url_of(url)})
+    stranger.wait_log("registry lost.*certificate")
+    refused = vine("gateway", config=gateway.config({**QUICK, **url_of(url), "eureka.client.proxy-host": "127.0.0.1"}), ready=False)
+    refused.expect_code = 1
+    assert refused.wait() == 1
+    refused.wait_log("eureka.client.proxy-host.*without TLS")
 
 
 def test_a_new_list_holds_from_the_reload_on(vine, upstream):
@@ -521,6 +564,18 @@ def test_names_that_come_late(vine, upstream, names):
     n.zone = {"txt.home.shop.test": ["n.shop.test"], "txt.n.shop.test": ["127.0.0.1"]}
     d.wait_seen("POST")
     d.wait_seen("GET", 3)
+
+
+@pytest.mark.speed
+def test_a_name_server_that_is_silent_holds_nobody_up(vine, names):
+    n = names(None)
+    v = start(vine, dns(n, 1))
+    wait_for(lambda: n.asked, "a question")
+    assert get(v.port, "/actuator/health")["status"] == "UP"
+    assert state(v)["state"] == "never answered"
+    began = time.monotonic()
+    v.stop()
+    assert time.monotonic() - began < 2, "nor the end of the process"
 
 
 @pytest.mark.parametrize("wrong", [("eureka.client.eureka-server-d-n-s-name", ""), ("eureka.client.eureka-server-port", "x"),
