@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "base/rng.h"
+#include "codec/sse.h"
 #include "test.h"
 #include "turbine/cluster.h"
 #include "turbine/merge.h"
-#include "turbine/sse.h"
 
 /* --- the reader --- */
 
