@@ -474,10 +474,12 @@ static bool path_is_taken(const struct gw_routes *rs, struct str path)
 static int discovered_routes(struct build *b)
 {
 	struct gw_routes *rs = &b->pic->routes;
+	struct view_walk w = b->view ? eureka_view_walk(b->view) : (struct view_walk){ 0 };
+	const struct view_group *g;
 	int r = 0;
 
-	for (uint32_t i = 0; b->view && i < b->view->n_apps && r == 0; i++) {
-		struct str app = b->view->apps[i].name;
+	while (b->view && r == 0 && (g = view_walk_next(&w))) {
+		struct str app = g->name;
 		char *low = arena_alloc(&b->pic->arena, app.len + 1);
 
 		for (size_t k = 0; k < app.len; k++)

@@ -473,8 +473,11 @@ static void test_holding(void **state)
 
 		struct eureka_view *v = eureka_cache_view(&c, true);
 
-		for (uint32_t k = 0; k < v->n; k++)
-			got[k] = v->inst[k]->id.ptr[0];
+		struct view_walk walk = eureka_view_walk(v);
+		const struct view_group *g = view_walk_next(&walk);
+
+		for (uint32_t k = 0; g && k < g->n; k++)
+			got[k] = g->inst[k]->id.ptr[0];
 		if (!str_eq(str_of(got, v->n), str_from(steps[i].want)) || changed != steps[i].changed)
 			fail_msg("step %zu: %.*s, want %s; changed %d", i, (int)v->n, got, steps[i].want, changed);
 		assert_int_equal(c.counts.n[INST_UP], strlen(steps[i].knows)); /* the hash counts what the registry knows */
