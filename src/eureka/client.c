@@ -1,5 +1,6 @@
 /* client.c - see client.h: the client's life. client_impl.h says what its parts are. */
 #include "eureka/client_impl.h"
+#include "eureka/watch.h"
 
 static usec either(usec set, usec otherwise)
 {
@@ -89,6 +90,8 @@ int eureka_client_new(struct eureka_client **ret, struct http_client *http, cons
 		take_settings(c, s, list, n);
 		fetches_init(c);
 		lease_init(c);
+		if (s->watch && s->fetch_registry)
+			eureka_watch_new(c, NULL);
 		*ret = c;
 	}
 	free(list);

@@ -55,6 +55,7 @@ struct eureka_client_settings {
 	bool fetch_registry;
 	bool only_up;             /* filter-only-up-instances */
 	bool disable_delta;
+	bool watch;               /* be told of changes, by a registry that tells them (watch.h) */
 	bool log_delta_diff;
 	bool no_gzip;
 	bool allow_redirects;

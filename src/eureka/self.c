@@ -297,6 +297,7 @@ void eureka_settings(struct eureka_client_settings *s, const struct props *p, ui
 		.fetch_registry = props_bool(p, "eureka.client.fetch-registry"),
 		.only_up = props_bool(p, "eureka.client.filter-only-up-instances"),
 		.disable_delta = props_bool(p, "eureka.client.disable-delta"),
+		.watch = props_bool(p, "vine.eureka.watch.enabled"),
 		.log_delta_diff = props_bool(p, "eureka.client.log-delta-diff"),
 		.no_gzip = !props_bool(p, "eureka.client.g-zip-content"),
 		.allow_redirects = props_bool(p, "eureka.client.allow-redirects"),

@@ -591,6 +591,7 @@ const struct prop_desc prop_catalogue[] = {
 #define LIVE false
 	B("vine.timeouts.must-fit", "true", "tries that a Hystrix timeout cuts off stop the start; false: they are a warning"),
 	D("vine.trace.sample-rate", "0.1", "share of new traces that are sampled"),
+	B("vine.eureka.watch.enabled", "true", "be told of changes at once by a registry of Vine's; another's is polled"),
 	B("vine.registry.eureka-lease-doubling", "false", "leases live twice their duration, as Eureka's do"),
 	I("vine.registry.max-instances", "200000", 1, ANY, "more are refused with 503"),
 	I("vine.registry.max-watchers", "1000", 0, 1000000, "clients of /vine/watch at once; more are refused with 503"),
