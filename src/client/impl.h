@@ -78,7 +78,7 @@ struct app_health {
 	struct health_part part[APP_HEALTH_MAX];
 };
 
-enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_DRAINING, APP_OVER };
+enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_LEFT, APP_DRAINING, APP_OVER };
 
 struct vine_app {
 	struct app_settings set; /* immutable after vine_app_new */
@@ -123,6 +123,7 @@ struct vine_app {
 	struct io signals; /* fd -1: not asked to watch any */
 	bool signalled;    /* one of them came */
 	usec give_up_at;   /* while draining */
+	bool was_registered;    /* when it began to leave */
 
 	struct remotes *remotes;
 	struct callers callers;

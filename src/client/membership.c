@@ -167,6 +167,14 @@ struct eureka_client *membership_client(struct membership *m)
 	return m->client;
 }
 
+bool membership_is_registered(const struct membership *m)
+{
+	struct eureka_client_report r;
+
+	eureka_client_report(m->client, &r);
+	return r.registered;
+}
+
 static void on_left(void *ctx)
 {
 	struct membership *m = ctx;

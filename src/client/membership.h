@@ -12,6 +12,7 @@ struct vine_app;
  * eureka.client.should-enforce-registration-at-init is true it returns once the registration is accepted, or with what was
  * wrong; *ret is set then, too. */
 int membership_new(struct membership **ret, struct vine_app *app, struct err *e);
+bool membership_is_registered(const struct membership *m);
 /* Says goodbye; left(app) comes once that is over or given up. */
 void membership_leave(struct membership *m, void (*left)(struct vine_app *app));
 void membership_look(struct membership *m); /* the health has changed */

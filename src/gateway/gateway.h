@@ -40,6 +40,10 @@ struct gateway {
 	struct ribbon_env ribbon;
 	struct pinger *pinger;
 	struct timer upkeep;            /* pings, lists that are polled */
+	struct timer news;              /* the registry's, that came too soon after the last */
+	usec news_from;                 /* before it, news wait */
+	usec turbine_from;
+	uint64_t turbine_version;       /* of the view that turbine has */
 	struct timer sweep;
 	_Atomic unsigned streams;       /* readers of /hystrix.stream */
 	struct gw_stream stream;        /* on the management port */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "codec/json.h"
+#include "eureka/view.h"
 #include "flow/properties.h"
 #include "gateway/explain_lb.h"
 #include "gateway/gateway.h"
@@ -154,6 +155,7 @@ static void publish(struct gateway *gw)
 
 static void rebuild_and_publish(struct gateway *gw, bool reread, const char *why)
 {
+	usec began = clock_mono();
 	struct err e;
 
 	if (rebuild(gw, reread, &e) < 0) {
@@ -162,7 +164,7 @@ static void rebuild_and_publish(struct gateway *gw, bool reread, const char *why
 		return;
 	}
 	LOG(&gw->host->log, LOG_DEBUG, "new routes", F_Z("after", why), F_INT("routes", gw->picture->routes.n),
-	    F_INT("services", gw->picture->n_targets));
+	    F_INT("services", gw->picture->n_targets), F_INT("us", clock_mono() - began));
 	publish(gw);
 }
 
@@ -181,6 +183,8 @@ static void look_after(struct gateway *gw, bool news)
 	}
 }
 
+static void tell_turbine(struct gateway *gw);
+
 static void upkeep(struct timer *timer)
 {
 	struct gateway *gw = container_of(timer, struct gateway, upkeep);
@@ -194,6 +198,8 @@ static void upkeep(struct timer *timer)
 	if (next <= now)
 		rebuild_and_publish(gw, false, "refresh interval");
 	look_after(gw, false);
+	if (gw->view)
+		tell_turbine(gw);
 	for (unsigned i = 0; i < gw->picture->n_targets; i++)
 		ribbon_tell_changes(gw->picture->targets[i]->service->ribbon, now);
 	timer_set(gw->host->loop, timer, now + UPKEEP_EVERY);
@@ -213,15 +219,55 @@ static void on_refresh(void *ctx)
 	host_call_control(gw->host, refresh_asked, NULL);
 }
 
+/* --- news of the registry ---
+ *
+ * The first of a burst goes to the workers at once; what comes while that is worked off waits for a moment and goes together, so
+ * that a storm of changes costs a share of this thread and not all of it. */
+
+#define NEWS_GAP_MIN (2 * USEC_PER_MSEC)
+#define NEWS_GAP_MAX (10 * USEC_PER_MSEC)
+
+static void take_news(struct gateway *gw)
+{
+	usec began = loop_refresh_now(gw->host->loop);
+
+	timer_park(&gw->news);
+	rebuild_and_publish(gw, false, "registry");
+	look_after(gw, true);
+
+	usec took = clock_mono() - began;
+
+	gw->news_from = began + took + MIN(MAX(took, NEWS_GAP_MIN), NEWS_GAP_MAX);
+}
+
+static void on_news_due(struct timer *t)
+{
+	take_news(container_of(t, struct gateway, news));
+}
+
+/* Who counts circuits of all instances looks at all of them, which is not for each change. */
+static void tell_turbine(struct gateway *gw)
+{
+	usec now = loop_now(gw->host->loop);
+
+	if (!gw->turbine || gw->turbine_version == gw->view->version || now < gw->turbine_from)
+		return;
+	turbine_view(gw->turbine, gw->view);
+	gw->turbine_version = gw->view->version;
+	gw->turbine_from = now + USEC_PER_SEC;
+}
+
 static void on_view(struct eureka_view *v, void *ctx)
 {
 	struct gateway *gw = ctx;
 
 	eureka_view_unref(gw->view);
 	gw->view = eureka_view_ref(v);
-	turbine_view(gw->turbine, v);
-	rebuild_and_publish(gw, false, "registry");
-	look_after(gw, true);
+	if (clock_mono() >= gw->news_from)
+		take_news(gw);
+	else if (gw->news.at == USEC_NEVER)
+		timer_set(gw->host->loop, &gw->news, gw->news_from);
+	tell_turbine(gw);
 }
 
 /* --- meters --- */
@@ -342,6 +388,8 @@ static int start(struct host *h, struct err *e)
 	gw_hubs_init(&gw->hubs, gw, h->loop);
 	timer_init(&gw->sweep, sweep);
 	timer_init(&gw->upkeep, upkeep);
+	timer_init(&gw->news, on_news_due);
+	timer_park(&gw->news);
 	r = turbine_check(h->props, e);
 	if (r == 0)
 		r = check_fit(h, e);
@@ -418,6 +466,7 @@ static void stop(struct host *h)
 	turbine_free(gw->turbine);
 	timer_cancel(h->loop, &gw->sweep);
 	timer_cancel(h->loop, &gw->upkeep);
+	timer_cancel(h->loop, &gw->news);
 	pinger_free(gw->pinger);
 	eureka_view_unref(gw->view);
 	gw_picture_unref(gw->picture);

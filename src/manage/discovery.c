@@ -14,7 +14,8 @@ struct discovery {
 	struct host *h;
 	struct eureka_client *client;
 	struct timer begin;
-	bool fetch;
+	struct timer grace; /* the registry was left */
+	bool fetch, was_registered;
 	void (*left)(struct host *h);
 };
 
@@ -233,6 +234,25 @@ static void begin(struct timer *t)
 	eureka_client_start(d->client);
 }
 
+static void grace_over(struct timer *t)
+{
+	struct discovery *d = container_of(t, struct discovery, grace);
+
+	d->left(d->h);
+}
+
+/* Whoever watches the registry knows now; those who poll it may still come for a while. */
+static void on_left(void *ctx)
+{
+	struct discovery *d = ctx;
+	usec grace = d->was_registered ? props_ms(d->h->props, "vine.shutdown.leave-grace-ms") * USEC_PER_MSEC : 0;
+
+	if (grace == 0)
+		d->left(d->h);
+	else
+		timer_set(d->h->loop, &d->grace, loop_now(d->h->loop) + grace);
+}
+
 int discovery_new(struct discovery **ret, struct host *h, const struct discovery_opts *o, struct err *e)
 {
 	struct eureka_client_settings s;
@@ -251,6 +271,7 @@ int discovery_new(struct discovery **ret, struct host *h, const struct discovery
 		return r;
 	}
 	timer_init(&d->begin, begin);
+	timer_init(&d->grace, grace_over);
 	eureka_client_on_view(d->client, o->on_view, o->ctx);
 	if (props_bool(h->props, "eureka.client.healthcheck.enabled"))
 		eureka_client_on_health(d->client, own_health, d);
@@ -281,19 +302,16 @@ void discovery_changed(struct discovery *d)
 	warn_of_zones(d);
 }
 
-static void on_left(void *ctx)
-{
-	struct discovery *d = ctx;
-
-	d->left(d->h);
-}
-
 void discovery_leave(struct discovery *d, struct host *h, void (*done)(struct host *h))
 {
 	if (!d || !props_bool(h->props, "eureka.client.should-unregister-on-shutdown")) {
 		done(h); /* its lease will run out, or the next process take it over */
 		return;
 	}
+	struct eureka_client_report r;
+
+	eureka_client_report(d->client, &r);
+	d->was_registered = r.registered;
 	timer_park(&d->begin);
 	d->left = done;
 	eureka_client_deregister(d->client, 0, on_left, d);
@@ -304,6 +322,7 @@ void discovery_free(struct discovery *d)
 	if (!d)
 		return;
 	timer_cancel(d->h->loop, &d->begin);
+	timer_cancel(d->h->loop, &d->grace);
 	eureka_client_free(d->client);
 	free(d);
 }

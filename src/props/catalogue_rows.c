@@ -591,6 +591,8 @@ const struct prop_desc prop_catalogue[] = {
 #define LIVE false
 	B("vine.timeouts.must-fit", "true", "tries that a Hystrix timeout cuts off stop the start; false: they are a warning"),
 	D("vine.trace.sample-rate", "0.1", "share of new traces that are sampled"),
+	MS("vine.shutdown.leave-grace-ms", "500", 0, HOUR,
+	   "after the registry was left, requests are taken for so long: those who watch it know at once, those who poll later"),
 	B("vine.eureka.watch.enabled", "true", "be told of changes at once by a registry of Vine's; another's is polled"),
 	B("vine.registry.eureka-lease-doubling", "false", "leases live twice their duration, as Eureka's do"),
 	I("vine.registry.max-instances", "200000", 1, ANY, "more are refused with 503"),
