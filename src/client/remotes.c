@@ -43,13 +43,8 @@ static bool is_stale(const struct remote *rm, const struct eureka_view *v, usec 
 static int update(struct remote *rm, const struct eureka_view *v, usec now, struct err *e)
 {
 	struct server_set *set;
-	int r;
+	int r = ribbon_update(rm->ribbon, &rm->lb, v, !rm->set, now, &set, e);
 
-	if (rm->set && ribbon_is_current(rm->ribbon, &rm->lb, v, now)) { /* the news are of others */
-		rm->view_version = v ? v->version : rm->view_version;
-		return 0;
-	}
-	r = ribbon_update(rm->ribbon, &rm->lb, v, !rm->set, now, &set, e);
 	if (r < 0)
 		return r;
 	server_set_unref(rm->set);

@@ -349,7 +349,7 @@ static struct server_set *filtered(struct ribbon *rb, const struct ribbon_settin
 
 /* --- updating --- */
 
-static bool list_is_due(struct ribbon *rb, const struct ribbon_settings *s, bool force, usec now)
+static bool list_is_due(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool force, usec now)
 {
 	if (!rb->set || force || atomic_exchange(&rb->refresh.wanted, false))
 		return true;
@@ -358,7 +358,9 @@ static bool list_is_due(struct ribbon *rb, const struct ribbon_settings *s, bool
 	case UPDATER_POLLING: return now >= rb->refreshed_at + s->refresh_every;
 	case UPDATER_PUSH: break;
 	}
-	return s->list != LIST_USER || now >= rb->refreshed_at + s->refresh_every; /* nobody pushes a user's list */
+	if (s->list != LIST_USER)
+		return !sees_the_same(rb, s, view);
+	return now >= rb->refreshed_at + s->refresh_every; /* nobody pushes a user's list */
 }
 
 static int refresh(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, usec now,
@@ -400,7 +402,7 @@ int ribbon_update(struct ribbon *rb, const struct ribbon_settings *s, const stru
 	bool interval = now >= rb->refreshed_at + s->refresh_every;
 	int r = 0;
 
-	if (list_is_due(rb, s, force, now)) {
+	if (list_is_due(rb, s, view, force, now)) {
 		r = refresh(rb, s, view, now, e);
 	} else if (!interval) {
 		*ret = server_set_ref(rb->set);
