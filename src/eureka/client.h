@@ -139,6 +139,7 @@ struct eureka_client_report {
 	char url[256];           /* the registry in use, without credentials */
 	char why[160];           /* of the last failure */
 	usec last_ok, last_fetch, last_heartbeat, last_failure; /* monotonic; 0: never */
+	uint64_t told;           /* times that changes came by themselves */
 	uint64_t full, delta, mismatches, heartbeats, failures, registrations, switches, redirects;
 	uint32_t instances, apps, held; /* held: not listed any more, kept for their leases */
 	enum inst_status local, remote, override; /* what we say; what the registry says; INST_UNKNOWN: nothing */

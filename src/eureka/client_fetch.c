@@ -301,6 +301,7 @@ bool push_changes(struct eureka_client *c, const struct apps_doc *doc)
 {
 	show(c, eureka_cache_delta(&c->cache, doc));
 	c->rep.last_ok = c->rep.last_fetch = c->fetched_at = loop_now(c->loop);
+	c->rep.told += doc->n > 0;
 	return eureka_cache_matches(&c->cache, doc);
 }
 

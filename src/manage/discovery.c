@@ -97,6 +97,8 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 	static const struct meter_desc held = { "vine.eureka.held", "instances kept that the registry no longer lists", NULL, 0 };
 	static const struct meter_desc left_alone = { "vine.eureka.quarantined", "registries that are left alone", NULL, 0 };
 	static const struct meter_desc fetches = { "vine.eureka.fetches", "answers of the registry", NULL, 0 };
+	static const struct meter_desc watched = { "vine.eureka.watched", "1: the registry tells of changes by itself", NULL, 0 };
+	static const struct meter_desc told = { "vine.eureka.told", "times that it told of changes", NULL, 0 };
 	static const struct meter_desc mismatches = { "vine.eureka.mismatches", "deltas that did not fit their hash", NULL, 0 };
 	static const struct meter_desc beats = { "vine.eureka.heartbeats", "heartbeats that were answered", NULL, 0 };
 	static const struct meter_desc failures = { "vine.eureka.failures", "requests that a registry failed", NULL, 0 };
@@ -106,6 +108,8 @@ static void add_meters(struct meter_snapshot *s, void *arg)
 
 	eureka_client_report(d->client, &r);
 	snapshot_add(s, METER_GAUGE, &lost, r.state == EUREKA_LOST, NULL, 0);
+	snapshot_add(s, METER_GAUGE, &watched, r.pushed, NULL, 0);
+	snapshot_add(s, METER_COUNTER, &told, (double)r.told, NULL, 0);
 	snapshot_add(s, METER_GAUGE, &known, r.instances, NULL, 0);
 	snapshot_add(s, METER_GAUGE, &held, r.held, NULL, 0);
 	snapshot_add(s, METER_GAUGE, &left_alone, r.quarantined, NULL, 0);

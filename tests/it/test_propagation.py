@@ -128,6 +128,8 @@ def test_a_storm_of_changes(registry, gateway, upstream):
 
     wait_for(as_it_is, "everything")
     assert "begins anew" not in g.logs() and "was lost" not in g.logs()
+    metrics = Eureka(g.port, base="/actuator").get("/prometheus", Accept="text/plain").body.decode()
+    assert re.search(r"^vine_eureka_watched\S* 1", metrics, re.M) and re.search(r'^vine_eureka_fetches_total\S*kind="full"\S* 1', metrics, re.M)
     w.close()
 
 
@@ -235,6 +237,36 @@ class Grave:
         self.listener.close()
 
 
+class Load:
+    """Callers that never pause; what they were answered."""
+
+    def __init__(self, port, path, n=4):
+        self.over, self.seen, self.count = False, set(), 0
+        self.threads = [threading.Thread(target=self._call, args=(port, path), daemon=True) for _ in range(n)]
+        for t in self.threads:
+            t.start()
+
+    def _call(self, port, path):
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+        while not self.over:
+            try:
+                c.request("GET", path)
+                answer = c.getresponse()
+                answer.read()
+                self.seen.add(answer.status)
+            except OSError as e:
+                self.seen.add(repr(e))
+                return
+            self.count += 1
+        c.close()
+
+    def end(self):
+        self.over = True
+        for t in self.threads:
+            t.join(DEADLINE)
+        return self.seen
+
+
 def test_a_killed_instance_gets_no_second_request(registry, gateway, service):
     """Its lease runs on, and the registry calls it UP; the gateway has seen it refuse once, at whichever worker."""
     r = registry()
@@ -255,6 +287,8 @@ def test_a_killed_instance_gets_no_second_request(registry, gateway, service):
         assert w.statuses("/orders/hello/x") == {200}
     dead = all.pop()
     where = f"127.0.0.1:{dead.port}"
+    load = Load(g.port, "/orders/hello/x")
+    wait_for(lambda: load.count > 100, "the load to be under way")
     dead.kill()
     seen = set()
 
@@ -263,6 +297,7 @@ def test_a_killed_instance_gets_no_second_request(registry, gateway, service):
         return in_rotation()[where] == "refusing"
 
     wait_for(refused, "the refusal")
+    seen.update(load.end())
     assert r.eureka.find("ORDERS", where.replace(":", ":orders:"))["status"] == "UP"
     grave = Grave(dead.port)
     for _ in range(20):
