@@ -63,36 +63,58 @@ class Registry:
 
 
 class Forwarder:
-    """Between the service and the registry: notes when a POST passes."""
+    """Between the service and the registry, in a process of its own: notes when a POST passes."""
 
-    def __init__(self, port):
-        self.port = port
-        self.posted = {}  # path -> when
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.here = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __init__(self, stage, port):
+        self.posted = {}  # service -> when
+        p = subprocess.Popen([sys.executable, __file__, "--forward", str(port)], stdout=subprocess.PIPE, text=True)
+        stage.processes.append(p)
+        self.here = int(p.stdout.readline())
+        threading.Thread(target=self._read, args=(p.stdout,), daemon=True).start()
 
-    def _accept(self):
-        while True:
-            client, _ = self.listener.accept()
-            server = socket.create_connection(("127.0.0.1", self.port))
-            for a, b in ((client, server), (server, client)):
-                a.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+    def _read(self, lines):
+        for line in lines:
+            name, when = line.split()
+            self.posted.setdefault(name, float(when))
 
-    def _pump(self, a, b):
-        try:
-            while piece := a.recv(65536):
-                if piece.startswith(b"POST "):
-                    self.posted.setdefault(piece.split(b" ", 2)[1].decode().rsplit("/", 1)[1].lower(), time.monotonic())
-                b.sendall(piece)
-        except OSError:
-            pass
-        for s in (a, b):
+    def when(self, name):
+        end = time.monotonic() + 10
+        while name not in self.posted and time.monotonic() < end:
+            time.sleep(0.001)
+        return self.posted[name]
+
+
+def forward(port):
+    """What is read goes on at once; only then is anything printed. The clock is the machine's, so another process can use the time."""
+    pick, other = selectors.DefaultSelector(), {}
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    pick.register(listener, selectors.EVENT_READ)
+    print(listener.getsockname()[1], flush=True)
+    while True:
+        for key, _ in pick.select():
+            a = key.fileobj
+            if a is listener:
+                a, _ = listener.accept()
+                b = socket.create_connection(("127.0.0.1", port))
+                for s, o in ((a, b), (b, a)):
+                    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    other[s] = o
+                    pick.register(s, selectors.EVENT_READ)
+                continue
+            now, b = time.monotonic(), other.get(a)
             try:
-                s.shutdown(socket.SHUT_RDWR)
+                piece = a.recv(1 << 18) if b else b""
+                if piece:
+                    b.sendall(piece)
             except OSError:
-                pass
+                piece = b""
+            if piece.startswith(b"POST "):
+                print(piece.split(b" ", 2)[1].decode().rsplit("/", 1)[1].lower(), now, flush=True)
+            if not piece and b:
+                for s in (a, b):
+                    pick.unregister(s)
+                    del other[s]
+                    s.close()
 
 
 class Workers:
@@ -246,7 +268,7 @@ def rounds(stage, workers, forwarder, n, prefix):
         wait.add(name)
         p = stage.start_service(name, forwarder.here)
         wait.until_all(30)
-        came.append((wait.last[name] - forwarder.posted[name]) * 1000)
+        came.append((wait.last[name] - forwarder.when(name)) * 1000)
         wait = Wait(workers, 404, {200})
         wait.add(name)
         began = time.monotonic()
@@ -270,7 +292,7 @@ def at_once(stage, workers, forwarder, n, prefix, spread=30):
         running[name] = stage.start_service(name, forwarder.here)
         wait.add(name)
     wait.until_all(120)
-    came = [(wait.last[name] - forwarder.posted[name]) * 1000 for name in names]
+    came = [(wait.last[name] - forwarder.when(name)) * 1000 for name in names]
     wait, began, ended = Wait(workers, 404, {200}), time.monotonic(), {}
     for after, name in at:
         while time.monotonic() < began + after:
@@ -307,7 +329,7 @@ def row(what, way, values, aim=""):
 
 def polled(stage, port, a, name):
     gateway = stage.gateway(port, a.workers, "--vine.eureka.watch.enabled=false")
-    came, went = at_once(stage, Workers(gateway), Forwarder(port), a.polled, f"polled{port}-")
+    came, went = at_once(stage, Workers(gateway), Forwarder(stage, port), a.polled, f"polled{port}-")
     stage.stop(gateway)
     return [row(f"{name}, polled every 30 s", "registration", came), row("", "SIGTERM", went)]
 
@@ -317,8 +339,12 @@ def main():
     for option, default in (("rounds", 100), ("services", 1000), ("watchers", 50), ("workers", 2), ("polled", 10), ("changes", 500)):
         p.add_argument(f"--{option}", type=int, default=default)
     p.add_argument("--beside", action="append", default=[], metavar="NAME=PORT")
+    p.add_argument("--forward", type=int, help=argparse.SUPPRESS)
     p.add_argument("--read", nargs=2, type=int, metavar=("PORT", "N"), help=argparse.SUPPRESS)
     a = p.parse_args()
+    if a.forward:
+        forward(a.forward)
+        return
     if a.read:
         read_watches(*a.read)
         return
@@ -332,7 +358,7 @@ def main():
         stage.readers(registry, a.watchers - 2)
         workers = Workers(gateway)
         watched = change_cost(registry, [registry.pid, gateway.pid], a.changes)
-        came, went = rounds(stage, workers, Forwarder(registry.port), a.rounds, "round")
+        came, went = rounds(stage, workers, Forwarder(stage, registry.port), a.rounds, "round")
         rows += [row("Vine, watched", "registration", came, "p99 under 100 ms"), row("", "SIGTERM", went, "p99 under 100 ms")]
         if a.polled:
             rows += polled(stage, registry.port, a, "Vine")

@@ -286,7 +286,10 @@ void push_attach(struct eureka_client *c, struct push_source *p)
 void push_live(struct eureka_client *c)
 {
 	c->pushed = true;
-	timer_park(&c->get.timer);
+	if (c->get.lost)
+		chain_in(&c->get, 0); /* one more answer, so that it is found again */
+	else
+		timer_park(&c->get.timer);
 }
 
 void push_lost(struct eureka_client *c, bool full)

@@ -104,7 +104,11 @@ static void uncount(struct eureka_cache *c, struct cached *x)
 static bool cache_put(struct eureka_cache *c, const struct instance *in, struct str key)
 {
 	struct cached *x = map_get(&c->inst, key);
+	size_t bytes = c->bytes - (x ? instance_bytes(x->inst) : 0) + instance_bytes(in);
 
+	if (bytes > EUREKA_CACHE_BYTES_MAX || (!x && c->inst.len >= APPS_DOC_INSTANCES_MAX))
+		return false;
+	c->bytes = bytes;
 	if (x) {
 		bool changed = differs(x->inst, in);
 
@@ -117,8 +121,6 @@ static bool cache_put(struct eureka_cache *c, const struct instance *in, struct 
 		x->seen = true;
 		return changed;
 	}
-	if (c->inst.len >= APPS_DOC_INSTANCES_MAX) /* a registry that only ever adds; the hash will differ */
-		return false;
 	x = xzalloc(sizeof(*x) + key.len);
 	memcpy(x->bytes, key.ptr, key.len);
 	x->key = str_of(x->bytes, key.len);
@@ -137,6 +139,7 @@ static bool cache_del(struct eureka_cache *c, struct str key)
 	if (!x)
 		return false;
 	uncount(c, x);
+	c->bytes -= instance_bytes(x->inst);
 	note_edit(c, x->inst, NULL);
 	cached_free(x);
 	return true;

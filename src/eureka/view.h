@@ -33,10 +33,13 @@ struct view_edit {
 	struct instance *old, *now;
 };
 
+#define EUREKA_CACHE_BYTES_MAX ((size_t)1 << 30) /* a registry that only ever adds; then its hash is not ours */
+
 struct eureka_cache {
 	struct map inst; /* of struct cached, by "APP/id" */
 	struct status_counts counts; /* without those that are held */
 	uint32_t held;
+	size_t bytes; /* of its instances; more than EUREKA_CACHE_BYTES_MAX are not taken */
 	uint64_t seed, version;
 	struct eureka_view *last; /* the last view that was made; NULL: none */
 	bool last_only_up;

@@ -145,11 +145,32 @@ static void test_what_is_the_same_is_shared(void **state)
 	eureka_cache_fini(&c);
 }
 
+static void test_bytes_are_bounded(void **state)
+{
+	struct eureka_cache c;
+
+	(void)state;
+	eureka_cache_init(&c, 1);
+	change(&c, make(1, 1, 1, INST_UP, 1), ACTION_ADDED);
+	change(&c, make(1, 1, 4, INST_UP, 2), ACTION_MODIFIED);
+	change(&c, make(1, 2, 4, INST_UP, 2), ACTION_ADDED);
+	assert_true(c.bytes > 2 * sizeof(struct instance));
+	change(&c, make(1, 1, 4, INST_UP, 2), ACTION_DELETED);
+	change(&c, make(1, 2, 4, INST_UP, 2), ACTION_DELETED);
+	assert_int_equal(c.bytes, 0);
+	c.bytes = EUREKA_CACHE_BYTES_MAX - 10; /* as if there were so many */
+	change(&c, make(1, 3, 4, INST_UP, 2), ACTION_ADDED);
+	assert_int_equal(c.inst.len, 0);
+	assert_int_equal(c.counts.n[INST_UP], 0); /* so the hash will say it */
+	eureka_cache_fini(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_views_from_the_last_one),
 		cmocka_unit_test(test_what_is_the_same_is_shared),
+		cmocka_unit_test(test_bytes_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

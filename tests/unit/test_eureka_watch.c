@@ -39,6 +39,7 @@ struct world {
 	struct eureka_watch *watch;
 	uint16_t port;
 	enum part part;
+	bool is_down; /* answers 500 to everything */
 	const char *garbage;
 	/* what the registry has */
 	char epoch[17];
@@ -59,7 +60,7 @@ struct world {
 static void add_instance(struct buf *b, unsigned i, const char *action)
 {
 	buf_addf(b, "{\"instanceId\":\"i%u\",\"hostName\":\"h\",\"app\":\"ORDERS\",\"ipAddr\":\"127.0.0.1\",\"status\":\"UP\","
-		    "\"port\":{\"$\":80,\"@enabled\":\"true\"},\"vipAddress\":\"orders\",\"lastDirtyTimestamp\":\"7\"%s%s%s}",
+		    "\"leaseInfo\":{\"durationInSecs\":1},\"port\":{\"$\":80,\"@enabled\":\"true\"},\"vipAddress\":\"orders\",\"lastDirtyTimestamp\":\"7\"%s%s%s}",
 		 i, action ? ",\"actionType\":\"" : "", action ? action : "", action ? "\"" : "");
 }
 
@@ -181,7 +182,9 @@ static void answer_watch(struct world *w, struct exchange *ex)
 	default: break;
 	}
 	begin_stream(w, ex);
-	if (w->part == CUTTING)
+	if (w->part == HONEST && !str_has_prefix(from, str_from(w->epoch)))
+		ex_write_end(ex, STR("id: x-1\nevent: resync\ndata: {\"why\":\"no version of this registry\"}\n\n"));
+	else if (w->part == CUTTING)
 		ex_write_end(ex, STR(": alive\n\n"));
 	else if (w->part == RESYNCING)
 		ex_write_end(ex, STR("id: x-1\nevent: resync\ndata: {\"why\":\"so\"}\n\n"));
@@ -195,7 +198,9 @@ static void on_request(struct exchange *ex, void *ctx)
 {
 	struct world *w = ctx;
 
-	if (str_eq(ex->req.path, STR("/x/vine/watch")))
+	if (w->is_down)
+		ex_respond_text(ex, 500, STR("down"));
+	else if (str_eq(ex->req.path, STR("/x/vine/watch")))
 		answer_watch(w, ex);
 	else if (str_eq(ex->req.path, STR("/x/eureka/apps/")) || str_eq(ex->req.path, STR("/x/eureka/apps/delta")))
 		answer_lists(w, ex, str_eq(ex->req.path, STR("/x/eureka/apps/delta")));
@@ -367,6 +372,26 @@ static void test_a_cut_is_mended_from_where_it_was(void **state)
 	tell_one_more(w);
 	WAIT(w, seen(w) == 3);
 	assert_int_equal(w->fulls + w->deltas, 1); /* nobody polled in between */
+}
+
+/* It was away for a while and has not restarted: nothing is fetched anew, and nobody thinks any more that it is lost. */
+static void test_away_for_a_while(void **state)
+{
+	struct world *w = *state;
+	struct eureka_client_report r;
+
+	start(w, HONEST, LONG);
+	WAIT(w, reads(w));
+	w->is_down = true;
+	ex_end(w->watcher[0]);
+	WAIT(w, (eureka_client_report(w->c, &r), r.state == EUREKA_LOST));
+	w->is_down = false;
+	WAIT(w, reads(w) && (eureka_client_report(w->c, &r), r.state == EUREKA_OK));
+	assert_int_equal(w->fulls, 1);
+	tell_one_more(w);
+	WAIT(w, seen(w) == 2);
+	turn_for(w, 50 * MSEC);
+	assert_true(w->deltas <= 1); /* it polls no more */
 }
 
 /* Streams that end and end: the client polls meanwhile, and then asks. */
@@ -560,6 +585,36 @@ static void test_a_restart_with_a_lower_version(void **state)
 	WAIT(w, seen(w) == 2);
 }
 
+/* Who is held after a restart goes when its lease is over, though nothing is told but that the registry lives. */
+static void test_what_is_held_goes_in_time(void **state)
+{
+	struct world *w = *state;
+	usec from = clock_mono();
+
+	w->n = 2;
+	start(w, HONEST, 20 * MSEC);
+	WAIT(w, reads(w) && seen(w) == 2);
+	w->is_down = true;
+	ex_end(w->watcher[0]);
+	WAIT(w, !report(w).live);
+	turn_for(w, 30 * MSEC); /* a poll fails too */
+	strcpy(w->epoch, "fedcba9876543210");
+	w->n = 1;
+	w->is_down = false;
+	WAIT(w, reads(w));
+	assert_int_equal(seen(w), 2);
+	while (seen(w) == 2) {
+		assert_true(clock_mono() - from < 20 * USEC_PER_SEC);
+		for (size_t i = 0; i < WATCHERS_MAX; i++) {
+			if (w->watcher[i])
+				ex_write(w->watcher[i], STR(": alive\n\n"));
+		}
+		turn_for(w, 50 * MSEC);
+	}
+	assert_int_equal(seen(w), 1);
+	assert_true(clock_mono() - from >= 900 * MSEC);
+}
+
 static void left(void *ctx)
 {
 	*(bool *)ctx = true;
@@ -609,6 +664,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_changes_come_by_themselves),
 		TEST(test_a_cut_is_mended_from_where_it_was),
+		TEST(test_away_for_a_while),
 		TEST(test_streams_that_are_cut_become_polls),
 		TEST(test_silence),
 		TEST(test_foreign_servers_are_polled),
@@ -619,6 +675,7 @@ int main(void)
 		TEST(test_too_large),
 		TEST(test_flood),
 		TEST(test_a_restart_with_a_lower_version),
+		TEST(test_what_is_held_goes_in_time),
 		TEST(test_leaving_ends_it),
 		cmocka_unit_test(test_versions),
 	};
