@@ -114,7 +114,9 @@ int eureka_client_configure(struct eureka_client *c, const struct eureka_client_
 			fetches_show(c);
 		if (c->started && !c->leaving) {
 			places_begin(c);
-			if (!c->get.active && !c->pushed && fetch)
+			if (c->pushed)
+				push_lost(c, false); /* it may be another registry, or another question */
+			else if (!c->get.active && fetch)
 				chain_in(&c->get, 0); /* the interval may be another one */
 		}
 	}

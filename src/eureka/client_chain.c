@@ -227,7 +227,7 @@ static void on_done(struct fetch *f)
 
 /* --- sending --- */
 
-static void add_proxy_fields(const struct eureka_client *c, struct buf *fields)
+void chain_add_proxy_fields(const struct eureka_client *c, struct buf *fields)
 {
 	_cleanup_(buf_finip) struct buf plain = BUF_INIT(1024);
 
@@ -253,10 +253,10 @@ static void add_fields(const struct eureka_client *c, const struct request *r, c
 	if (r->body.len)
 		buf_adds(fields, STR("Content-Type: application/json\r\n"));
 	if (c->proxy)
-		add_proxy_fields(c, fields);
+		chain_add_proxy_fields(c, fields);
 }
 
-static void add_authority(struct buf *b, const struct service_url *u)
+void chain_add_authority(struct buf *b, const struct service_url *u)
 {
 	bool ip6 = strchr(u->host, ':') != NULL;
 
@@ -272,7 +272,7 @@ void chain_request(struct chain *ch, const struct request *r)
 
 	ch->active = true;
 	timer_park(&ch->timer);
-	add_authority(&host, u);
+	chain_add_authority(&host, u);
 	if (c->proxy) {
 		buf_adds(&target, STR("http://"));
 		buf_adds(&target, buf_str(&host));

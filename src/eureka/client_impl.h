@@ -137,6 +137,8 @@ void chain_stop(struct chain *ch);
 const struct service_url *chain_pick(struct chain *ch);
 void chain_request(struct chain *ch, const struct request *r);
 void chain_in(struct chain *ch, usec span); /* sends again after that long */
+void chain_add_authority(struct buf *b, const struct service_url *u); /* "host:8761" */
+void chain_add_proxy_fields(const struct eureka_client *c, struct buf *fields); /* where there is a proxy: who asks it */
 const struct service_url *place_of(const struct eureka_client *c, int at);
 struct http_peer *peer_of(struct eureka_client *c, int at);
 void detour_end(struct eureka_client *c);

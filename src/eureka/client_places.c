@@ -86,6 +86,8 @@ void places_take(struct eureka_client *c, const struct candidate *list, unsigned
 	list_foreach(l, &c->asks)
 		list_entry(l, struct ask, link)->chain.at = -1;
 	c->get.tried = c->put.tried = (struct candidates_tried){ 0 };
+	if (c->pushed)
+		push_lost(c, false); /* who is watched may not be one of them any more */
 	if (c->started)
 		LOG(&c->log, LOG_INFO, "registries", F_INT("n", n), F_Z("first", n ? c->cand.at[0].url.shown : "none"));
 }

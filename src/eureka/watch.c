@@ -16,7 +16,8 @@ enum watch_state { WATCH_OFF, WATCH_WAITING, WATCH_CONNECTING, WATCH_READING, WA
 
 /* What is remembered of a server. */
 struct watched_server {
-	struct http_peer *peer; /* a reference by the client's own: compared, never called */
+	struct service_url url;
+	struct http_peer *peer; /* a reference; NULL: an empty place */
 	usec foreign_until, ask_until;
 	unsigned cuts;
 	bool told;
@@ -30,7 +31,6 @@ struct eureka_watch {
 	enum watch_state state;
 	struct watched_server server[SERVERS_MAX];
 	struct watched_server *at; /* of the registry that is followed */
-	struct service_url url;
 	char version[APPS_VERSION_MAX];
 	size_t version_len;
 	struct call call;
@@ -97,7 +97,7 @@ static void tell_live(struct eureka_watch *w)
 		return;
 	w->live = true;
 	if (!w->at->told)
-		LOG(&w->c->log, LOG_INFO, "the registry tells of changes as they happen", F_Z("url", w->url.shown),
+		LOG(&w->c->log, LOG_INFO, "the registry tells of changes as they happen", F_Z("url", w->at->url.shown),
 		    F_Z("by", w->state == WATCH_ASKING ? "long poll" : "event stream"));
 	w->at->told = true;
 	push_live(w->c);
@@ -145,7 +145,7 @@ static void wait_for_next(struct eureka_watch *w, usec span)
 /* The position is of no use any more: everything is to be fetched. */
 static void resync(struct eureka_watch *w, struct str why)
 {
-	LOG(&w->c->log, LOG_DEBUG, "the watch begins anew with a full fetch", F_Z("url", w->url.shown), F_STR("why", str_slice(why, 0, 200)));
+	LOG(&w->c->log, LOG_DEBUG, "the watch begins anew with a full fetch", F_Z("url", w->at->url.shown), F_STR("why", str_slice(why, 0, 200)));
 	w->resyncs++;
 	if (w->state == WATCH_READING && loop_now(w->loop) - w->since >= w->limits.too_short)
 		w->resyncs_in_row = 0;
@@ -159,14 +159,14 @@ static void lose(struct eureka_watch *w, const char *why, bool is_cut, unsigned 
 {
 	usec lived = loop_now(w->loop) - w->since;
 
-	LOG(&w->c->log, LOG_DEBUG, "the watch was lost", F_Z("url", w->url.shown), F_Z("why", why), F_INT("failures", w->failures + 1));
+	LOG(&w->c->log, LOG_DEBUG, "the watch was lost", F_Z("url", w->at->url.shown), F_Z("why", why), F_INT("failures", w->failures + 1));
 	w->cuts += is_cut;
 	if (w->state == WATCH_READING && lived >= w->limits.too_short && weight == 1)
 		w->failures = w->at->cuts = 0;
 	else if (is_cut)
 		w->at->cuts += weight;
 	if (w->at->cuts >= CUTS_MAX) {
-		LOG(&w->c->log, LOG_INFO, "event streams do not live: changes are asked for by long poll", F_Z("url", w->url.shown),
+		LOG(&w->c->log, LOG_INFO, "event streams do not live: changes are asked for by long poll", F_Z("url", w->at->url.shown),
 		    F_Z("why", why));
 		w->at->cuts = 0;
 		w->at->ask_until = loop_now(w->loop) + w->limits.again;
@@ -178,7 +178,7 @@ static void lose(struct eureka_watch *w, const char *why, bool is_cut, unsigned 
 
 static void is_foreign(struct eureka_watch *w, const char *why)
 {
-	LOG(&w->c->log, LOG_INFO, "the registry has no watch: it is polled", F_Z("url", w->url.shown), F_Z("why", why));
+	LOG(&w->c->log, LOG_INFO, "the registry has no watch: it is polled", F_Z("url", w->at->url.shown), F_Z("why", why));
 	w->at->foreign_until = loop_now(w->loop) + w->limits.again;
 	w->at->told = false;
 	quiet(w);
@@ -217,6 +217,16 @@ static void take_change(struct eureka_watch *w, const struct apps_doc *doc, stru
 	w->resyncs_in_row = 0;
 }
 
+/* A client that is told everything asks nobody, and so would never come home to the registries of its zone. */
+static bool session_is_over(const struct eureka_watch *w)
+{
+	const struct candidates *cand = &w->c->cand;
+
+	if (cand->now < 0 || loop_now(w->loop) >= cand->session_until)
+		return true;
+	return w->c->detour.of != cand->now && !service_url_same(&cand->at[cand->now].url, &w->at->url);
+}
+
 /* Nothing has changed: what is held longer than its lease goes all the same. */
 static void all_is_well(struct eureka_watch *w)
 {
@@ -226,6 +236,8 @@ static void all_is_well(struct eureka_watch *w)
 		return;
 	w->heard = loop_now(w->loop);
 	push_changes(w->c, &none);
+	if (w->state != WATCH_OFF && session_is_over(w))
+		tell_lost(w, false); /* it fetches from whom it chooses now; until then the stream is read on */
 }
 
 static bool decode(struct eureka_watch *w, struct apps_change *ret, struct str text)
@@ -357,24 +369,37 @@ static struct str path_before(struct str base)
 	return STR_EMPTY;
 }
 
+/* As the fetches say it: by the whole URL where a proxy is asked. */
 static void add_target(const struct eureka_watch *w, struct buf *b)
 {
-	buf_adds(b, path_before(str_from(w->url.path)));
+	if (w->c->proxy) {
+		buf_addz(b, "http://");
+		chain_add_authority(b, &w->at->url);
+	}
+	buf_adds(b, path_before(str_from(w->at->url.path)));
 	buf_addz(b, "/vine/watch?from=");
 	url_encode_query(b, version_of(w));
 }
 
+static void add_fields(const struct eureka_watch *w, struct buf *b, const char *type)
+{
+	buf_addf(b, "Accept: %s\r\nUser-Agent: vine/" VINE_VERSION "\r\n%s", type, w->at->url.auth);
+	if (w->c->proxy)
+		chain_add_proxy_fields(w->c, b);
+}
+
 static void read_stream(struct eureka_watch *w)
 {
-	struct str host = http_peer_name(w->at->peer);
-
 	sse_reset(&w->sse);
 	w->budget = w->limits.budget;
 	buf_clear(&w->head);
 	buf_addz(&w->head, "GET ");
 	add_target(w, &w->head);
-	buf_addf(&w->head, " HTTP/1.1\r\nHost: %.*s\r\nAccept: text/event-stream\r\nUser-Agent: vine/" VINE_VERSION "\r\n%s\r\n",
-		 STRF(host), w->url.auth);
+	buf_addz(&w->head, " HTTP/1.1\r\nHost: ");
+	chain_add_authority(&w->head, &w->at->url);
+	buf_addz(&w->head, "\r\n");
+	add_fields(w, &w->head, "text/event-stream");
+	buf_addz(&w->head, "\r\n");
 	w->call.ops = &watch_ops;
 	w->call.method = HTTP_GET;
 	set_state(w, WATCH_CONNECTING);
@@ -404,6 +429,8 @@ static void answered(struct eureka_watch *w, const struct fetch *f)
 	apps_doc_fini(&change.doc);
 	if (w->state != WATCH_ASKING)
 		return;
+	if (session_is_over(w))
+		tell_lost(w, false);
 	if (empty && !w->asked_at_once && loop_now(w->loop) - w->since < USEC_PER_SEC) {
 		lose(w, "an empty answer, too soon", false, 1);
 		return;
@@ -430,18 +457,19 @@ static void on_answer(struct fetch *f)
 /* The first time, to see whether it works, without waiting. */
 static void ask(struct eureka_watch *w)
 {
-	_cleanup_(buf_finip) struct buf fields = BUF_INIT(4096);
+	_cleanup_(buf_finip) struct buf fields = BUF_INIT(8192), host = BUF_INIT(512);
 	unsigned seconds = w->live ? w->limits.ask_seconds : 0;
 
 	buf_clear(&w->head);
 	add_target(w, &w->head);
 	buf_addf(&w->head, "&wait=%u", seconds);
-	buf_addz(&fields, "Accept: application/json\r\nUser-Agent: vine/" VINE_VERSION "\r\n");
-	buf_addz(&fields, w->url.auth);
+	add_fields(w, &fields, "application/json");
+	chain_add_authority(&host, &w->at->url);
 	w->asked_at_once = seconds == 0;
 	w->fetch.method = HTTP_GET;
 	w->fetch.target = buf_str(&w->head);
 	w->fetch.fields = buf_str(&fields);
+	w->fetch.host = buf_str(&host);
 	w->fetch.body = STR_EMPTY;
 	w->fetch.max_body = w->limits.event_max;
 	w->fetch.deadline = loop_now(w->loop) + (usec)seconds * USEC_PER_SEC + ASK_SPARE;
@@ -465,44 +493,59 @@ static void on_timer(struct timer *t)
 
 /* --- what the client says --- */
 
-/* The record of a server; the oldest goes where there are too many. */
-static struct watched_server *server_of(struct eureka_watch *w, struct http_peer *peer)
+/* The record of a server; an old one goes where there are too many. */
+static struct watched_server *server_of(struct eureka_watch *w, struct http_peer *peer, const struct service_url *url)
 {
-	struct watched_server *free_one = NULL;
+	struct watched_server *place = NULL;
 
 	for (size_t i = 0; i < SERVERS_MAX; i++) {
 		struct watched_server *s = &w->server[i];
 
-		if (s->peer == peer)
-			return s;
-		if (!s->peer || (!free_one && s != w->at))
-			free_one = free_one && !free_one->peer ? free_one : s;
+		if (s->peer && service_url_same(&s->url, url)) {
+			place = s;
+			break;
+		}
+		if (!place || (place->peer && (!s->peer || place == w->at)))
+			place = s;
 	}
-	*free_one = (struct watched_server){ .peer = peer };
-	return free_one;
+	http_peer_ref(peer);
+	http_peer_unref(place->peer);
+	if (!place->peer || !service_url_same(&place->url, url))
+		*place = (struct watched_server){ 0 };
+	place->peer = peer;
+	place->url = *url; /* its credentials may be new */
+	return place;
+}
+
+/* What is watched is all that a registry has: of no use to who wants less, or other regions too. */
+static bool may_watch(const struct eureka_watch *w, struct str version)
+{
+	return version.len && version.len <= sizeof(w->version) && !w->c->s.single_vip.len && !w->c->s.regions.len;
 }
 
 static void synced(struct push_source *p, struct http_peer *peer, const struct service_url *url, struct str version)
 {
 	struct eureka_watch *w = container_of(p, struct eureka_watch, source);
-	struct watched_server *s = version.len && version.len <= sizeof(w->version) ? server_of(w, peer) : NULL;
-	bool is_same = s && s == w->at && w->state != WATCH_OFF;
+	struct watched_server *before = w->at;
 
 	if (w->stopped)
 		return;
-	if (is_same && (w->state == WATCH_WAITING || str_eq(version, version_of(w)))) {
+	w->at = may_watch(w, version) ? server_of(w, peer, url) : NULL;
+	if (w->at && w->at == before && w->state != WATCH_OFF && (w->state == WATCH_WAITING || str_eq(version, version_of(w)))) {
 		set_version(w, version);
+		if (w->live || w->state == WATCH_READING) { /* the client has asked for reasons of its own */
+			w->live = true;
+			push_live(w->c);
+		}
 		return;
 	}
 	quiet(w);
-	if (!s || loop_now(w->loop) < s->foreign_until) {
+	if (!w->at || loop_now(w->loop) < w->at->foreign_until) {
 		tell_lost(w, false);
 		return;
 	}
-	if (s != w->at)
+	if (w->at != before)
 		w->failures = w->resyncs_in_row = 0;
-	w->at = s;
-	w->url = *url;
 	set_version(w, version);
 	if (w->resyncs_in_row > 1) {
 		tell_lost(w, false);
@@ -525,6 +568,8 @@ static void watch_free(struct push_source *p)
 {
 	struct eureka_watch *w = container_of(p, struct eureka_watch, source);
 
+	for (size_t i = 0; i < SERVERS_MAX; i++)
+		http_peer_unref(w->server[i].peer);
 	timer_cancel(w->loop, &w->timer);
 	timer_cancel(w->loop, &w->second);
 	sse_fini(&w->sse);

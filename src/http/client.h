@@ -96,6 +96,7 @@ uint32_t http_client_open(const struct http_client *c); /* connections that stan
 struct http_peer *http_client_peer(struct http_client *c, struct str host, uint16_t port);
 /* The same by TLS (NULL: plain), which is another peer for each identity: a connection is never used under another name. */
 struct http_peer *http_client_peer_tls(struct http_client *c, struct str host, uint16_t port, struct tls *tls);
+struct http_peer *http_peer_ref(struct http_peer *p);
 void http_peer_unref(struct http_peer *p);
 struct str http_peer_name(const struct http_peer *p); /* "host:port", while the peer lives */
 uint32_t http_peer_open(const struct http_peer *p); /* connections that stand or are being made */

@@ -308,7 +308,7 @@ def test_a_registry_restarts_empty_between_two_fetches(vine, upstream):
     up = upstream(serve(ok(b"here")))
     r = vine("registry", "--server.port=0", "--server.address=127.0.0.1")
     Eureka(r.port).register(shop_at(up))
-    v = start(vine, {**url_of(f"http://127.0.0.1:{r.port}/eureka/"), "eureka.client.disable-delta": "true"})
+    v = start(vine, {**url_of(f"http://127.0.0.1:{r.port}/eureka/"), "eureka.client.disable-delta": "true", "vine.eureka.watch.enabled": "false"})
     wait_for(serves(v, b"here"), "the service through the gateway")
     before = state(v)["registry"]["full"]
     r.kill()

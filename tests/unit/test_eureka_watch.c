@@ -39,6 +39,7 @@ struct world {
 	struct eureka_watch *watch;
 	uint16_t port;
 	enum part part;
+	usec session;
 	bool is_down; /* answers 500 to everything */
 	const char *garbage;
 	/* what the registry has */
@@ -279,7 +280,7 @@ static void start(struct world *w, enum part part, usec interval)
 		.pause_max = 100 * MSEC, .ask_seconds = 1, .event_max = 4096, .budget = 256 * 1024,
 	};
 	char url[64];
-	struct eureka_client_settings s = { .fetch_registry = true, .fetch_interval = interval, .timeout = 2 * USEC_PER_SEC, .seed = 3 };
+	struct eureka_client_settings s = { .fetch_registry = true, .session = w->session, .fetch_interval = interval, .timeout = 2 * USEC_PER_SEC, .seed = 3 };
 	struct err e;
 
 	w->part = part;
@@ -615,6 +616,27 @@ static void test_what_is_held_goes_in_time(void **state)
 	assert_true(clock_mono() - from >= 900 * MSEC);
 }
 
+/* When its session ends the client chooses anew, and finds here the same registry: the stream goes on. */
+static void test_sessions(void **state)
+{
+	struct world *w = *state;
+	usec end = clock_mono() + 20 * USEC_PER_SEC;
+
+	w->session = 300 * MSEC;
+	start(w, HONEST, LONG);
+	WAIT(w, reads(w));
+	while (w->deltas < 2) {
+		assert_true(clock_mono() < end);
+		ex_write(w->watcher[0], STR(": alive\n\n"));
+		turn_for(w, 50 * MSEC);
+	}
+	WAIT(w, reads(w));
+	assert_int_equal(w->watches, 1);
+	assert_int_equal(w->fulls, 1);
+	tell_one_more(w);
+	WAIT(w, seen(w) == 2);
+}
+
 static void left(void *ctx)
 {
 	*(bool *)ctx = true;
@@ -676,6 +698,7 @@ int main(void)
 		TEST(test_flood),
 		TEST(test_a_restart_with_a_lower_version),
 		TEST(test_what_is_held_goes_in_time),
+		TEST(test_sessions),
 		TEST(test_leaving_ends_it),
 		cmocka_unit_test(test_versions),
 	};
