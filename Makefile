@@ -3,7 +3,7 @@ PORT_BASE ?=
 SECONDS ?= 300
 MINUTES ?= 30
 
-.PHONY: build setup run demo test asan tsan interop bench bench-flow bench-registry churn fuzz soak tidy cppcheck format format-check install clean
+.PHONY: build setup run demo test asan tsan interop bench bench-flow bench-registry bench-propagation churn fuzz soak tidy cppcheck format format-check install clean
 
 build: ; @scripts/setup build && scripts/build release
 setup: ; @scripts/setup build test
@@ -16,6 +16,7 @@ bench: build ; @scripts/setup bench && exec bench/proxy.py all
 bench-flow: ; @exec bench/flow.py
 interop: ; @exec scripts/interop
 bench-registry: build ; @scripts/setup bench && exec bench/registry.py
+bench-propagation: build ; @scripts/setup bench && exec bench/propagation.py
 churn: build ; @exec tests/churn/registry.py --minutes $(MINUTES)
 fuzz: ; @exec scripts/fuzz $(SECONDS)
 soak: ; @exec scripts/soak $(if $(filter file,$(origin SECONDS)),600,$(SECONDS))

@@ -59,6 +59,13 @@ VINE_API int vine_app_start(struct vine_app *app, struct vine_err *e);
 VINE_API void vine_app_stop(struct vine_app *app);
 VINE_API void vine_app_wait(struct vine_app *app); /* until that is over */
 
+/* How a part of the service is: "db" is down. The worst of all parts is what /actuator/health says, with 503 for DOWN and
+ * OUT_OF_SERVICE, and with eureka.client.healthcheck.enabled what the registry is told, at once. A part is there from its first call on;
+ * at most 32, names up to 63 bytes. why: a word for people, copied; NULL: none. false: no room. Any thread, also a handler's;
+ * costs a short lock. */
+enum vine_health { VINE_HEALTH_UNKNOWN, VINE_HEALTH_UP, VINE_HEALTH_OUT_OF_SERVICE, VINE_HEALTH_DOWN };
+VINE_API bool vine_app_health(struct vine_app *app, const char *part, enum vine_health health, const char *why);
+
 VINE_API unsigned vine_app_port(const struct vine_app *app);     /* where it listens; 0 before start. Any thread */
 VINE_API const char *vine_app_name(const struct vine_app *app);  /* lives as long as app. Any thread */
 /* The value of any key of the configuration, the user's own too, placeholders resolved; NULL: not set. It lives as long

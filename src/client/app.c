@@ -1,7 +1,7 @@
 /* app.c - the life of a service: start, ready, leave, drain, end.
  *
- * State    NEW -> RUNNING -> LEAVING (the registry is told; requests are still answered, for others will not know at once)
- *          -> DRAINING (nothing new is accepted; what runs may finish) -> OVER. set_state is the only one who changes it.
+ * State    NEW -> RUNNING -> LEAVING (the registry is told) -> LEFT (it knows; requests are still answered, for others will not
+ *          know at once) -> DRAINING (nothing new is accepted; what runs may finish) -> OVER. set_state is the only one who changes it.
  * Threads  vine_app_start makes everything on the caller's thread and hands it to the loop thread; vine_app_wait takes it
  *          apart after that thread has ended. vine_app_stop is a flag and a wake-up, so a signal handler may call it. */
 #include <vine/app.h>
@@ -86,12 +86,18 @@ static enum app_state state_of(const struct vine_app *app)
 
 static void drain(struct vine_app *app)
 {
-	if (state_of(app) != APP_LEAVING)
-		return;
 	set_state(app, APP_DRAINING);
 	app->give_up_at = loop_now(app->loop) + app->set.drain_time;
 	event_hub_end(&app->stream);
 	http_server_drain(app->server);
+}
+
+static void left(struct vine_app *app)
+{
+	if (state_of(app) != APP_LEAVING)
+		return;
+	set_state(app, APP_LEFT);
+	app->give_up_at = loop_now(app->loop) + (app->was_registered ? app->set.leave_grace : 0);
 }
 
 static void leave(struct vine_app *app)
@@ -99,8 +105,9 @@ static void leave(struct vine_app *app)
 	set_state(app, APP_LEAVING);
 	app->give_up_at = loop_now(app->loop) + LEAVE_TIME;
 	LOG(&app->log, LOG_INFO, "stopping");
+	app->was_registered = app->membership && membership_is_registered(app->membership);
 	if (app->membership && app->set.unregister)
-		membership_leave(app->membership, drain);
+		membership_leave(app->membership, left);
 	else
 		drain(app);
 }
@@ -110,8 +117,12 @@ static usec advance(struct vine_app *app)
 {
 	if (state_of(app) == APP_RUNNING && atomic_load(&app->stop_asked))
 		leave(app);
+	if (atomic_exchange(&app->health_changed, false) && app->membership)
+		membership_look(app->membership);
 	if (state_of(app) == APP_LEAVING && loop_now(app->loop) >= app->give_up_at)
 		drain(app); /* its lease will run out instead */
+	if (state_of(app) == APP_LEFT && loop_now(app->loop) >= app->give_up_at)
+		drain(app);
 	if (state_of(app) == APP_DRAINING) {
 		bool idle = http_server_idle(app->server);
 

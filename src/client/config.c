@@ -102,6 +102,7 @@ int vine_app_new(struct vine_app **ret, const struct vine_app_opts *opts, struct
 	pthread_mutex_init(&app->callers.lock, NULL);
 	pthread_cond_init(&app->callers.returned, NULL);
 	pthread_mutex_init(&app->property_lock, NULL);
+	health_init(app);
 	arena_init(&app->property_texts, 1024);
 	map_init(&app->property_map, 0);
 	app->router = router_new();
@@ -129,6 +130,7 @@ void vine_app_free(struct vine_app *app)
 	arena_fini(&app->property_texts);
 	props_unref(app->props);
 	pthread_mutex_destroy(&app->property_lock);
+	health_fini(app);
 	pthread_cond_destroy(&app->callers.returned);
 	pthread_mutex_destroy(&app->callers.lock);
 	free(app);

@@ -63,7 +63,22 @@ struct app_use {
 	struct plugin *plugin;
 };
 
-enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_DRAINING, APP_OVER };
+#define APP_HEALTH_MAX 32
+
+/* A part of the service's health, as it was told last. */
+struct health_part {
+	char name[64], why[256];
+	enum vine_health health;
+	bool told;
+};
+
+struct app_health {
+	pthread_mutex_t lock; /* leaf; guards the rest */
+	unsigned n;
+	struct health_part part[APP_HEALTH_MAX];
+};
+
+enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_LEFT, APP_DRAINING, APP_OVER };
 
 struct vine_app {
 	struct app_settings set; /* immutable after vine_app_new */
@@ -80,6 +95,8 @@ struct vine_app {
 	pthread_mutex_t property_lock; /* leaf; guards the two below */
 	struct arena property_texts;   /* of values, with a NUL */
 	struct map property_map;       /* of such a text, by key */
+	struct app_health health;
+	_Atomic bool health_changed; /* the loop thread has not looked yet */
 	struct plugins *plugins;
 	struct app_use uses[APP_USES_MAX];
 	unsigned n_uses;
@@ -106,6 +123,7 @@ struct vine_app {
 	struct io signals; /* fd -1: not asked to watch any */
 	bool signalled;    /* one of them came */
 	usec give_up_at;   /* while draining */
+	bool was_registered;    /* when it began to leave */
 
 	struct remotes *remotes;
 	struct callers callers;
@@ -153,6 +171,17 @@ void trace_for_call(struct trace_context *ret, const struct vine_app *app, struc
 
 void circuits_init(struct vine_app *app);
 void circuits_routes(struct vine_app *app);
+
+/* --- health.c --- */
+
+void health_init(struct vine_app *app);
+void health_fini(struct vine_app *app);
+void health_routes(struct vine_app *app);
+enum vine_health health_of(struct vine_app *app); /* the whole */
+
+/* --- discovery.c --- */
+
+void discovery_routes(struct vine_app *app);
 
 /* --- management.c --- */
 

@@ -1,26 +1,7 @@
-/* management.c - what every service answers besides its own routes: health, info, and what it tells of its circuits.
- *
- * Health is UP from the moment it listens, OUT_OF_SERVICE (503) from the moment it leaves: who asks for readiness should
- * send nothing more. */
+/* management.c - what every service answers besides its own routes: the index, info; the rest by files of its own. */
 #include "client/impl.h"
 
 #define MEDIA STR("application/vnd.spring-boot.actuator.v3+json")
-
-static void health(struct exchange *ex, const struct route_match *m, void *ctx)
-{
-	struct vine_app *app = ctx;
-	struct str group = m->n ? m->var[0] : STR_EMPTY;
-	bool live = str_eq(group, STR("liveness"));
-
-	if (group.len && !live && !str_eq(group, STR("readiness")))
-		ex_respond(ex, 404, STR_EMPTY, STR_EMPTY, NULL, 0);
-	else if (live || atomic_load(&app->state) == APP_RUNNING)
-		ex_respond(ex, 200, MEDIA, group.len ? STR("{\"status\":\"UP\"}")
-						     : STR("{\"status\":\"UP\",\"groups\":[\"liveness\",\"readiness\"]}"),
-			   NULL, 0);
-	else
-		ex_respond(ex, 503, MEDIA, STR("{\"status\":\"OUT_OF_SERVICE\"}"), NULL, 0);
-}
 
 static void info(struct exchange *ex, const struct route_match *m, void *ctx)
 {
@@ -41,6 +22,8 @@ static void index_of_all(struct exchange *ex, const struct route_match *m, void 
 		       "\"health\":{\"href\":\"/actuator/health\",\"templated\":false},"
 		       "\"health-path\":{\"href\":\"/actuator/health/{*path}\",\"templated\":true},"
 		       "\"info\":{\"href\":\"/actuator/info\",\"templated\":false},"
+		       "\"eureka\":{\"href\":\"/actuator/eureka\",\"templated\":false},"
+		       "\"serviceregistry\":{\"href\":\"/actuator/serviceregistry\",\"templated\":false},"
 		       "\"circuits\":{\"href\":\"/actuator/circuits\",\"templated\":false},"
 		       "\"circuits-key\":{\"href\":\"/actuator/circuits/{key}\",\"templated\":true},"
 		       "\"hystrix.stream\":{\"href\":\"/actuator/hystrix.stream\",\"templated\":false}}}"),
@@ -50,8 +33,8 @@ static void index_of_all(struct exchange *ex, const struct route_match *m, void 
 void management_routes(struct vine_app *app)
 {
 	router_add(app->router, "GET", "/actuator", index_of_all, app);
-	router_add(app->router, "GET", "/actuator/health", health, app);
-	router_add(app->router, "GET", "/actuator/health/{group}", health, app);
+	health_routes(app);
 	router_add(app->router, "GET", "/actuator/info", info, app);
 	circuits_routes(app);
+	discovery_routes(app);
 }

@@ -52,6 +52,7 @@ int app_settings_read(struct app_settings *s, const struct props *p, const char 
 	s->queue = (unsigned)props_int(p, "server.tomcat.accept-count");
 	s->body_max = (size_t)props_bytes(p, "vine.http.max-body-bytes");
 	s->drain_time = props_ms(p, "spring.lifecycle.timeout-per-shutdown-phase") * USEC_PER_MSEC;
+	s->leave_grace = props_ms(p, "vine.shutdown.leave-grace-ms") * USEC_PER_MSEC;
 	s->sample_rate = props_double(p, "vine.trace.sample-rate");
 	s->unregister = props_bool(p, "eureka.client.should-unregister-on-shutdown");
 	return r;

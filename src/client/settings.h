@@ -13,6 +13,7 @@ struct app_settings {
 	unsigned queue;       /* server.tomcat.accept-count: requests that wait for one */
 	size_t body_max;      /* vine.http.max-body-bytes: of a request */
 	usec drain_time;      /* spring.lifecycle.timeout-per-shutdown-phase */
+	usec leave_grace;     /* vine.shutdown.leave-grace-ms */
 	double sample_rate;   /* vine.trace.sample-rate */
 	bool unregister;      /* eureka.client.should-unregister-on-shutdown */
 };

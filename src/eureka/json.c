@@ -7,6 +7,7 @@ struct in {
 	struct json *j;
 	struct arena *a;
 	const char *field; /* static: for messages */
+	uint32_t max_instances; /* of a document */
 };
 
 /* --- reading: scalars --- */
@@ -606,7 +607,7 @@ static bool doc_instance(struct in *in, struct apps_doc *doc)
 	complete(&d, in->a);
 	if (!d.id.len || !d.host.len || !d.app.len || instance_check_limits(&d, NULL) < 0)
 		doc->skipped++;
-	else if (doc->n < APPS_DOC_INSTANCES_MAX)
+	else if (doc->n < in->max_instances)
 		apps_doc_add(doc, instance_new(&d));
 	else
 		json_fail(in->j, "more instances than any registry has");
@@ -681,7 +682,7 @@ int apps_json_decode(struct apps_doc *ret, struct str body, struct err *e)
 	struct apps_doc doc = { 0 };
 	struct arena arena;
 	struct json j;
-	struct in in = { .j = &j, .a = &arena };
+	struct in in = { .j = &j, .a = &arena, .max_instances = APPS_DOC_INSTANCES_MAX };
 	struct str key;
 	bool found = false;
 
@@ -707,5 +708,65 @@ int apps_json_decode(struct apps_doc *ret, struct str body, struct err *e)
 		apps_doc_fini(&doc);
 	else
 		*ret = doc;
+	return r;
+}
+
+/* --- changes, as a watcher reads them --- */
+
+static bool change_version(struct in *in, struct apps_change *c)
+{
+	struct str s = STR_EMPTY;
+
+	if (!read_str(in, "version", &s))
+		return false;
+	if (s.len > sizeof(c->version)) {
+		json_fail(in->j, "a version longer than any");
+		return false;
+	}
+	if (s.len)
+		memcpy(c->version, s.ptr, s.len);
+	c->version_len = s.len;
+	return true;
+}
+
+static bool change_member(struct in *in, struct str key, struct apps_change *c)
+{
+	if (str_eq(key, STR("hash")))
+		return doc_hash(in, &c->doc);
+	if (str_eq(key, STR("instances")))
+		return each(in, &c->doc, doc_instance);
+	if (str_eq(key, STR("version")))
+		return change_version(in, c);
+	if (str_eq(key, STR("resync")))
+		json_bool(in->j, &c->resync);
+	else
+		json_skip(in->j);
+	return !json_failed(in->j);
+}
+
+int apps_change_decode(struct apps_change *ret, struct str body, struct err *e)
+{
+	struct apps_change c = { 0 };
+	struct arena arena;
+	struct json j;
+	struct in in = { .j = &j, .a = &arena, .max_instances = APPS_CHANGE_INSTANCES_MAX };
+	struct str key;
+
+	arena_init(&arena, 8192);
+	json_init(&j, body, INST_DEPTH_MAX + 4, &arena);
+	if (json_enter_object(&j)) {
+		while (json_next_key(&j, &key) && change_member(&in, key, &c))
+			;
+	}
+
+	int r = json_finish(&j, e);
+
+	if (r == 0 && !c.doc.has_hash && !c.resync)
+		r = err_set(e, VINE_EINVAL, "neither a hash nor a resync");
+	arena_fini(&arena);
+	if (r < 0)
+		apps_doc_fini(&c.doc);
+	else
+		*ret = c;
 	return r;
 }

@@ -29,7 +29,20 @@ struct apps_doc {
 };
 
 #define APPS_DOC_INSTANCES_MAX (1u << 20)
+#define APPS_VERSION_MAX 64 /* bytes of X-Vine-Version; longer ones are nobody's */
 
 int apps_json_decode(struct apps_doc *ret, struct str body, struct err *e);
+
+/* What /vine/watch tells: the data of a `change` event, or the answer to a long poll. */
+struct apps_change {
+	struct apps_doc doc; /* in the order of the changes, each with its action */
+	char version[APPS_VERSION_MAX];
+	size_t version_len; /* 0: not in the text */
+	bool resync;
+};
+
+#define APPS_CHANGE_INSTANCES_MAX 100000u
+
+int apps_change_decode(struct apps_change *ret, struct str body, struct err *e); /* fini ret->doc */
 void apps_doc_add(struct apps_doc *d, struct instance *inst); /* takes the reference; for decoders */
 void apps_doc_fini(struct apps_doc *d);                       /* fine with a zeroed one */

@@ -94,3 +94,13 @@ int service_urls_give_token(struct service_url *u, unsigned n, struct str token,
 	}
 	return 0;
 }
+
+bool service_url_same(const struct service_url *a, const struct service_url *b)
+{
+	return a->port == b->port && a->secure == b->secure && str_eq_nocase(str_from(a->host), str_from(b->host)) && strcmp(a->path, b->path) == 0;
+}
+
+int service_url_make(struct service_url *ret, struct str url, struct err *e)
+{
+	return parse_one(ret, url, e);
+}

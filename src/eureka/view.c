@@ -1,6 +1,8 @@
 /* view.c - see view.h. */
 #include "eureka/view.h"
 
+#define EDITS_MIN 64
+
 struct cached {
 	struct instance *inst;
 	struct str key;
@@ -23,10 +25,39 @@ static void cached_free(struct cached *x)
 	free(x);
 }
 
+static void drop_edits(struct eureka_cache *c)
+{
+	for (uint32_t i = 0; i < c->n_edits; i++) {
+		instance_unref(c->edits[i].old);
+		instance_unref(c->edits[i].now);
+	}
+	c->n_edits = 0;
+}
+
+/* Past a share of all, sorting all is cheaper than changing one by one. */
+static void note_edit(struct eureka_cache *c, const struct instance *old, const struct instance *now)
+{
+	if (!c->last || c->anew)
+		return;
+	if (c->n_edits >= EDITS_MIN + c->inst.len / 32) {
+		drop_edits(c);
+		c->anew = true;
+		return;
+	}
+	if (c->n_edits == c->room) {
+		c->room = c->room ? c->room * 2 : 16;
+		c->edits = xrealloc(c->edits, c->room * sizeof(*c->edits));
+	}
+	c->edits[c->n_edits++] = (struct view_edit){ old ? instance_ref(old) : NULL, now ? instance_ref(now) : NULL };
+}
+
 void eureka_cache_fini(struct eureka_cache *c)
 {
 	size_t pos = 0;
 
+	drop_edits(c);
+	free(c->edits);
+	eureka_view_unref(c->last);
 	for (struct cached *x; (x = map_next(&c->inst, &pos));)
 		cached_free(x);
 	map_fini(&c->inst);
@@ -73,12 +104,18 @@ static void uncount(struct eureka_cache *c, struct cached *x)
 static bool cache_put(struct eureka_cache *c, const struct instance *in, struct str key)
 {
 	struct cached *x = map_get(&c->inst, key);
+	size_t bytes = c->bytes - (x ? instance_bytes(x->inst) : 0) + instance_bytes(in);
 
+	if (bytes > EUREKA_CACHE_BYTES_MAX || (!x && c->inst.len >= APPS_DOC_INSTANCES_MAX))
+		return false;
+	c->bytes = bytes;
 	if (x) {
 		bool changed = differs(x->inst, in);
 
 		uncount(c, x);
 		c->counts.n[in->status]++;
+		if (changed)
+			note_edit(c, x->inst, in);
 		instance_unref(x->inst);
 		x->inst = instance_ref(in);
 		x->seen = true;
@@ -91,6 +128,7 @@ static bool cache_put(struct eureka_cache *c, const struct instance *in, struct 
 	x->seen = true;
 	c->counts.n[in->status]++;
 	map_put(&c->inst, x->key, x);
+	note_edit(c, NULL, in);
 	return true;
 }
 
@@ -101,6 +139,8 @@ static bool cache_del(struct eureka_cache *c, struct str key)
 	if (!x)
 		return false;
 	uncount(c, x);
+	c->bytes -= instance_bytes(x->inst);
+	note_edit(c, x->inst, NULL);
 	cached_free(x);
 	return true;
 }
@@ -165,87 +205,160 @@ bool eureka_cache_matches(const struct eureka_cache *c, const struct apps_doc *d
 	return !doc->has_hash || str_eq(str_of(hash, n), str_of(doc->hash, doc->hash_len));
 }
 
-/* --- view --- */
+/* --- a view from all --- */
+
+static bool is_seen(const struct instance *in, bool only_up)
+{
+	return in && (!only_up || in->status == INST_UP);
+}
 
 static int by_app_and_id(const void *a, const void *b)
 {
-	const struct instance *x = *(struct instance *const *)a, *y = *(struct instance *const *)b;
-	int d = str_cmp(x->app, y->app);
-
-	return d ? d : str_cmp(x->id, y->id);
+	return instance_cmp(*(struct instance *const *)a, *(struct instance *const *)b);
 }
 
-static void group_apps(struct eureka_view *v)
-{
-	v->apps = arena_alloc(&v->arena, (v->n + 1) * sizeof(*v->apps));
-	for (uint32_t i = 0; i < v->n;) {
-		uint32_t from = i;
-		struct view_group *g = &v->apps[v->n_apps++];
-
-		while (i < v->n && str_eq(v->inst[i]->app, v->inst[from]->app))
-			i++;
-		*g = (struct view_group){ v->inst[from]->app, i - from, v->inst + from };
-		map_put(&v->by_app, g->name, g);
-	}
-}
-
-/* A group under construction: its array grows in the arena. */
-struct vip_group {
-	struct view_group g;
+/* A group under construction. */
+struct gather {
+	struct str name;
 	struct instance **inst;
-	uint32_t room;
+	uint32_t n, room;
 };
 
-static void vip_add(struct eureka_view *v, struct str vip, struct instance *in)
+static void gather_add(struct map *by_name, struct str name, struct instance *in)
 {
-	struct view_group *g = map_get(&v->by_vip, vip);
-	struct vip_group *vg = container_of(g, struct vip_group, g);
+	struct gather *g = map_get(by_name, name);
 
 	if (!g) {
-		vg = arena_zalloc(&v->arena, sizeof(*vg));
-		vg->g.name = vip;
-		map_put(&v->by_vip, vip, &vg->g);
-	} else if (vg->inst[vg->g.n - 1] == in) {
+		g = xzalloc(sizeof(*g));
+		g->name = name;
+		map_put(by_name, name, g);
+	}
+	if (g->n && g->inst[g->n - 1] == in)
 		return; /* it names the vip twice */
+	if (g->n == g->room) {
+		g->room = g->room ? g->room * 2 : 4;
+		g->inst = xrealloc(g->inst, g->room * sizeof(struct instance *));
 	}
-	if (vg->g.n == vg->room) {
-		struct instance **more = arena_alloc(&v->arena, (vg->room ? vg->room * 2 : 4) * sizeof(*more));
+	g->inst[g->n++] = in;
+}
 
-		if (vg->g.n)
-			memcpy(more, vg->inst, vg->g.n * sizeof(*more));
-		vg->room = vg->room ? vg->room * 2 : 4;
-		vg->inst = more;
-		vg->g.inst = more;
+static struct view_index *gathered(struct map *by_name)
+{
+	struct view_group **all = xmalloc((by_name->len + 1) * sizeof(*all));
+	struct view_index *x;
+	uint32_t n = 0;
+	size_t pos = 0;
+
+	for (struct gather *g; (g = map_next(by_name, &pos));) {
+		all[n++] = view_group_new(g->name, g->inst, g->n);
+		free(g->inst);
+		free(g);
 	}
-	vg->inst[vg->g.n++] = in;
+	x = view_index_new(all, n);
+	free(all);
+	map_fini(by_name);
+	return x;
+}
+
+static void build_anew(struct eureka_view *v, const struct eureka_cache *c, bool only_up)
+{
+	struct instance **all = xmalloc((c->inst.len + 1) * sizeof(*all));
+	struct map apps, vips;
+	size_t pos = 0;
+
+	map_init_nocase(&apps, c->seed);
+	map_init_nocase(&vips, c->seed);
+	for (const struct cached *x; (x = map_next(&c->inst, &pos));) {
+		if (is_seen(x->inst, only_up))
+			all[v->n++] = x->inst;
+	}
+	if (v->n)
+		qsort(all, v->n, sizeof(*all), by_app_and_id);
+	for (uint32_t i = 0; i < v->n; i++) {
+		struct str rest = all[i]->vip, piece;
+
+		gather_add(&apps, all[i]->app, all[i]);
+		while (rest.len && str_cut(&rest, ',', &piece)) {
+			if (piece.len)
+				gather_add(&vips, piece, all[i]);
+		}
+	}
+	v->apps = gathered(&apps);
+	v->vips = gathered(&vips);
+	free(all);
+}
+
+/* --- a view from the last one --- */
+
+static struct view_index *regroup(struct view_index *x, struct str name, const struct instance *in, bool put)
+{
+	return view_index_set(x, name, view_group_with(view_index_get(x, name), name, in, put));
+}
+
+static bool names_vip(const struct instance *in, struct str vip)
+{
+	struct str rest = in ? in->vip : STR_EMPTY, piece;
+
+	while (rest.len && str_cut(&rest, ',', &piece)) {
+		if (str_eq_nocase(piece, vip))
+			return true;
+	}
+	return false;
+}
+
+static struct view_index *regroup_vips(struct view_index *x, const struct instance *old, const struct instance *now)
+{
+	struct str rest = old ? old->vip : STR_EMPTY, piece;
+
+	while (rest.len && str_cut(&rest, ',', &piece)) {
+		if (piece.len && !names_vip(now, piece))
+			x = regroup(x, piece, old, false);
+	}
+	rest = now ? now->vip : STR_EMPTY;
+	while (rest.len && str_cut(&rest, ',', &piece)) {
+		if (piece.len)
+			x = regroup(x, piece, now, true);
+	}
+	return x;
+}
+
+static void apply_edit(struct eureka_view *v, const struct view_edit *e, bool only_up)
+{
+	const struct instance *old = is_seen(e->old, only_up) ? e->old : NULL, *now = is_seen(e->now, only_up) ? e->now : NULL;
+
+	if (!old && !now)
+		return;
+	if (old && now && instance_cmp(old, now) != 0) { /* "A/b" has c, "A" has b/c: odd names that share a key */
+		apply_edit(v, &(struct view_edit){ .old = e->old }, only_up);
+		apply_edit(v, &(struct view_edit){ .now = e->now }, only_up);
+		return;
+	}
+	v->n += (uint32_t)(now != NULL) - (uint32_t)(old != NULL);
+	v->apps = regroup(v->apps, now ? now->app : old->app, now ? now : old, now != NULL);
+	v->vips = regroup_vips(v->vips, old, now);
 }
 
 struct eureka_view *eureka_cache_view(struct eureka_cache *c, bool only_up)
 {
-	struct eureka_view *v = xzalloc(sizeof(*v));
-	size_t pos = 0;
+	struct eureka_view *v = xzalloc(sizeof(*v)), *last = c->last;
 
 	atomic_init(&v->refs, 1);
 	v->version = ++c->version;
-	arena_init(&v->arena, 4096);
-	map_init_nocase(&v->by_app, c->seed);
-	map_init_nocase(&v->by_vip, c->seed);
-	v->inst = arena_alloc(&v->arena, (c->inst.len + 1) * sizeof(*v->inst));
-	for (const struct cached *x; (x = map_next(&c->inst, &pos));) {
-		if (!only_up || x->inst->status == INST_UP)
-			v->inst[v->n++] = instance_ref(x->inst);
+	if (last && !c->anew && only_up == c->last_only_up) {
+		v->n = last->n;
+		v->apps = view_index_ref(last->apps);
+		v->vips = view_index_ref(last->vips);
+		for (uint32_t i = 0; i < c->n_edits; i++)
+			apply_edit(v, &c->edits[i], only_up);
+	} else {
+		build_anew(v, c, only_up);
 	}
-	if (v->n)
-		qsort(v->inst, v->n, sizeof(*v->inst), by_app_and_id);
-	group_apps(v);
-	for (uint32_t i = 0; i < v->n; i++) {
-		struct str rest = v->inst[i]->vip, piece;
-
-		while (rest.len && str_cut(&rest, ',', &piece)) {
-			if (piece.len)
-				vip_add(v, piece, v->inst[i]);
-		}
-	}
+	v->n_apps = v->apps->n;
+	drop_edits(c);
+	c->anew = false;
+	c->last_only_up = only_up;
+	c->last = eureka_view_ref(v);
+	eureka_view_unref(last);
 	return v;
 }
 
@@ -259,22 +372,19 @@ void eureka_view_unref(struct eureka_view *v)
 {
 	if (!v || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (uint32_t i = 0; i < v->n; i++)
-		instance_unref(v->inst[i]);
-	map_fini(&v->by_app);
-	map_fini(&v->by_vip);
-	arena_fini(&v->arena);
+	view_index_unref(v->apps);
+	view_index_unref(v->vips);
 	free(v);
 }
 
 const struct view_group *eureka_view_app(const struct eureka_view *v, struct str name)
 {
-	return map_get(&v->by_app, name);
+	return view_index_get(v->apps, name);
 }
 
 const struct view_group *eureka_view_vip(const struct eureka_view *v, struct str vip)
 {
-	return map_get(&v->by_vip, vip);
+	return view_index_get(v->vips, vip);
 }
 
 const struct view_group *eureka_view_service(const struct eureka_view *v, struct str name)
@@ -282,4 +392,49 @@ const struct view_group *eureka_view_service(const struct eureka_view *v, struct
 	const struct view_group *g = eureka_view_vip(v, name);
 
 	return g ? g : eureka_view_app(v, name);
+}
+
+struct view_walk eureka_view_walk(const struct eureka_view *v)
+{
+	return (struct view_walk){ .x = v->apps };
+}
+
+/* --- looking --- */
+
+const struct instance *eureka_cache_get(const struct eureka_cache *c, struct str app, struct str id)
+{
+	_cleanup_(buf_finip) struct buf b = BUF_INIT(INST_BODY_MAX);
+	const struct cached *x;
+
+	buf_adds(&b, app);
+	buf_addc(&b, '/');
+	buf_adds(&b, id);
+	x = map_get(&c->inst, buf_str(&b));
+	return x && !x->held_until ? x->inst : NULL;
+}
+
+void eureka_cache_diff(const struct eureka_cache *c, const struct apps_doc *doc,
+		       void (*fn)(const char *what, const struct instance *in, enum inst_status other, void *ctx), void *ctx)
+{
+	_cleanup_(buf_finip) struct buf b = BUF_INIT(INST_BODY_MAX);
+	struct map listed;
+	size_t pos = 0;
+
+	map_init(&listed, c->seed);
+	for (uint32_t i = 0; i < doc->n; i++) {
+		const struct instance *in = doc->inst[i];
+		const struct cached *x = map_get(&c->inst, key_of(in, &b));
+
+		if (!x || x->held_until)
+			fn("missing", in, (enum inst_status)in->status, ctx);
+		else if (x->inst->status != in->status)
+			fn("status", x->inst, (enum inst_status)in->status, ctx);
+		if (x)
+			map_put(&listed, x->key, (void *)(uintptr_t)x);
+	}
+	for (const struct cached *x; (x = map_next(&c->inst, &pos));) {
+		if (!x->held_until && !map_get(&listed, x->key))
+			fn("extra", x->inst, INST_UNKNOWN, ctx);
+	}
+	map_fini(&listed);
 }

@@ -247,6 +247,7 @@ const char *server_why_name(enum server_why why)
 		[SERVER_BACK_REPLY] = "replied again",
 		[SERVER_BACK_PING] = "alive by ping",
 		[SERVER_BACK_SHARE] = "brought back, too many were out",
+		[SERVER_BACK_NEWS] = "registered anew",
 	};
 
 	return (unsigned)why < ARRAY_LEN(names) ? names[why] : "?";

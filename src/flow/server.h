@@ -69,6 +69,7 @@ enum server_why { /* ... it went out, or came back */
 		  SERVER_BACK_REPLY,   /* back: it replied to its probe */
 		  SERVER_BACK_PING,    /* back: the ping called it alive */
 		  SERVER_BACK_SHARE,   /* back: too many were out */
+		  SERVER_BACK_NEWS,    /* back: it has registered anew */
 		  SERVER_WHYS,
 };
 

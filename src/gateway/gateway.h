@@ -8,7 +8,7 @@
 #include "net/loop.h"
 
 struct control_call;
-struct eureka_client;
+struct discovery;
 struct gateway;
 struct turbine;
 
@@ -34,13 +34,16 @@ struct gateway {
 	struct keyed_table *pools;       /* any thread */
 	struct gw_services services;
 	struct gw_picture *picture;     /* the control thread's reference */
-	struct eureka_client *eureka;   /* NULL: not enabled */
+	struct discovery *discovery;    /* NULL: not enabled */
 	struct eureka_view *view;
 	struct plugins *plugins;
 	struct ribbon_env ribbon;
 	struct pinger *pinger;
 	struct timer upkeep;            /* pings, lists that are polled */
-	void (*drained)(struct host *h); /* while the registry is being left */
+	struct timer news;              /* the registry's, that came too soon after the last */
+	usec news_from;                 /* before it, news wait */
+	usec turbine_from;
+	uint64_t turbine_version;       /* of the view that turbine has */
 	struct timer sweep;
 	_Atomic unsigned streams;       /* readers of /hystrix.stream */
 	struct gw_stream stream;        /* on the management port */

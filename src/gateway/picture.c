@@ -19,6 +19,12 @@ struct build {
 	usec now;
 	struct err *e;
 	unsigned cap_routes;
+	const struct gw_picture *old; /* may be taken over from; NULL: everything is made anew */
+	struct arena *texts;          /* where what is being made has its texts */
+	struct map paths;             /* of the routes so far */
+	struct str ignored[64];       /* zuul.ignored-services */
+	size_t n_ignored;
+	bool ignores_self;
 };
 
 /* --- life --- */
@@ -29,14 +35,26 @@ struct gw_picture *gw_picture_ref(struct gw_picture *p)
 	return p;
 }
 
+static void target_unref(struct gw_target *t)
+{
+	while (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) {
+		struct gw_target *origin = t->origin;
+
+		server_set_unref(t->set);
+		pool_unref(t->pool);
+		props_unref(t->props);
+		arena_fini(&t->arena);
+		free(t);
+		t = origin;
+	}
+}
+
 void gw_picture_unref(struct gw_picture *p)
 {
 	if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (unsigned i = 0; i < p->n_targets; i++) {
-		server_set_unref(p->targets[i]->set);
-		pool_unref(p->targets[i]->pool);
-	}
+	for (unsigned i = 0; i < p->n_targets; i++)
+		target_unref(p->targets[i]);
 	gw_routes_fini(&p->routes);
 	props_unref(p->props);
 	arena_fini(&p->arena);
@@ -64,6 +82,7 @@ void gw_services_fini(struct gw_services *s)
 	size_t pos = 0;
 	struct gw_service *svc;
 
+	gw_picture_unref(s->last);
 	while ((svc = map_next(&s->by_id, &pos))) {
 		ribbon_free(svc->ribbon);
 		command_unref(svc->command);
@@ -223,17 +242,18 @@ static void read_fallback(struct build *b, struct gw_target *t)
 	};
 }
 
-static struct gw_target *find_target(const struct gw_picture *pic, struct str id)
+static struct gw_target *find_target(const struct build *b, struct str id)
 {
-	for (unsigned i = 0; i < pic->n_targets; i++) {
-		if (str_eq(pic->targets[i]->service->id, id))
-			return pic->targets[i];
-	}
-	return NULL;
+	const struct gw_service *svc = map_get(&b->services->by_id, id);
+
+	return svc && svc->built == b->pic->version ? svc->target : NULL;
 }
 
+/* Takes the reference. */
 static void add_target(struct gw_picture *pic, struct gw_target *t)
 {
+	t->service->target = t;
+	t->service->built = pic->version;
 	if (pic->n_targets == pic->cap_targets) {
 		unsigned cap = MAX(pic->cap_targets * 2, 16u);
 		struct gw_target **all = arena_alloc(&pic->arena, cap * sizeof(*all));
@@ -254,7 +274,7 @@ static struct str pool_key_of(struct build *b, const struct gw_target *t)
 		return t->command.pool_key;
 	if (!props_bool(b->p, "zuul.thread-pool.use-separate-thread-pools"))
 		return GROUP;
-	return str_printf_in(&b->pic->arena, "%.*s%.*s", STRF(prefix), STRF(id));
+	return str_printf_in(b->texts, "%.*s%.*s", STRF(prefix), STRF(id));
 }
 
 static int choose_pool(struct build *b, struct gw_target *t)
@@ -273,36 +293,93 @@ static int choose_pool(struct build *b, struct gw_target *t)
 	return t->pool ? 0 : err_set(b->e, VINE_ELIMIT, "%.*s: too many thread pools", STRF(key));
 }
 
-static int make_target(struct build *b, struct str id, struct gw_target **ret)
+static int read_target(struct build *b, struct gw_target *t)
 {
-	struct gw_target *t = arena_zalloc(&b->pic->arena, sizeof(*t));
-	int r;
+	struct str id = t->service->id;
+	int r = ribbon_settings_read(&t->lb, t->service->ribbon, b->p, &t->arena, b->e);
 
-	t->service = service_of(b, id);
-	if (!t->service)
-		return err_set(b->e, VINE_ELIMIT, "%.*s: too many services", STRF(id));
-	r = ribbon_settings_read(&t->lb, t->service->ribbon, b->p, &b->pic->arena, b->e);
 	if (r < 0)
 		return r;
 	gw_command_settings(&t->command, b->p, id);
 	r = cmd_settings_check(&t->command, id, b->e);
 	if (r == 0)
 		r = choose_pool(b, t);
-	if (r < 0)
-		return r;
-	read_fallback(b, t);
+	if (r == 0)
+		read_fallback(b, t);
+	return r;
+}
+
+static int make_target(struct build *b, struct str id, struct gw_target **ret)
+{
+	struct gw_service *svc = service_of(b, id);
+	struct gw_target *t;
+
+	if (!svc)
+		return err_set(b->e, VINE_ELIMIT, "%.*s: too many services", STRF(id));
+	t = xzalloc(sizeof(*t));
+	atomic_init(&t->refs, 1);
+	t->service = svc;
+	t->props = props_ref(b->pic->props);
+	arena_init(&t->arena, 512);
 	add_target(b->pic, t);
 	*ret = t;
-	return 0;
+	b->texts = &t->arena;
+
+	int r = read_target(b, t);
+
+	b->texts = &b->pic->arena;
+	return r;
+}
+
+static struct gw_target *target_ref(struct gw_target *t)
+{
+	atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+	return t;
+}
+
+static struct gw_target *origin_of(struct gw_target *t)
+{
+	return t->origin ? t->origin : t;
+}
+
+/* The same settings, for other servers. */
+static struct gw_target *target_again(struct gw_target *old)
+{
+	struct gw_target *t = xzalloc(sizeof(*t));
+
+	t->service = old->service;
+	t->lb = old->lb;
+	t->command = old->command;
+	t->pool = old->pool ? pool_ref(old->pool) : NULL;
+	t->pool_settings = old->pool_settings;
+	t->fallback = old->fallback;
+	t->base_path = old->base_path;
+	t->origin = target_ref(origin_of(old));
+	atomic_init(&t->refs, 1);
+	return t;
+}
+
+/* What the last picture had of it; NULL: nothing that may be taken over. */
+static struct gw_target *last_target(const struct build *b, struct str id)
+{
+	const struct gw_service *svc = b->old ? map_get(&b->services->by_id, id) : NULL;
+
+	return svc && svc->built == b->old->version && !svc->target->by_url ? svc->target : NULL;
 }
 
 static int target_of(struct build *b, struct str id, struct gw_target **ret)
 {
-	struct gw_target *t = find_target(b->pic, id);
+	struct gw_target *t = find_target(b, id), *old = t ? NULL : last_target(b, id);
 	int r = 0;
 
-	if (!t)
+	if (old) {
+		bool is_same = ribbon_is_current(old->service->ribbon, &old->lb, b->view, b->now);
+
+		t = is_same ? target_ref(old) : target_again(old);
+		add_target(b->pic, t);
+	} else if (!t) {
 		r = make_target(b, id, &t);
+	}
 	if (r == 0 && !t->set)
 		r = find_servers(b, t);
 	*ret = t;
@@ -329,6 +406,7 @@ static struct gw_route *add_route(struct build *b, struct str id, struct str pat
 	rs->list[rs->n++] = rt;
 	rt->id = id;
 	rt->path = path;
+	map_put(&b->paths, path, rt);
 	return rt;
 }
 
@@ -340,8 +418,8 @@ static struct str with_prefix(struct build *b, struct str path)
 	while (prefix.len && prefix.ptr[prefix.len - 1] == '/')
 		prefix.len--;
 	if (prefix.len && prefix.ptr[0] != '/')
-		prefix = str_printf_in(&b->pic->arena, "/%.*s", STRF(prefix));
-	return str_printf_in(&b->pic->arena, "%.*s%s%.*s", STRF(prefix), slash ? "/" : "", STRF(path));
+		prefix = str_printf_in(b->texts, "/%.*s", STRF(prefix));
+	return str_printf_in(b->texts, "%.*s%s%.*s", STRF(prefix), slash ? "/" : "", STRF(path));
 }
 
 static struct header_filter drop_list(struct build *b, const char *name, struct str key)
@@ -355,7 +433,7 @@ static struct header_filter drop_list(struct build *b, const char *name, struct 
 		buf_addc(&all, ',');
 	}
 
-	struct header_filter f = header_filter_parse(&b->pic->arena, buf_str(&all));
+	struct header_filter f = header_filter_parse(b->texts, buf_str(&all));
 
 	buf_fini(&all);
 	return f;
@@ -368,7 +446,7 @@ static void finish_route(struct build *b, struct gw_route *rt)
 
 	rt->custom_sensitive = is_set(b->p, own, rt->id);
 	rt->drop = rt->custom_sensitive ? drop_list(b, own, rt->id) : drop_list(b, "zuul.sensitive-headers", STR_EMPTY);
-	header_filter_merge(&rt->drop, &ignored, &b->pic->arena);
+	header_filter_merge(&rt->drop, &ignored, b->texts);
 	rt->prefix = ant_prefix(rt->path);
 	rt->retryable = true;
 	if (is_set(b->p, "zuul.routes.{id}.retryable", rt->id))
@@ -392,10 +470,11 @@ static int url_target(struct build *b, struct gw_route *rt, struct str url)
 		base = str_slice(rest, (size_t)slash, rest.len);
 	while (base.len && base.ptr[base.len - 1] == '/')
 		base.len--;
-	rt->target = find_target(b->pic, rt->id);
+	rt->target = find_target(b, rt->id);
 	r = rt->target ? 0 : make_target(b, rt->id, &rt->target);
 	if (r < 0)
 		return r;
+	rt->target->by_url = true; /* so it is this picture's alone */
 	rt->target->base_path = base;
 	rt->target->lb.list = LIST_CONFIGURED; /* the address says where, whatever else is configured */
 	rt->target->lb.listed = memcpy(arena_alloc(&b->pic->arena, sizeof(authority)), &authority, sizeof(authority));
@@ -447,54 +526,81 @@ static int explicit_route(struct build *b, struct str id)
 	return target_of(b, rt->location, &rt->target);
 }
 
-static bool is_ignored(struct build *b, struct str service)
+static void read_ignored(struct build *b)
 {
-	struct str pat[64];
-	size_t n = props_list(b->p, "zuul.ignored-services", STR_EMPTY, pat, ARRAY_LEN(pat));
+	b->n_ignored = props_list(b->p, "zuul.ignored-services", STR_EMPTY, b->ignored, ARRAY_LEN(b->ignored));
+	b->ignores_self = props_bool(b->p, "zuul.ignore-local-service");
+}
 
-	if (str_eq_nocase(service, b->services->own) && props_bool(b->p, "zuul.ignore-local-service"))
+static bool is_ignored(const struct build *b, struct str service)
+{
+	if (b->ignores_self && str_eq_nocase(service, b->services->own))
 		return true;
-	for (size_t i = 0; i < n; i++) {
-		if (ant_match(pat[i], service)) /* neither has a slash, so `*` is any text */
+	for (size_t i = 0; i < b->n_ignored; i++) {
+		if (ant_match(b->ignored[i], service)) /* neither has a slash, so `*` is any text */
 			return true;
 	}
 	return false;
 }
 
-static bool path_is_taken(const struct gw_routes *rs, struct str path)
+/* Its route as every picture with this configuration has it, but for the target; in the texts of the origin. */
+static const struct gw_route *make_discovered(struct build *b, struct gw_target *t)
 {
-	for (unsigned i = 0; i < rs->n; i++) {
-		if (str_eq(rs->list[i]->path, path))
-			return true;
+	struct gw_target *origin = origin_of(t);
+	struct gw_route *rt = arena_zalloc(&origin->arena, sizeof(*rt));
+	struct str id = t->service->id;
+
+	b->texts = &origin->arena;
+	rt->id = rt->location = id;
+	rt->path = with_prefix(b, str_printf_in(b->texts, "/%.*s/**", STRF(id)));
+	rt->strip = rt->discovered = true;
+	finish_route(b, rt);
+	b->texts = &b->pic->arena;
+	return rt;
+}
+
+static void add_discovered(struct build *b, const struct gw_route *pattern, struct gw_target *t)
+{
+	struct gw_route *rt = add_route(b, pattern->id, pattern->path);
+
+	*rt = *pattern;
+	rt->target = t;
+}
+
+static int discovered_route(struct build *b, struct str app)
+{
+	char low[INST_NAME_MAX];
+	struct str id = str_of(low, MIN(app.len, sizeof(low)));
+	struct gw_target *t = NULL, *old;
+	int r;
+
+	for (size_t i = 0; i < id.len; i++)
+		low[i] = ascii_lower(app.ptr[i]);
+	old = last_target(b, id);
+	if (!old || !origin_of(old)->discovered) {
+		if (is_ignored(b, id) || map_get(&b->paths, with_prefix(b, str_printf_in(b->texts, "/%.*s/**", STRF(id)))))
+			return 0;
 	}
-	return false;
+	r = target_of(b, id, &t);
+	if (r < 0)
+		return r;
+	if (!origin_of(t)->discovered)
+		origin_of(t)->discovered = make_discovered(b, t);
+	add_discovered(b, origin_of(t)->discovered, t);
+	return 0;
 }
 
 /* One route for each service of the registry. "/" with two stars, if there is one, comes last. */
 static int discovered_routes(struct build *b)
 {
 	struct gw_routes *rs = &b->pic->routes;
+	struct view_walk w = b->view ? eureka_view_walk(b->view) : (struct view_walk){ 0 };
+	const struct view_group *g;
 	int r = 0;
 
-	for (uint32_t i = 0; b->view && i < b->view->n_apps && r == 0; i++) {
-		struct str app = b->view->apps[i].name;
-		char *low = arena_alloc(&b->pic->arena, app.len + 1);
-
-		for (size_t k = 0; k < app.len; k++)
-			low[k] = ascii_lower(app.ptr[k]);
-
-		struct str id = str_of(low, app.len), path = with_prefix(b, str_printf_in(&b->pic->arena, "/%.*s/**", STRF(id)));
-
-		if (is_ignored(b, id) || path_is_taken(rs, path))
-			continue;
-
-		struct gw_route *rt = add_route(b, id, path);
-
-		rt->strip = rt->discovered = true;
-		rt->location = id;
-		finish_route(b, rt);
-		r = target_of(b, id, &rt->target);
-	}
+	read_ignored(b);
+	while (b->view && r == 0 && (g = view_walk_next(&w)))
+		r = discovered_route(b, g->name);
 	for (unsigned i = 0; i + 1 < rs->n && r == 0; i++) {
 		if (!str_eq(rs->list[i]->path, STR("/**")))
 			continue;
@@ -532,22 +638,31 @@ int gw_picture_build(struct gw_picture **ret, struct gw_services *s, struct prop
 		     usec now, struct err *e)
 {
 	struct gw_picture *pic = xzalloc(sizeof(*pic));
-	struct build b = { .pic = pic, .services = s, .p = props, .view = view, .reread = reread, .now = now, .e = e };
+	struct build b = { .pic = pic, .services = s, .p = props, .view = view, .reread = reread, .now = now, .e = e,
+			   .texts = &pic->arena };
+	int r = 0;
 
 	pic->refs = 1;
 	pic->props = props_ref(props);
 	pic->version = ++s->version;
 	arena_init(&pic->arena, 16 * 1024);
-
-	int r = flow_properties_check(props, e);
-
+	map_init(&b.paths, s->seed);
+	if (s->last && s->last->props == props && !reread)
+		b.old = s->last;
+	else
+		r = flow_properties_check(props, e);
 	if (r == 0)
 		r = read_settings(&b);
 	if (r == 0)
 		r = build_routes(&b);
+	map_fini(&b.paths);
 	if (r < 0) {
 		gw_picture_unref(pic);
 		return r;
+	}
+	if (!s->trial) {
+		gw_picture_unref(s->last);
+		s->last = gw_picture_ref(pic);
 	}
 	*ret = pic;
 	return 0;

@@ -5,6 +5,9 @@
  * with. What must live on from picture to picture - breakers, permits, balancers, what is known of a server - hangs on
  * gw_service and fserver, which pictures hold references to.
  *
+ * A picture made after news of the registry takes over from the last one what the news do not touch: the targets whose servers are
+ * the same, and of the others all but the servers. With a thousand services a change costs what one service costs.
+ *
  * Owner of gw_services: the control thread. */
 #pragma once
 #include "base/rng.h"
@@ -23,6 +26,8 @@ struct eureka_view;
 struct gw_service {
 	struct str id;
 	bool id_is_graphic;             /* str_is_graphic(id) */
+	struct gw_target *target;       /* in the picture of version `built`; borrowed from it */
+	uint64_t built;
 	struct command *command;
 	struct ribbon *ribbon;
 };
@@ -33,8 +38,14 @@ struct gw_fallback {
 	struct str type, body;
 };
 
-/* A service as one picture has it. */
+/* A service as one picture, or some that follow each other, have it. Counted; immutable once the first of them is built. */
 struct gw_target {
+	_Atomic uint32_t refs;
+	struct gw_target *origin; /* the one whose texts it shares, a reference; NULL: they are its own */
+	struct arena arena;       /* of an origin */
+	struct props *props;      /* of an origin */
+	bool by_url;              /* its servers are a route's url: never taken over */
+	const struct gw_route *discovered; /* of an origin: the route that it has by its name; NULL: none */
 	struct gw_service *service;
 	struct balancer *balancer;
 	struct server_set *set;     /* NULL: of a picture that is only tried out */
@@ -83,6 +94,7 @@ struct gw_services {
 	struct keyed_table *pools;
 	const struct ribbon_env *ribbon;
 	bool trial;       /* nothing is to come of it: no plugin's state is made */
+	struct gw_picture *last; /* the newest that was built; a reference */
 	uint64_t seed, version;
 	struct str own; /* our own name in the registry: gets no route by itself (zuul.ignoreLocalService) */
 };

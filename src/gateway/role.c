@@ -4,13 +4,12 @@
 #include <unistd.h>
 
 #include "codec/json.h"
-#include "eureka/self.h"
+#include "eureka/view.h"
 #include "flow/properties.h"
 #include "gateway/explain_lb.h"
 #include "gateway/gateway.h"
-#include "http/identities.h"
 #include "manage/actuator.h"
-#include "manage/health.h"
+#include "manage/discovery.h"
 #include "manage/meters.h"
 #include "net/tls.h"
 #include "plugin/plugin.h"
@@ -156,6 +155,7 @@ static void publish(struct gateway *gw)
 
 static void rebuild_and_publish(struct gateway *gw, bool reread, const char *why)
 {
+	usec began = clock_mono();
 	struct err e;
 
 	if (rebuild(gw, reread, &e) < 0) {
@@ -164,7 +164,7 @@ static void rebuild_and_publish(struct gateway *gw, bool reread, const char *why
 		return;
 	}
 	LOG(&gw->host->log, LOG_DEBUG, "new routes", F_Z("after", why), F_INT("routes", gw->picture->routes.n),
-	    F_INT("services", gw->picture->n_targets));
+	    F_INT("services", gw->picture->n_targets), F_INT("us", clock_mono() - began));
 	publish(gw);
 }
 
@@ -183,6 +183,8 @@ static void look_after(struct gateway *gw, bool news)
 	}
 }
 
+static void tell_turbine(struct gateway *gw);
+
 static void upkeep(struct timer *timer)
 {
 	struct gateway *gw = container_of(timer, struct gateway, upkeep);
@@ -196,6 +198,8 @@ static void upkeep(struct timer *timer)
 	if (next <= now)
 		rebuild_and_publish(gw, false, "refresh interval");
 	look_after(gw, false);
+	if (gw->view)
+		tell_turbine(gw);
 	for (unsigned i = 0; i < gw->picture->n_targets; i++)
 		ribbon_tell_changes(gw->picture->targets[i]->service->ribbon, now);
 	timer_set(gw->host->loop, timer, now + UPKEEP_EVERY);
@@ -215,31 +219,58 @@ static void on_refresh(void *ctx)
 	host_call_control(gw->host, refresh_asked, NULL);
 }
 
+/* --- news of the registry ---
+ *
+ * The first of a burst goes to the workers at once; what comes while that is worked off waits for a moment and goes together, so
+ * that a storm of changes costs a share of this thread and not all of it. */
+
+#define NEWS_GAP_MIN (2 * USEC_PER_MSEC)
+#define NEWS_GAP_MAX (10 * USEC_PER_MSEC)
+
+static void take_news(struct gateway *gw)
+{
+	usec began = loop_refresh_now(gw->host->loop);
+
+	timer_park(&gw->news);
+	rebuild_and_publish(gw, false, "registry");
+	look_after(gw, true);
+
+	usec took = clock_mono() - began;
+
+	gw->news_from = began + took + MIN(MAX(took, NEWS_GAP_MIN), NEWS_GAP_MAX);
+}
+
+static void on_news_due(struct timer *t)
+{
+	take_news(container_of(t, struct gateway, news));
+}
+
+/* Who counts circuits of all instances looks at all of them, which is not for each change. */
+static void tell_turbine(struct gateway *gw)
+{
+	usec now = loop_now(gw->host->loop);
+
+	if (!gw->turbine || gw->turbine_version == gw->view->version || now < gw->turbine_from)
+		return;
+	turbine_view(gw->turbine, gw->view);
+	gw->turbine_version = gw->view->version;
+	gw->turbine_from = now + USEC_PER_SEC;
+}
+
 static void on_view(struct eureka_view *v, void *ctx)
 {
 	struct gateway *gw = ctx;
 
 	eureka_view_unref(gw->view);
 	gw->view = eureka_view_ref(v);
-	turbine_view(gw->turbine, v);
-	rebuild_and_publish(gw, false, "registry");
-	look_after(gw, true);
+	if (clock_mono() >= gw->news_from)
+		take_news(gw);
+	else if (gw->news.at == USEC_NEVER)
+		timer_set(gw->host->loop, &gw->news, gw->news_from);
+	tell_turbine(gw);
 }
 
-/* --- health and meters --- */
-
-static enum health_status check_discovery(struct host *h, struct jsonw *details, void *arg)
-{
-	struct gateway *gw = arg;
-	struct eureka_client_report r;
-
-	(void)h;
-	(void)details;
-	if (!gw->eureka)
-		return HEALTH_UNKNOWN;
-	eureka_client_report(gw->eureka, &r);
-	return r.state == EUREKA_NEVER ? HEALTH_UNKNOWN : HEALTH_UP; /* with its last picture a gateway does its work */
-}
+/* --- meters --- */
 
 static void circuit_meters(struct meter_snapshot *s, void *arg)
 {
@@ -310,22 +341,12 @@ static void sweep(struct timer *t)
 
 static int start_discovery(struct gateway *gw, struct err *e)
 {
-	struct eureka_client_settings s;
-	int r;
+	struct discovery_opts o = { .fetch = props_bool(gw->host->props, "ribbon.eureka.enabled"), .on_view = on_view, .ctx = gw };
+	int r = discovery_new(&gw->discovery, gw->host, &o, e);
 
-	if (!props_bool(gw->host->props, "eureka.client.enabled"))
-		return 0;
-	eureka_settings(&s, gw->host->props, gw->host->seed);
-	r = identities_registry(gw->host->tls, gw->host->props, &s.tls, e);
-	if (r < 0)
-		return r;
-	s.fetch_registry = s.fetch_registry && props_bool(gw->host->props, "ribbon.eureka.enabled");
-	r = eureka_client_new(&gw->eureka, gw->host->client, &s, &gw->host->log, e);
-	if (r < 0)
-		return err_prefix(e, "eureka.client.service-url");
-	eureka_client_on_view(gw->eureka, on_view, gw);
-	gw_turbine_start(gw);
-	return 0;
+	if (r == 0 && gw->discovery)
+		gw_turbine_start(gw);
+	return r;
 }
 
 /* The same after a restart, another for each gateway of a fleet: who shares a list with whom, the stable subset. */
@@ -351,7 +372,6 @@ static int check_fit(struct host *h, struct err *e)
 static int start(struct host *h, struct err *e)
 {
 	struct gateway *gw = xzalloc(sizeof(*gw));
-	struct health_part discovery = { "discoveryClient", HEALTH_ALL, check_discovery, gw };
 	int r;
 
 	h->role = gw;
@@ -368,6 +388,8 @@ static int start(struct host *h, struct err *e)
 	gw_hubs_init(&gw->hubs, gw, h->loop);
 	timer_init(&gw->sweep, sweep);
 	timer_init(&gw->upkeep, upkeep);
+	timer_init(&gw->news, on_news_due);
+	timer_park(&gw->news);
 	r = turbine_check(h->props, e);
 	if (r == 0)
 		r = check_fit(h, e);
@@ -379,7 +401,6 @@ static int start(struct host *h, struct err *e)
 		return r;
 	gw_endpoints_add(gw);
 	gw_explain_lb_add(gw);
-	host_add_health(h, &discovery);
 	meters_source(h->meters, circuit_meters, gw);
 	meters_source(h->meters, pool_meters, gw);
 	timer_set(h->loop, &gw->sweep, loop_now(h->loop) + SWEEP_EVERY);
@@ -389,19 +410,7 @@ static int start(struct host *h, struct err *e)
 
 static void ready(struct host *h)
 {
-	struct gateway *gw = h->role;
-	struct instance self;
-	struct arena a;
-
-	if (!gw->eureka)
-		return;
-	if (props_bool(h->props, "eureka.client.register-with-eureka")) {
-		arena_init(&a, 2048);
-		eureka_self(&self, &a, h->props, str_from(h->app_name), &h->address);
-		eureka_client_register(gw->eureka, &self, 0);
-		arena_fini(&a);
-	}
-	eureka_client_start(gw->eureka);
+	discovery_ready(((struct gateway *)h->role)->discovery);
 }
 
 static int props_check(struct host *h, const struct props *p, struct err *e)
@@ -411,6 +420,8 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 	struct gw_services trial;
 	int r = turbine_check(p, e);
 
+	if (r == 0)
+		r = discovery_check(p, e);
 	if (r < 0)
 		return r;
 	if (props_bool(p, "vine.timeouts.must-fit") && check_times(p, e) < 0)
@@ -430,15 +441,8 @@ static void props_changed(struct host *h)
 
 	if (gw->turbine)
 		turbine_configure(gw->turbine, h->props);
+	discovery_changed(gw->discovery);
 	rebuild_and_publish(gw, true, "configuration");
-}
-
-static void left(void *ctx)
-{
-	struct host *h = ctx;
-	void (*done)(struct host *) = ((struct gateway *)h->role)->drained;
-
-	done(h);
 }
 
 static void drain(struct host *h, void (*done)(struct host *h))
@@ -447,12 +451,7 @@ static void drain(struct host *h, void (*done)(struct host *h))
 
 	event_hub_end(&gw->stream.hub);
 	gw_hubs_end(&gw->hubs);
-	if (!gw->eureka) {
-		done(h);
-		return;
-	}
-	gw->drained = done;
-	eureka_client_deregister(gw->eureka, 0, left, h);
+	discovery_leave(gw->discovery, h, done);
 }
 
 static void stop(struct host *h)
@@ -463,10 +462,11 @@ static void stop(struct host *h)
 		return;
 	event_hub_end(&gw->stream.hub);
 	gw_hubs_end(&gw->hubs);
-	eureka_client_free(gw->eureka);
+	discovery_free(gw->discovery);
 	turbine_free(gw->turbine);
 	timer_cancel(h->loop, &gw->sweep);
 	timer_cancel(h->loop, &gw->upkeep);
+	timer_cancel(h->loop, &gw->news);
 	pinger_free(gw->pinger);
 	eureka_view_unref(gw->view);
 	gw_picture_unref(gw->picture);

@@ -805,6 +805,12 @@ struct http_peer *http_client_peer_tls(struct http_client *cl, struct str host, 
 	return cl->peers[at];
 }
 
+struct http_peer *http_peer_ref(struct http_peer *p)
+{
+	p->refs++;
+	return p;
+}
+
 void http_peer_unref(struct http_peer *p)
 {
 	if (p && --p->refs == 0)

@@ -96,6 +96,7 @@ uint32_t http_client_open(const struct http_client *c); /* connections that stan
 struct http_peer *http_client_peer(struct http_client *c, struct str host, uint16_t port);
 /* The same by TLS (NULL: plain), which is another peer for each identity: a connection is never used under another name. */
 struct http_peer *http_client_peer_tls(struct http_client *c, struct str host, uint16_t port, struct tls *tls);
+struct http_peer *http_peer_ref(struct http_peer *p);
 void http_peer_unref(struct http_peer *p);
 struct str http_peer_name(const struct http_peer *p); /* "host:port", while the peer lives */
 uint32_t http_peer_open(const struct http_peer *p); /* connections that stand or are being made */
@@ -132,6 +133,8 @@ struct fetch {
 	struct str keep;        /* name of a further field of the answer to be kept; may be empty */
 	size_t max_body;        /* of the answer; 0: 1 MiB */
 	usec deadline;          /* absolute */
+	usec connect_deadline;  /* by then a connection must stand; 0: as the whole */
+	struct str host;        /* the Host field; empty: the peer's name */
 	void (*done)(struct fetch *f); /* called once; ok tells */
 	/* the answer, valid inside done */
 	bool ok;                /* a response came, whatever its status */
@@ -144,7 +147,7 @@ struct fetch {
 	struct call call;
 	struct buf in;
 	struct buf head;
-	char type_room[96], etag_room[96], location_room[256], kept_room[96];
+	char type_room[96], etag_room[96], location_room[1024], kept_room[96];
 	bool retried;
 };
 /* A stale pooled connection is replaced once by a fresh one where the method allows it. */

@@ -74,19 +74,24 @@ static void on_fail(struct call *c, const struct call_failure *failure)
 	finish(f);
 }
 
-static const struct call_ops fetch_ops = { .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail };
+static void on_sent(struct call *c)
+{
+	call_timeout(c, container_of(c, struct fetch, call)->deadline);
+}
+
+static const struct call_ops fetch_ops = { .on_sent = on_sent, .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail };
 
 static void start(struct fetch *f, struct http_client *cl, struct http_peer *peer, unsigned flags)
 {
 	f->call.ops = &fetch_ops;
 	f->call.method = f->method;
 	call_start(cl, &f->call, peer, buf_str(&f->head), f->body, flags);
-	call_timeout(&f->call, f->deadline);
+	call_timeout(&f->call, f->connect_deadline ? MIN(f->connect_deadline, f->deadline) : f->deadline);
 }
 
 void fetch_start(struct http_client *cl, struct fetch *f, struct http_peer *peer)
 {
-	struct str host = http_peer_name(peer);
+	struct str host = f->host.len ? f->host : http_peer_name(peer);
 
 	f->ok = f->retried = false;
 	f->status = 0;

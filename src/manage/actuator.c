@@ -195,6 +195,8 @@ struct pending {
 	struct worker *w;    /* whose exchange it is; NULL: the control thread's */
 	void (*fn)(struct control_call *c);
 	struct buf body;
+	bool running; /* fn is */
+	bool later;   /* the answer comes after fn has returned */
 	bool sent; /* on its way; until then the exchange's close frees it */
 	bool back; /* the answer has come back; on the exchange's thread only */
 };
@@ -239,9 +241,28 @@ static void run_call(struct host *h, void *arg)
 		pending_free(p);
 		return;
 	}
+	p->running = true;
 	p->fn(&p->call);
-	if (!p->call.type)
-		p->call.type = boot_type(p->call.accept);
+	p->running = false;
+	if (!p->later)
+		call_answer(&p->call);
+}
+
+void call_later(struct control_call *c)
+{
+	container_of(c, struct pending, call)->later = true;
+}
+
+void call_answer(struct control_call *c)
+{
+	struct pending *p = container_of(c, struct pending, call);
+
+	if (p->running) { /* it came at once after all */
+		p->later = false;
+		return;
+	}
+	if (!c->type)
+		c->type = boot_type(c->accept);
 	if (!p->w)
 		answer(NULL, p);
 	else if (!worker_post(p->w, answer, p))

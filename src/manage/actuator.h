@@ -66,6 +66,10 @@ void ex_on_control(struct exchange *ex, struct actuator *a, struct str path, voi
 /* A query parameter of the call, decoded, in its arena; from *pos = 0 on each call gives the next one of that name. */
 bool call_query(struct control_call *c, const char *name, size_t *pos, struct str *ret);
 void call_fail(struct control_call *c, unsigned status, const char *why); /* a small JSON document that says why */
+/* The answer comes later: fn calls call_later and returns, whoever has it fills it in and calls call_answer, once, on the control
+ * thread; c is gone then. */
+void call_later(struct control_call *c);
+void call_answer(struct control_call *c);
 void document_fail(struct buf *b, unsigned status, const char *why); /* the same document, for who answers by himself */
 /* A document that is at hand, with the media type that the request accepts. */
 void ex_respond_actuator(struct exchange *ex, unsigned status, struct str json);

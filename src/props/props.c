@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "props/machine.h"
 #include "props/placeholder.h"
 #include "props/relax.h"
 
@@ -267,7 +268,7 @@ static bool lookup_name(void *ctx, struct str name, struct str *ret)
 			}
 		}
 	}
-	return false;
+	return machine_property(&l->p->arena, name, ret);
 }
 
 /* The values as written stay until all are resolved: each is resolved from what was written. */

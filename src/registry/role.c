@@ -417,6 +417,7 @@ static int start(struct host *h, struct err *e)
 /* Only where it is asked for: a registry that stands alone shows services, not itself. */
 static void register_itself(struct host *h, struct reg_role *role)
 {
+	uint16_t management = addr_port(&h->management_address);
 	struct instance d;
 	struct arena a;
 
@@ -424,7 +425,9 @@ static void register_itself(struct host *h, struct reg_role *role)
 	    !props_bool(h->props, "eureka.client.register-with-eureka"))
 		return;
 	arena_init(&a, 4096);
-	eureka_self(&d, &a, h->props, str_from(h->app_name), &h->address);
+	eureka_self(&d, &a, h->props, str_from(h->app_name),
+		    &(struct eureka_place){ .address = &h->address, .management_port = management != h->port ? management : 0,
+					    .secure = h->listen_tls, .management_secure = h->management_tls });
 	role->own = own_start(role->reg, h->loop, h->mailbox, &d);
 	arena_fini(&a);
 }

@@ -23,6 +23,12 @@ struct ribbon *ribbon_new(struct str name, const struct ribbon_env *env, usec no
 	return rb;
 }
 
+static void forget_seen(struct ribbon *rb)
+{
+	while (rb->n_seen)
+		view_group_unref((struct view_group *)(uintptr_t)rb->seen[--rb->n_seen]);
+}
+
 void ribbon_free(struct ribbon *rb)
 {
 	if (!rb)
@@ -37,6 +43,7 @@ void ribbon_free(struct ribbon *rb)
 		free(b);
 	}
 	filter_state_fini(&rb->filter);
+	forget_seen(rb);
 	server_set_unref(rb->known);
 	server_set_unref(rb->set);
 	free((char *)(uintptr_t)rb->name.ptr);
@@ -189,12 +196,31 @@ static uint32_t add_group(const struct ribbon_settings *s, const struct view_gro
 	return d->n - before;
 }
 
-static void list_registry(const struct ribbon_settings *s, const struct eureka_view *view, struct server_drafts *d)
+static void list_registry(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, struct server_drafts *d)
 {
+	bool done = false;
+
+	forget_seen(rb);
 	for (uint32_t i = 0; view && s->use_registry && i < s->n_vips; i++) {
-		if (add_group(s, eureka_view_service(view, s->vip[i]), d) && s->first_vip_only)
-			return;
+		const struct view_group *g = eureka_view_service(view, s->vip[i]);
+
+		rb->seen[rb->n_seen++] = g ? view_group_ref(g) : NULL;
+		if (!done)
+			done = add_group(s, g, d) && s->first_vip_only;
 	}
+}
+
+static bool sees_the_same(const struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view)
+{
+	if (s->list != LIST_AUTO && s->list != LIST_REGISTRY)
+		return true;
+	if (rb->n_seen != (view && s->use_registry ? s->n_vips : 0))
+		return false;
+	for (uint32_t i = 0; i < rb->n_seen; i++) {
+		if (rb->seen[i] != eureka_view_service(view, s->vip[i]))
+			return false;
+	}
+	return true;
 }
 
 /* Fills the draft. VINE_EAGAIN: the user's list keeps what there was. */
@@ -210,7 +236,7 @@ static int ask_list(struct ribbon *rb, const struct ribbon_settings *s, const st
 	case LIST_REGISTRY: break;
 	}
 	*origin = FROM_REGISTRY;
-	list_registry(s, view, d);
+	list_registry(rb, s, view, d);
 	return 0;
 }
 
@@ -224,23 +250,34 @@ static struct fserver *new_server(const struct server_draft *d, usec now)
 	return s;
 }
 
+/* Whoever registers anew at a place that was refusing has started again: it is tried without waiting for a probe. */
+static void heed_news(struct fserver *s, const struct instance *old, const struct instance *now_there, usec now)
+{
+	if (old && now_there && now_there->status == INST_UP && now_there->dirty != old->dirty && !server_is_in(s) && !server_is_dead(s))
+		server_return(s, SERVER_BACK_NEWS, now);
+}
+
 /* All servers of the draft; those that are known are the same objects. */
 static struct server_set *known_of(const struct ribbon *rb, const struct server_drafts *d, usec now)
 {
 	struct server_set *set = server_set_new(d->n);
+	const struct server_set *known = rb->known;
 	struct map old;
 
 	map_init(&old, (uintptr_t)rb);
-	for (uint32_t i = 0; rb->known && i < rb->known->n; i++)
-		map_put(&old, rb->known->at[i]->id, rb->known->at[i]);
+	for (uint32_t i = 0; known && i < known->n; i++)
+		map_put(&old, known->at[i]->id, &known->at[i]);
 	for (uint32_t i = 0; i < d->n; i++) {
 		const struct server_draft *one = &d->at[i];
-		struct fserver *s = map_get(&old, one->id);
+		struct fserver **place = map_get(&old, one->id), *s;
 
 		/* A server that moved to another zone is another server; so is one that has begun to speak TLS. */
-		s = s && str_eq(s->zone, one->zone) && s->secure == one->secure
-			    ? server_ref(s)
-			    : new_server(one, now);
+		if (place && str_eq((*place)->zone, one->zone) && (*place)->secure == one->secure) {
+			s = server_ref(*place);
+			heed_news(s, known->inst[place - known->at], one->inst, now);
+		} else {
+			s = new_server(one, now);
+		}
 		if (atomic_load_explicit(&s->weight, memory_order_relaxed) != one->weight)
 			atomic_store_explicit(&s->weight, one->weight, memory_order_relaxed);
 		set->at[i] = s;
@@ -312,7 +349,7 @@ static struct server_set *filtered(struct ribbon *rb, const struct ribbon_settin
 
 /* --- updating --- */
 
-static bool list_is_due(struct ribbon *rb, const struct ribbon_settings *s, bool force, usec now)
+static bool list_is_due(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool force, usec now)
 {
 	if (!rb->set || force || atomic_exchange(&rb->refresh.wanted, false))
 		return true;
@@ -321,7 +358,9 @@ static bool list_is_due(struct ribbon *rb, const struct ribbon_settings *s, bool
 	case UPDATER_POLLING: return now >= rb->refreshed_at + s->refresh_every;
 	case UPDATER_PUSH: break;
 	}
-	return s->list != LIST_USER || now >= rb->refreshed_at + s->refresh_every; /* nobody pushes a user's list */
+	if (s->list != LIST_USER)
+		return !sees_the_same(rb, s, view);
+	return now >= rb->refreshed_at + s->refresh_every; /* nobody pushes a user's list */
 }
 
 static int refresh(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, usec now,
@@ -363,7 +402,7 @@ int ribbon_update(struct ribbon *rb, const struct ribbon_settings *s, const stru
 	bool interval = now >= rb->refreshed_at + s->refresh_every;
 	int r = 0;
 
-	if (list_is_due(rb, s, force, now)) {
+	if (list_is_due(rb, s, view, force, now)) {
 		r = refresh(rb, s, view, now, e);
 	} else if (!interval) {
 		*ret = server_set_ref(rb->set);
@@ -381,6 +420,13 @@ int ribbon_update(struct ribbon *rb, const struct ribbon_settings *s, const stru
 	run_updater(rb, s);
 	*ret = server_set_ref(set);
 	return 0;
+}
+
+bool ribbon_is_current(const struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, usec now)
+{
+	if (!rb->set || atomic_load_explicit(&rb->refresh.wanted, memory_order_relaxed) || now >= ribbon_next_update(rb, s))
+		return false;
+	return s->updater != UPDATER_PUSH || sees_the_same(rb, s, view);
 }
 
 int ribbon_check(const struct ribbon_settings *s, const struct ribbon *rb, struct err *e)

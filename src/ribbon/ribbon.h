@@ -55,6 +55,8 @@ struct ribbon {
 	struct retry_budget budget;
 	struct decisions decisions;
 	struct vine_refresh refresh;
+	const struct view_group *seen[RIBBON_VIPS_MAX]; /* what `known` was made of; a reference each; NULL: nothing there */
+	uint32_t n_seen;
 	struct rng rng;
 	usec refreshed_at, told_at;
 	/* pings: ribbon/pinger.h */
@@ -70,6 +72,8 @@ void ribbon_free(struct ribbon *rb); /* NULL is fine; nobody chooses any more */
  * updater says (the configuration has changed). view may be NULL. VINE_EINVAL: an entry of listOfServers is malformed. */
 int ribbon_update(struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, bool force,
 		  usec now, struct server_set **ret, struct err *e);
+/* Would ribbon_update, with the settings of last time, give the servers of last time? Then it need not be asked. */
+bool ribbon_is_current(const struct ribbon *rb, const struct ribbon_settings *s, const struct eureka_view *view, usec now);
 /* Would ribbon_update take these settings? Changes nothing and asks no plugin. */
 int ribbon_check(const struct ribbon_settings *s, const struct ribbon *rb, struct err *e);
 /* When ribbon_update should be called again though nothing was heard; USEC_NEVER: not at all. */

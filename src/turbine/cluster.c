@@ -124,20 +124,23 @@ bool cluster_members(const struct eureka_view *v, const struct cluster_rule *r, 
 		     struct member **ret, unsigned *n, unsigned *left_out)
 {
 	struct member *at = arena_alloc(a, CLUSTER_MEMBERS_MAX * sizeof(*at)), one;
+	const struct view_group *g;
 	bool any = false;
 
 	*ret = at;
 	*n = *left_out = 0;
 	if (!v || !listed(r->clusters, r->n_clusters, cluster))
 		return false;
-	for (uint32_t i = 0; i < v->n; i++) {
-		if (!is_member(r, v->inst[i], cluster))
-			continue;
-		any = true;
-		if (*n == CLUSTER_MEMBERS_MAX || !locate(&one, v->inst[i], a))
-			++*left_out;
-		else
-			at[(*n)++] = one;
+	for (struct view_walk w = eureka_view_walk(v); (g = view_walk_next(&w));) {
+		for (uint32_t i = 0; i < g->n; i++) {
+			if (!is_member(r, g->inst[i], cluster))
+				continue;
+			any = true;
+			if (*n == CLUSTER_MEMBERS_MAX || !locate(&one, g->inst[i], a))
+				++*left_out;
+			else
+				at[(*n)++] = one;
+		}
 	}
 	*n = drop_twins(at, *n);
 	return any;
@@ -152,15 +155,20 @@ struct str *cluster_names(const struct eureka_view *v, const struct cluster_rule
 			  unsigned *n)
 {
 	struct str *at = arena_alloc(a, (CLUSTERS_MAX + 1) * sizeof(*at));
+	const struct view_group *g;
 	struct map seen;
+
+	struct view_walk w = v ? eureka_view_walk(v) : (struct view_walk){ 0 };
 
 	*n = 0;
 	map_init_nocase(&seen, seed);
-	for (uint32_t i = 0; v && i < v->n && *n < CLUSTERS_MAX; i++) {
-		struct str name = is_watched(r, v->inst[i]) ? cluster_of(r, v->inst[i]) : STR_EMPTY;
+	while (v && (g = view_walk_next(&w))) {
+		for (uint32_t i = 0; i < g->n && *n < CLUSTERS_MAX; i++) {
+			struct str name = is_watched(r, g->inst[i]) ? cluster_of(r, g->inst[i]) : STR_EMPTY;
 
-		if (name.len && listed(r->clusters, r->n_clusters, name) && !map_put(&seen, name, at))
-			at[(*n)++] = name;
+			if (name.len && listed(r->clusters, r->n_clusters, name) && !map_put(&seen, name, at))
+				at[(*n)++] = name;
+		}
 	}
 	if (*n && !r->is_set && listed(r->clusters, r->n_clusters, DEFAULT_CLUSTER) && !map_get(&seen, DEFAULT_CLUSTER))
 		at[(*n)++] = DEFAULT_CLUSTER;

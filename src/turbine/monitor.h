@@ -7,10 +7,10 @@
 #pragma once
 #include "base/log.h"
 #include "base/rng.h"
+#include "codec/sse.h"
 #include "http/client.h"
 #include "turbine/cluster.h"
 #include "turbine/merge.h"
-#include "turbine/sse.h"
 
 #define MONITOR_SILENCE (10 * USEC_PER_SEC) /* connecting, and between two pieces: pings come every half second */
 #define MONITOR_BUDGET (4u << 20)           /* bytes that one instance may send from tick to tick */

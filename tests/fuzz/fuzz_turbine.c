@@ -5,8 +5,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "codec/sse.h"
 #include "turbine/merge.h"
-#include "turbine/sse.h"
 
 #define EVENT_MAX 4096
 

@@ -15,6 +15,8 @@ class EurekaDouble:
         self.lock = threading.Lock()
         self.registered = {}  # id -> instance, as it was posted
         self.services = services or {}
+        self.script = None  # answers a request before all else; None: as usual
+        self.lease = None   # leaseInfo.durationInSecs of what others registered
         self.up = start(serve(self.answer))
         self.url = f"http://{self.up.address}/eureka/"
 
@@ -28,6 +30,9 @@ class EurekaDouble:
 
     def answer(self, request):
         with self.lock:
+            special = self.script and self.script(request)
+            if special:
+                return special
             if request.method == "GET":
                 return ok(json.dumps(self.apps()), "Content-Type: application/json")
             if request.method == "POST":
@@ -42,8 +47,9 @@ class EurekaDouble:
 
     def apps(self):
         """Always the full set, as an answer to a delta without one would lead to; no hash, so that it is believed."""
+        lease = {"leaseInfo": {"renewalIntervalInSecs": 1, "durationInSecs": self.lease}} if self.lease else {}
         return {"applications": {"versions__delta": "1", "apps__hashcode": "", "application": [
-            {"name": name.upper(), "instance": [self.instance(name, *where) for where in places]}
+            {"name": name.upper(), "instance": [{**self.instance(name, *where), **lease} for where in places]}
             for name, places in self.services.items() if places]}}
 
     @staticmethod

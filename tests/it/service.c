@@ -39,6 +39,15 @@ static void silent(struct vine_request *rq, void *ctx)
 	(void)rq, (void)ctx;
 }
 
+/* ?part=db&is=3&why=...: a part of the health, by its number. */
+static void ail(struct vine_request *rq, void *ctx)
+{
+	long is = strtol(or_empty(vine_request_query(rq, "is")), NULL, 10);
+	bool room = vine_app_health(ctx, or_empty(vine_request_query(rq, "part")), (enum vine_health)is, vine_request_query(rq, "why"));
+
+	vine_reply_text(rq, room ? 200 : 507, "told");
+}
+
 static void pause_for(long ms)
 {
 	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000L }, NULL);
@@ -175,6 +184,7 @@ int main(int argc, char **argv)
 	vine_app_route(app, "GET", "/hello/{name}", hello, app);
 	vine_app_route(app, "POST PUT", "/echo", echo, app);
 	vine_app_route(app, "GET", "/silent", silent, app);
+	vine_app_route(app, "GET", "/ail", ail, app);
 	vine_app_route(app, "GET", "/slow", slow, app);
 	vine_app_route(app, "GET", "/call", call, app);
 	if (!vine_app_property(app, "test.embedded")) {

@@ -10,56 +10,13 @@ import pytest
 
 import peers
 from eureka_double import EurekaDouble
+from libvine import BUILD, SHARED, Service, binary, compile_service, service  # noqa: F401 (fixtures)
+from manage import call, get
 from peers import ok, reply, serve
-from vine import BINARY, ROOT, SANITIZER, SLOWNESS, Vine, wait_for
-
-BUILD = pathlib.Path(BINARY).resolve().parent
-FLAGS = {"asan": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"], "tsan": ["-fsanitize=thread"], None: []}[SANITIZER]
-SHARED = ["-Lsrc/client", "-lvine", f"-Wl,-rpath,{BUILD}/src/client", "-pthread"]
-
+from vine import SLOWNESS, Vine, wait_for
 
 STRATEGY = "hystrix.command.default.execution.isolation.strategy"
 TIMEOUT = "hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds"
-
-
-def compile_service(folder, libs):
-    out = folder / "service"
-    subprocess.run(["cc", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-g", *FLAGS, f"-I{ROOT}/include",
-                    str(ROOT / "tests/it/service.c"), "-o", str(out), *libs], cwd=BUILD, check=True)
-    return out
-
-
-@pytest.fixture(scope="session")
-def binary(tmp_path_factory):
-    return compile_service(tmp_path_factory.mktemp("service"), SHARED)
-
-
-class Service(Vine):
-    """One process of the service. properties: in their own names; servers: {service: [upstreams or addresses]}."""
-
-    def __init__(self, folder, binary, properties=None, servers=None, **kw):
-        lines = {"server.port": 0, "server.address": "127.0.0.1", "eureka.client.enabled": "false",
-                 "vine.timeouts.must-fit": "false", **(properties or {})}
-        for name, where in (servers or {}).items():
-            lines[f"{name}.ribbon.listOfServers"] = ",".join(getattr(s, "address", s) for s in where)
-        config = "".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items())
-        super().__init__(folder, binary=binary, config=config, **kw)
-
-
-@pytest.fixture
-def service(tmp_path, binary):
-    started = []
-
-    def start(*args, **kw):
-        folder = tmp_path / f"service{len(started)}"
-        folder.mkdir()
-        s = Service(folder, binary, *args, **kw)
-        started.append(s)
-        return s
-
-    yield start
-    for s in reversed(started):
-        s.stop()
 
 
 def ask(c, **query):
@@ -190,6 +147,81 @@ def test_it_keeps_its_lease_and_takes_it_again(service, upstream):
     eureka.forget()  # as a registry that was started again
     eureka.wait_seen("POST", 2)
     wait_for(lambda: list(eureka.registered) == [f"127.0.0.1:orders:{s.port}"], "the same instance to be there again")
+
+
+def statuses(eureka):
+    return [json.loads(r.body)["instance"]["status"] for r in eureka.seen("POST")]
+
+
+def test_its_own_health_is_what_it_tells(service, upstream, connect):
+    eureka = EurekaDouble(upstream)
+    s = service(registered(eureka, eureka__client__healthcheck__enabled="true"))
+    c = connect(s)
+    eureka.wait_seen("POST")
+    assert json.loads(c.get("/actuator/health").body) == {"status": "UP", "groups": ["liveness", "readiness"]}
+    assert c.get("/ail?part=db&is=3&why=no+disk").status == 200
+    eureka.up.wait(lambda: statuses(eureka) == ["UP", "DOWN"], "the registry to be told at once")
+    answer = c.get("/actuator/health")  # by another name than that of this machine: not for strangers
+    assert (answer.status, json.loads(answer.body)) == (503, {"status": "DOWN", "groups": ["liveness", "readiness"]})
+    whole = call(s.port, "/actuator/health")
+    assert (whole[0], whole[2]["components"]) == (503, {"db": {"status": "DOWN", "details": {"why": "no disk"}}})
+    assert c.get("/actuator/health/readiness").status == 200, "as in Spring Boot, a part is not among what readiness asks"
+    assert c.get("/ail?part=db&is=1").status == 200
+    eureka.up.wait(lambda: statuses(eureka) == ["UP", "DOWN", "UP"], "two changes at once are told at once")
+    c.get("/ail?part=db&is=2")  # the third waits: four a minute
+    posts = len(eureka.seen("POST"))
+    assert get(s.port, "/actuator/eureka")["registration"]["status"] == "DOWN", "OUT_OF_SERVICE of a part is DOWN for others"
+    eureka.up.wait(lambda: statuses(eureka)[posts:] in (["DOWN"], []), "no more than one word about it")
+    for i in range(31):
+        assert c.get(f"/ail?part=p{i}&is=1").status == 200
+    assert c.get("/ail?part=more&is=1").status == 507 and c.get(f"/ail?part={'x' * 64}&is=1").status == 507
+
+
+def test_changes_that_wait_for_the_next_look(service, upstream, connect):
+    eureka = EurekaDouble(upstream)
+    s = service(registered(eureka, eureka__client__healthcheck__enabled="true", eureka__client__on_demand_update_status_change="false",
+                           eureka__client__initial_instance_info_replication_interval_seconds=1,
+                           eureka__client__instance_info_replication_interval_seconds=1,
+                           eureka__instance__lease_renewal_interval_in_seconds=3600))
+    eureka.wait_seen("POST")
+    connect(s).get("/ail?part=db&is=3")
+    assert get(s.port, "/actuator/eureka")["registration"]["dirty"]
+    eureka.up.wait(lambda: statuses(eureka) == ["UP", "DOWN"], "the look")
+
+
+def test_without_being_asked_health_is_its_own_affair(service, upstream, connect):
+    eureka = EurekaDouble(upstream)
+    c = connect(service(registered(eureka)))
+    c.get("/ail?part=db&is=3")
+    assert c.get("/actuator/health").status == 503
+    eureka.wait_seen("PUT", 2)
+    assert statuses(eureka) == ["UP"]
+
+
+def test_an_operator_takes_a_service_out_and_back(service, vine, connect):
+    r = vine("registry", "--server.port=0", "--server.address=127.0.0.1")
+    s = service({"spring.application.name": "orders", "eureka.client.enabled": "true",
+                 "eureka.client.service-url.defaultZone": f"http://127.0.0.1:{r.port}/eureka/",
+                 "eureka.client.registry-fetch-interval-seconds": "50ms"})
+    ours = lambda: get(s.port, "/actuator/serviceregistry")
+    post = lambda body: call(s.port, "/actuator/serviceregistry", "POST", body)[0]
+    wait_for(lambda: get(s.port, "/actuator/eureka")["registration"]["remoteStatus"] == "UP", "its place in the list")
+    assert post('{"status":"OUT_OF_SERVICE"}') == 200
+    assert ours() == {"status": "OUT_OF_SERVICE", "overriddenStatus": "OUT_OF_SERVICE"}
+    assert post("cancel_override") == 200
+    assert ours() == {"status": "UP", "overriddenStatus": "UNKNOWN"}
+    assert post("nonsense") == 400
+    assert connect(s).get("/actuator/serviceregistry").status in (401, 403), "not for strangers"
+
+
+def test_a_first_registration_that_must_succeed(tmp_path, binary, upstream):
+    eureka = EurekaDouble(upstream)
+    eureka.script = lambda r: reply(401) if r.method == "POST" else None
+    s = Service(tmp_path, binary, registered(eureka, eureka__client__should_enforce_registration_at_init="true"), ready=False)
+    s.expect_code = 1
+    assert s.wait() == 1
+    s.stop()
+    s.wait_log("should-enforce-registration-at-init is true: status 401: it wants other credentials")
 
 
 def test_it_says_goodbye(service, upstream, connect):

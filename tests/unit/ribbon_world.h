@@ -146,7 +146,7 @@ static inline struct pick choose(struct world *w, struct server_set *set)
 	return balancer_choose(ribbon_balancer(w->rb, &w->s), &c);
 }
 
-/* Words of "vip/host@zone", with a '-' behind: DOWN. */
+/* Words of "vip/host@zone", with a '-' behind: DOWN; with a '!': it has registered anew. */
 static inline void registry_knows(struct world *w, const char *words)
 {
 	struct apps_doc d = { 0 };
@@ -162,7 +162,7 @@ static inline void registry_knows(struct world *w, const char *words)
 		x.host = x.instance_id = host;
 		x.ip = STR("10.9.9.9");
 		x.has_dc = true;
-		x.dirty = 1;
+		x.dirty = str_find(word, STR("!")) >= 0 ? 2 : 1;
 		x.status = str_find(word, STR("-")) >= 0 ? INST_DOWN : INST_UP;
 		x.port = (struct inst_port){ 80, !str_eq(host, STR("tls")) };
 		x.secure_port = (struct inst_port){ 8443, str_eq(host, STR("tls")) || str_eq(host, STR("both")) };

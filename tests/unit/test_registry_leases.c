@@ -683,14 +683,18 @@ static void test_old_pictures(void **state)
 static void check_same(struct world *w, struct eureka_cache *c)
 {
 	struct eureka_view *v = eureka_cache_view(c, false);
+	struct view_walk walk = eureka_view_walk(v);
+	const struct view_group *g;
 
 	assert_int_equal(v->n, w->l.p->n_instances);
-	for (uint32_t i = 0; i < v->n; i++) {
-		const struct entry *e = picture_find(w->l.p, v->inst[i]->app, v->inst[i]->id);
+	while ((g = view_walk_next(&walk))) {
+		for (uint32_t i = 0; i < g->n; i++) {
+			const struct entry *e = picture_find(w->l.p, g->inst[i]->app, g->inst[i]->id);
 
-		assert_non_null(e);
-		assert_int_equal(e->inst->status, v->inst[i]->status);
-		assert_true(e->inst->dirty == v->inst[i]->dirty);
+			assert_non_null(e);
+			assert_int_equal(e->inst->status, g->inst[i]->status);
+			assert_true(e->inst->dirty == g->inst[i]->dirty);
+		}
 	}
 	eureka_view_unref(v);
 }

@@ -334,6 +334,51 @@ static void test_what_is_known_of_a_server_outlives_lists(void **state)
 	world_fini(&w);
 }
 
+static enum server_state state_of(struct world *w, const char *id)
+{
+	struct server_set *set = update(w, false);
+	enum server_state st = SERVER_IN;
+	bool found = false;
+
+	for (uint32_t i = 0; i < set->n; i++) {
+		if (str_eq(set->at[i]->id, str_from(id))) {
+			st = server_state(set->at[i], w->now);
+			found = true;
+		}
+	}
+	server_set_unref(set);
+	assert_true(found);
+	return st;
+}
+
+/* News of others, and of itself that are not a registration, leave a server that refuses where it is. */
+static void test_who_registers_anew_is_tried_again(void **state)
+{
+	static const struct outlier_settings os = OUTLIER_SETTINGS_DEFAULT;
+	struct server_set *set;
+	struct world w;
+
+	(void)state;
+	world_init(&w, (struct row[]){ { 0 } });
+	read_settings(&w);
+	registry_knows(&w, "shop/a@z shop/b@z");
+	set = update(&w, false);
+	assert_true(ribbon_is_current(w.rb, &w.s, w.view, w.now));
+	server_begin(set->at[0]);
+	server_end(set->at[0], &os, SERVER_REFUSED, 1, w.now);
+	assert_int_equal(state_of(&w, "a:80"), SERVER_HARD);
+	registry_knows(&w, "shop/a@z shop/b@z other/c@z");
+	assert_true(ribbon_is_current(w.rb, &w.s, w.view, w.now)); /* nothing that concerns it */
+	assert_int_equal(state_of(&w, "a:80"), SERVER_HARD);
+	registry_knows(&w, "shop/a@z shop/b@z!");
+	assert_false(ribbon_is_current(w.rb, &w.s, w.view, w.now));
+	assert_int_equal(state_of(&w, "a:80"), SERVER_HARD);
+	registry_knows(&w, "shop/a@z! shop/b@z!");
+	assert_int_equal(state_of(&w, "a:80"), SERVER_IN);
+	server_set_unref(set);
+	world_fini(&w);
+}
+
 static void test_push_and_polling(void **state)
 {
 	struct world w;
@@ -421,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_a_list_of_the_registry),
 		cmocka_unit_test(test_servers_that_speak_tls),
 		cmocka_unit_test(test_what_is_known_of_a_server_outlives_lists),
+		cmocka_unit_test(test_who_registers_anew_is_tried_again),
 		cmocka_unit_test(test_push_and_polling),
 		cmocka_unit_test(test_a_filter_looks_again_by_time),
 		cmocka_unit_test(test_balancers_are_kept_apart_and_kept),

@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "base/rng.h"
+#include "codec/sse.h"
 #include "test.h"
 #include "turbine/cluster.h"
 #include "turbine/merge.h"
-#include "turbine/sse.h"
 
 /* --- the reader --- */
 
@@ -493,7 +493,15 @@ static void test_members_of_clusters(void **state)
 		inst("PAY", "pay-service", "d", 4, NULL, NULL),
 		inst("PAY", "pay-service", "e", 0, NULL, NULL), /* no plain port: left out */
 	};
-	struct eureka_view v = { .n = ARRAY_LEN(list), .inst = list };
+	struct apps_doc doc = { 0 };
+	struct eureka_cache cache;
+	struct eureka_view *v;
+
+	eureka_cache_init(&cache, 1);
+	for (size_t i = 0; i < ARRAY_LEN(list); i++)
+		apps_doc_add(&doc, instance_ref(list[i]));
+	eureka_cache_full(&cache, &doc, false, 0);
+	v = eureka_cache_view(&cache, false);
 
 	for (size_t i = 0; i < ARRAY_LEN(clusters); i++) {
 		struct cluster_rule r = { 0 };
@@ -510,7 +518,7 @@ static void test_members_of_clusters(void **state)
 		r.apps[0] = str_from(clusters[i].apps);
 		r.n_clusters = clusters[i].clusters[0] ? 1 : 0;
 		r.clusters[0] = str_from(clusters[i].clusters);
-		if (cluster_members(&v, &r, str_from(clusters[i].cluster), &a, &m, &n, &left_out)) {
+		if (cluster_members(v, &r, str_from(clusters[i].cluster), &a, &m, &n, &left_out)) {
 			got[0] = '\0';
 			for (unsigned k = 0; k < n; k++)
 				snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%.*s", k ? " " : "",
@@ -520,7 +528,7 @@ static void test_members_of_clusters(void **state)
 		if (strcmp(got, clusters[i].want) != 0)
 			fail_msg("%s of %s: %s", clusters[i].cluster, clusters[i].expression, got);
 
-		struct str *name = cluster_names(&v, &r, &a, 1, &names);
+		struct str *name = cluster_names(v, &r, &a, 1, &names);
 
 		for (unsigned k = 0; k < names; k++)
 			exists = exists || str_eq_nocase(name[k], str_from(clusters[i].cluster));
@@ -530,6 +538,9 @@ static void test_members_of_clusters(void **state)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(list); i++)
 		instance_unref(list[i]);
+	apps_doc_fini(&doc);
+	eureka_view_unref(v);
+	eureka_cache_fini(&cache);
 }
 
 static void test_expressions_that_are_refused(void **state)

@@ -1,5 +1,5 @@
 /* sse.c - see sse.h. */
-#include "turbine/sse.h"
+#include "codec/sse.h"
 
 void sse_init(struct sse *s, size_t max)
 {
@@ -18,6 +18,7 @@ static void begin_event(struct sse *s)
 {
 	buf_clear(&s->data);
 	s->has_data = s->is_long = false;
+	s->name.len = 0;
 }
 
 static void begin_line(struct sse *s)
@@ -31,6 +32,7 @@ void sse_reset(struct sse *s)
 	begin_event(s);
 	begin_line(s);
 	s->after_cr = false;
+	s->id.len = 0;
 }
 
 static void add_data(struct sse *s, struct str value)
@@ -45,6 +47,17 @@ static void add_data(struct sse *s, struct str value)
 		buf_adds(&s->data, STR("\n"));
 	buf_adds(&s->data, value);
 	s->has_data = true;
+}
+
+static void keep(struct sse *s, struct sse_text *t, struct str value)
+{
+	if (value.len > sizeof(t->at)) {
+		s->is_long = true;
+		return;
+	}
+	t->len = (uint8_t)value.len;
+	if (value.len)
+		memcpy(t->at, value.ptr, value.len);
 }
 
 static void end_event(struct sse *s, sse_fn fn, void *ctx)
@@ -79,6 +92,10 @@ static void end_line(struct sse *s, struct str line, sse_fn fn, void *ctx)
 	}
 	if (str_eq(name, STR("data")))
 		add_data(s, value);
+	else if (str_eq(name, STR("event")))
+		keep(s, &s->name, value);
+	else if (str_eq(name, STR("id")))
+		keep(s, &s->id, value);
 }
 
 static size_t line_length(struct str rest)
