@@ -15,6 +15,18 @@ static bool is_noncharacter(struct str s, size_t i)
 	return s.len - i >= 3 && memcmp(s.ptr + i, "\xef\xbf", 2) == 0 && (unsigned char)s.ptr[i + 2] >= 0xbe;
 }
 
+/* Anything above ASCII at s[i]; returns how many bytes it was. */
+static size_t put_high(struct buf *b, struct str s, size_t i)
+{
+	unsigned n = utf8_len(s.ptr + i, s.ptr + s.len);
+
+	if (n == 0 || is_noncharacter(s, i))
+		buf_addc(b, '?');
+	else
+		buf_add(b, s.ptr + i, n);
+	return n ? n : 1;
+}
+
 /* XML 1.0 holds no control characters but tab and the line ends. */
 void xml_text(struct buf *b, struct str s)
 {
@@ -28,14 +40,18 @@ void xml_text(struct buf *b, struct str s)
 		case '"': buf_adds(b, STR("&quot;")); break;
 		case '\'': buf_adds(b, STR("&apos;")); break;
 		case '\r': buf_adds(b, STR("&#xd;")); break;
-		case 0xef:
-			buf_addc(b, is_noncharacter(s, i) ? '?' : (char)c);
-			i += is_noncharacter(s, i) ? 2 : 0;
+		default:
+			if (c >= 0x80)
+				i += put_high(b, s, i) - 1;
+			else
+				buf_addc(b, c < 0x20 && c != '\t' && c != '\n' ? '?' : (char)c);
 			break;
-		default: buf_addc(b, c < 0x20 && c != '\t' && c != '\n' ? '?' : (char)c); break;
 		}
 	}
 }
+
+/* XStream lets ':' stand, which is a name all the same; but to a parser that knows namespaces, as Python's and Go's, the whole
+ * document then is none, and one instance's metadata hid all of them. It decodes what is coded. */
 
 /* Letters that XML 1.0 allows in names in all its editions; what is left out here is only coded, not lost. */
 static bool is_letter(uint32_t c)
@@ -47,7 +63,7 @@ static bool is_letter(uint32_t c)
 
 static bool is_name_char(uint32_t c, bool first)
 {
-	return is_letter(c) || c == ':' || (!first && (c == '.' || c == '-' || (c >= '0' && c <= '9')));
+	return is_letter(c) || (!first && (c == '.' || c == '-' || (c >= '0' && c <= '9')));
 }
 
 /* The code point at p, n bytes long and well-formed. */
