@@ -234,12 +234,28 @@ static bool is_own_version(const struct entry *old, const struct instance *d, un
 	       d->dirty >= old->inst->dirty - old->lease->raised;
 }
 
+/* Amazon's data without an instance-id get the id that the instance has, as from Netflix's server. room: for its entries. */
+static void fill_amazon_id(struct instance *d, struct kv room[INST_META_MAX])
+{
+	if (d->dc != DC_AMAZON || d->n_dc_meta >= INST_META_MAX)
+		return;
+	for (unsigned i = 0; i < d->n_dc_meta; i++) {
+		if (str_eq(d->dc_meta[i].key, STR("instance-id")))
+			return;
+		room[i] = d->dc_meta[i];
+	}
+	room[d->n_dc_meta++] = (struct kv){ STR("instance-id"), d->id };
+	d->dc_meta = room;
+}
+
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e)
 {
 	struct instance d = *draft;
+	struct kv room[INST_META_MAX];
 
 	if (!d.id.len)
 		d.id = instance_effective_id(&d);
+	fill_amazon_id(&d, room);
 
 	enum inst_status reported = d.status;
 	struct entry *old = picture_find(l->p, d.app, d.id);
@@ -287,9 +303,11 @@ int leases_cancel(struct leases *l, struct str app, struct str id, msec dirty, u
  * the version that it tells of, unless ours is another change's. */
 static msec version_after(msec had, msec given, unsigned flags)
 {
+	msec next = MIN(had, INT64_MAX - 1) + 1; /* the client chose what we have */
+
 	if (flags & LEASE_REPLICATED)
-		return given >= had ? given : had + 1;
-	return MAX(had + 1, given);
+		return given >= had ? given : next;
+	return MAX(next, given);
 }
 
 int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, unsigned flags,
@@ -426,7 +444,7 @@ int leases_merge_metadata(struct leases *l, struct str app, struct str id, const
 
 	if (r < 0)
 		return r;
-	apply_registration(l, &d, old->lease->reported, old, 0, now, wall);
+	apply_registration(l, &d, old->lease->reported, old, old->inst->coordinating ? LEASE_OWN : 0, now, wall);
 	return 0;
 }
 

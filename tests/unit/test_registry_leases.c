@@ -258,6 +258,26 @@ static void test_the_clients_own_version(void **state)
 	}
 }
 
+/* A client may say any number: the greatest has none after it. */
+static void test_the_last_version(void **state)
+{
+	(void)state;
+	for (unsigned flags = 0; flags <= LEASE_REPLICATED; flags++) {
+		struct instance d = draft("A", "1", INST_UP);
+		struct world w;
+
+		world_init(&w, NULL);
+		d.dirty = INT64_MAX;
+		leases_register(&w.l, &d, 0, w.now, wall_of(&w), NULL);
+		leases_set_status(&w.l, STR("A"), STR("1"), INST_OUT_OF_SERVICE, 5, flags, w.now, wall_of(&w));
+		assert_int_equal(at(&w, "A", "1")->status, INST_OUT_OF_SERVICE);
+		assert_true(at(&w, "A", "1")->dirty == INT64_MAX);
+		leases_clear_status(&w.l, STR("A"), STR("1"), INST_UNKNOWN, 5, flags, w.now, wall_of(&w));
+		assert_int_equal(at(&w, "A", "1")->status, INST_UP);
+		world_fini(&w);
+	}
+}
+
 /* Netflix's servers tell of an override with each heartbeat, and of its end by silence. */
 static void test_overrides_heard_of(void **state)
 {
@@ -496,6 +516,7 @@ int main(void)
 		cmocka_unit_test(test_versions_of_overrides),
 		cmocka_unit_test(test_the_clients_own_version),
 		cmocka_unit_test(test_overrides_heard_of),
+		cmocka_unit_test(test_the_last_version),
 		cmocka_unit_test(test_versions_after_eviction),
 		cmocka_unit_test(test_override_after_the_end),
 		cmocka_unit_test(test_ghost),
