@@ -1,0 +1,120 @@
+"""What clients and peers may send that nobody should: the registry stays up, in bounds, and readable to all others."""
+import gzip
+import gzip
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from registry_client import Eureka, instance
+
+ONE = "/apps/ORDERS/h1:orders:8080"
+
+
+@pytest.fixture
+def registry(vine):
+    def start(*props):
+        v = vine("registry", "--server.port=0", "--server.address=127.0.0.1", *(f"--{p}" for p in props))
+        v.eureka = Eureka(v.port)
+        v.manage = Eureka(v.port, base="/actuator")
+        return v
+
+    return start
+
+
+@pytest.fixture
+def eureka(registry):
+    return registry().eureka
+
+
+def check_lists(eureka):
+    """Every list can be read by strict parsers; returns the number of instances."""
+    json.loads(eureka.get("/apps").body.decode("utf-8"))
+    json.loads(eureka.get("/apps/delta").body.decode("utf-8"))
+    ET.fromstring(eureka.get("/apps/delta", Accept="*/*").body)
+    ET.fromstring(eureka.get("/apps", Accept="*/*", X_Eureka_Accept="compact").body)
+    return len(ET.fromstring(eureka.get("/apps", Accept="*/*").body).findall(".//instance"))
+
+
+def test_the_greatest_timestamp(eureka):
+    assert eureka.register(instance(lastDirtyTimestamp=2**63 - 1)).status == 204
+    for _ in range(2):
+        assert eureka.put(ONE + "/status?value=OUT_OF_SERVICE").status == 200
+        assert eureka.delete(ONE + "/status").status == 200
+    assert eureka.find()["lastDirtyTimestamp"] == str(2**63 - 1)
+
+
+@pytest.mark.parametrize("query", ["k=%FF", "%FE=v", "k=%00", "%00=v", "k=%ED%A0%80", "k=%EF%BF%BE", "a%3Ab=1", "%3A=x", "=x", "-a=1", "%40class=x"])
+def test_metadata_that_no_format_can_hold(eureka, query):
+    """One client's odd bytes must not make the lists unreadable to all."""
+    eureka.register(instance(id="other"))
+    eureka.register()
+    assert eureka.put(f"{ONE}/metadata?{query}&good=1").status == 200
+    assert check_lists(eureka) == 2
+    assert eureka.find()["metadata"]["good"] == "1"
+    assert "@class" not in eureka.find()["metadata"]
+
+
+def post(eureka, body, **headers):
+    headers.setdefault("Content_Type", "application/json")
+    return eureka.request("POST", "/apps/ORDERS", body, **headers)
+
+
+def batch(eureka, *items):
+    return eureka.request("POST", "/peerreplication/batch/", json.dumps({"replicationList": items}), Content_Type="application/json")
+
+
+AMAZON = {"@class": "com.netflix.appinfo.AmazonInfo", "name": "Amazon"}
+
+
+def test_an_amazon_id_is_bounded_as_any(eureka):
+    """Without an instanceId the data center's is the instance's."""
+    def amazon(id):
+        return instance(instanceId=None, dataCenterInfo={**AMAZON, "metadata": {"instance-id": id}})
+
+    reply = eureka.register(amazon("x" * 513))
+    assert reply.status == 400 and b"id is longer than 512 bytes" in reply.body
+    assert eureka.register(amazon("x" * 512)).status == 204
+    assert eureka.put("/apps/ORDERS/" + "x" * 512).status == 200
+    assert batch(eureka, {"appName": "ORDERS", "id": "x" * 513, "action": "Register", "instanceInfo": amazon("x" * 513)}
+                 ).json() == {"responseList": [{"statusCode": 400}]}
+
+
+def test_amazon_data_without_an_id_get_one(eureka):
+    eureka.register(instance(dataCenterInfo={**AMAZON, "metadata": {"ami-id": "a"}}))
+    assert eureka.find()["dataCenterInfo"]["metadata"] == {"ami-id": "a", "instance-id": "h1:orders:8080"}
+    eureka.register(instance(id="2", dataCenterInfo=AMAZON))
+    assert eureka.find(id="2")["dataCenterInfo"] == {**AMAZON, "metadata": {"instance-id": "2"}}
+    eureka.register(instance(id="3", dataCenterInfo={**AMAZON, "metadata": {"instance-id": "i-3"}}))
+    assert eureka.find(id="3")["dataCenterInfo"]["metadata"] == {"instance-id": "i-3"}
+
+
+def test_what_is_kept_of_a_cancel_is_bounded(registry):
+    """Names of what never was are kept for the page: a thousand of them, none longer than an instance's may be."""
+    v = registry()
+    assert batch(v.eureka, *({"appName": "A" * 300, "id": f"{i}", "action": "Cancel"} for i in range(10))
+                 ).json()["responseList"] == [{"statusCode": 400}] * 10
+    assert batch(v.eureka, {"appName": "A", "id": "x" * 5_000_000, "action": "Cancel"}).json()["responseList"] == [{"statusCode": 400}]
+    assert v.eureka.delete("/apps/ORDERS/" + "x" * 5000).status == 404
+    page = Eureka(v.port, base="").get("/lastn").body.decode()
+    assert "ORDERS(" + "x" * 512 + ")" in page and "x" * 513 not in page
+
+
+def test_a_byte_order_mark_and_numbers_with_a_point(eureka):
+    body = b"\xef\xbb\xbf" + json.dumps({"instance": instance(lastDirtyTimestamp=1700000000000.75)}).encode()
+    assert post(eureka, body).status == 204
+    assert eureka.find()["lastDirtyTimestamp"] == "1700000000000"
+    eureka.delete(ONE)
+    assert post(eureka, gzip.compress(body), Content_Encoding="gzip").status == 204
+    assert eureka.find()
+    for bad in (b"1e30", b"-1e30", b"NaN", b"1.", b'"1.5"'):
+        assert post(eureka, json.dumps({"instance": instance(lastDirtyTimestamp=77)}).encode().replace(b"77", bad)).status == 400, bad
+
+
+@pytest.mark.parametrize("path", ["/status", "/status/", "//status", "/v2/status", "/v1/status/", "/v2//status"])
+def test_status_is_found_as_all_else(eureka, path):
+    assert eureka.get(path).json()["generalStats"]
+    assert eureka.get(path, Accept="application/JSON").json()["healthy"] is True
+    assert eureka.get(path + "?format=json", Accept="*/*").json()["instanceInfo"]
+    assert ET.fromstring(eureka.get(path, Accept="*/*").body).tag == "com.netflix.eureka.util.StatusInfo"
+    assert eureka.get(path.rstrip("/") + "/x").status == 404 and eureka.request("POST", path).status == 404
