@@ -600,6 +600,8 @@ const struct prop_desc prop_catalogue[] = {
 	D("vine.trace.sample-rate", "0.1", "share of new traces that are sampled"),
 	B("vine.registry.eureka-lease-doubling", "false", "leases live twice their duration, as Eureka's do"),
 	I("vine.registry.max-instances", "200000", 1, ANY, "more are refused with 503"),
+	BYTES("vine.registry.max-bytes", "1GB", 1 << 20, INT64_MAX,
+	      "what all instances may take together; more are refused with 503"),
 	I("vine.registry.max-watchers", "1000", 0, 1000000, "clients of /vine/watch at once; more are refused with 503"),
 #undef LIVE
 #define LIVE true

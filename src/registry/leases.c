@@ -2,6 +2,7 @@
 #include "registry/leases.h"
 
 #define OVERRIDE_KEPT (3600 * USEC_PER_SEC) /* after the instance has gone */
+#define DELTA_SHARE 4                       /* of max_bytes, for changes that are kept */
 #define MEMOS_MAX 100000                    /* ghosts, and overrides of the gone, each */
 
 /* Something remembered about an instance for a while; its map key lies behind it. */
@@ -51,6 +52,8 @@ void leases_configure(struct leases *l, const struct leases_config *cfg)
 	l->cfg = *cfg;
 	if (!l->cfg.max_instances)
 		l->cfg.max_instances = 200000;
+	if (!l->cfg.max_bytes)
+		l->cfg.max_bytes = (uint64_t)1 << 30;
 	if (!l->cfg.delta_max)
 		l->cfg.delta_max = 65536;
 	if (!l->cfg.delta_retention)
@@ -234,6 +237,24 @@ static bool is_own_version(const struct entry *old, const struct instance *d, un
 	       d->dirty >= old->inst->dirty - old->lease->raised;
 }
 
+/* Is there room for d, in the place of old (may be NULL)? Who is in may come again as it was. */
+static int check_room(struct leases *l, const struct instance *d, const struct entry *old, struct err *e)
+{
+	size_t had = old ? instance_bytes(old->inst) : 0, wants = instance_bytes(d);
+
+	if (!old && l->p->n_instances >= l->cfg.max_instances) {
+		l->refused++;
+		return err_set(e, VINE_ELIMIT, "the registry is full: vine.registry.max-instances is %u",
+			       l->cfg.max_instances);
+	}
+	if (wants > had && l->p->bytes - had + wants > l->cfg.max_bytes) {
+		l->refused++;
+		return err_set(e, VINE_ELIMIT, "the registry is full: vine.registry.max-bytes is %llu",
+			       (unsigned long long)l->cfg.max_bytes);
+	}
+	return 0;
+}
+
 /* Amazon's data without an instance-id get the id that the instance has, as from Netflix's server. room: for its entries. */
 static void fill_amazon_id(struct instance *d, struct kv room[INST_META_MAX])
 {
@@ -264,11 +285,6 @@ int leases_register(struct leases *l, const struct instance *draft, unsigned fla
 		l->ghosts_ignored++;
 		return 0;
 	}
-	if (!old && l->p->n_instances >= l->cfg.max_instances) {
-		l->refused++;
-		return err_set(e, VINE_ELIMIT, "the registry is full: vine.registry.max-instances is %u",
-			       l->cfg.max_instances);
-	}
 	if (is_own_version(old, &d, flags))
 		d.dirty = old->inst->dirty;
 	if (old && old->inst->dirty > d.dirty) { /* what we have is newer; only the lease begins anew */
@@ -279,6 +295,11 @@ int leases_register(struct leases *l, const struct instance *draft, unsigned fla
 		d.lease.duration_s = lease.duration_s;
 		reported = old->lease->reported;
 	}
+
+	int r = check_room(l, &d, old, e);
+
+	if (r < 0)
+		return r;
 	apply_registration(l, &d, reported, old, flags, now, wall);
 	l->registered++;
 	return 0;
@@ -442,6 +463,8 @@ int leases_merge_metadata(struct leases *l, struct str app, struct str id, const
 
 	int r = instance_check_limits(&d, e);
 
+	if (r == 0)
+		r = check_room(l, &d, old, e);
 	if (r < 0)
 		return r;
 	apply_registration(l, &d, old->lease->reported, old, old->inst->coordinating ? LEASE_OWN : 0, now, wall);
@@ -547,7 +570,7 @@ bool leases_tidy(struct leases *l, usec now)
 			memo_del(&l->overrides, o);
 	}
 
-	return delta_trim(&l->p, now - l->cfg.delta_retention, l->cfg.delta_max);
+	return delta_trim(&l->p, now - l->cfg.delta_retention, l->cfg.delta_max, l->cfg.max_bytes / DELTA_SHARE);
 }
 
 /* --- any thread --- */

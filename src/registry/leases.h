@@ -22,6 +22,7 @@
 
 struct leases_config {
 	uint32_t max_instances; /* 0: 200000 */
+	uint64_t max_bytes;     /* of all instances; the changes that are kept have a quarter of it besides; 0: 1 GiB */
 	uint32_t delta_max;     /* changes kept at most; 0: 65536 */
 	usec delta_retention;   /* 0: 180 s */
 	usec ghost;             /* 0: 5 s */

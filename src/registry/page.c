@@ -532,6 +532,7 @@ void page_state_json(struct buf *b, const struct page *pg)
 	jsonw_object(&w);
 	jsonw_key_u64(&w, STR("applications"), pg->p->n_apps);
 	jsonw_key_u64(&w, STR("instances"), pg->p->n_instances);
+	jsonw_key_u64(&w, STR("bytes"), pg->p->bytes);
 	jsonw_key_u64(&w, STR("renewalsLastMinute"), pg->report->renewals_minute);
 	jsonw_key_u64(&w, STR("registered"), pg->report->registered);
 	jsonw_key_u64(&w, STR("cancelled"), pg->report->cancelled);

@@ -12,6 +12,7 @@ static struct registry_config registry_of(const struct props *p)
 	return (struct registry_config){
 		.leases = {
 			.max_instances = (uint32_t)props_int(p, "vine.registry.max-instances"),
+			.max_bytes = (uint64_t)props_bytes(p, "vine.registry.max-bytes"),
 			.delta_retention = props_ms(p, "eureka.server.retention-time-in-m-s-in-delta-queue") * USEC_PER_MSEC,
 			.doubling = props_bool(p, "vine.registry.eureka-lease-doubling"),
 		},

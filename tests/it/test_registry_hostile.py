@@ -118,3 +118,17 @@ def test_status_is_found_as_all_else(eureka, path):
     assert eureka.get(path + "?format=json", Accept="*/*").json()["instanceInfo"]
     assert ET.fromstring(eureka.get(path, Accept="*/*").body).tag == "com.netflix.eureka.util.StatusInfo"
     assert eureka.get(path.rstrip("/") + "/x").status == 404 and eureka.request("POST", path).status == 404
+
+
+def test_the_registry_is_bounded_in_bytes(registry):
+    v = registry("vine.registry.max-bytes=1MB")
+    bomb = {f"k{i}": "v" * 4000 for i in range(8)}
+    answers = [v.eureka.register(instance(id=f"i{i}", metadata=bomb)) for i in range(60)]
+    assert {r.status for r in answers} == {204, 503}
+    assert answers[-1].body == b"the registry is full: vine.registry.max-bytes is 1048576"
+    assert len(v.eureka.apps()["ORDERS"]) < 60
+    assert v.manage.get("/registry").json()["bytes"] < 1 << 20
+    assert v.eureka.register(instance(id="i0", metadata=bomb)).status == 204  # as it was
+    assert v.eureka.put("/apps/ORDERS/i0").status == 200
+    assert v.eureka.delete("/apps/ORDERS/i0").status == 200
+    assert v.eureka.register(instance(id="new", metadata=bomb)).status == 204

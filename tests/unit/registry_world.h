@@ -82,8 +82,17 @@ static inline void check_counts(struct world *w)
 	struct status_counts c = { { 0 } };
 	uint32_t n = 0;
 
-	for (struct entry *e; (e = picture_next(&walk)); n++)
+	struct delta_walk log = picture_delta(w->l.p);
+	uint64_t bytes = 0, delta_bytes = 0;
+
+	for (struct entry *e; (e = picture_next(&walk)); n++) {
 		c.n[e->inst->status]++;
+		bytes += instance_bytes(e->inst);
+	}
+	for (const struct delta_item *it; (it = delta_next(&log));)
+		delta_bytes += instance_bytes(it->entry->inst);
 	assert_int_equal(n, w->l.p->n_instances);
+	assert_int_equal(bytes, w->l.p->bytes);
+	assert_int_equal(delta_bytes, w->l.p->delta_bytes);
 	assert_memory_equal(&c, &w->l.p->counts, sizeof(c));
 }

@@ -442,6 +442,56 @@ static void test_full(void **state)
 	world_fini(&w);
 }
 
+/* As bytes: of what is there, and of the changes that are kept; counted by hand after each step. */
+static void test_full_by_size(void **state)
+{
+	static char big[2048];
+	struct kv meta = { STR_INIT("k"), STR_INIT("") };
+	struct instance d = draft("A", "x", INST_UP);
+	struct world w;
+	struct err e;
+	char id[8];
+
+	(void)state;
+	memset(big, 'v', sizeof(big));
+	world_init(&w, &(struct leases_config){ .max_bytes = 40000 });
+	d.meta = &meta;
+	d.n_meta = 1;
+	for (int i = 0; i < 200; i++) {
+		snprintf(id, sizeof(id), "%d", i % 30);
+		d.id = d.instance_id = str_from(id);
+		meta.value = str_of(big, (size_t)(i * 37 % 2000));
+		d.dirty++;
+		if (i % 7 == 3)
+			leases_cancel(&w.l, STR("A"), str_from(id), 0, w.now, wall_of(&w));
+		else if (leases_register(&w.l, &d, 0, w.now, wall_of(&w), &e) < 0)
+			assert_non_null(strstr(e.text, "vine.registry.max-bytes is 40000"));
+		leases_tidy(&w.l, w.now);
+		assert_true(w.l.p->bytes <= 40000);
+		assert_true(w.l.p->delta_bytes <= 10000);
+		check_counts(&w);
+	}
+	assert_true(w.l.refused > 0);
+
+	struct picture_walk first = { .p = w.l.p };
+	char *one = str_dup(picture_next(&first)->inst->id);
+	int r = 0;
+
+	meta.value = str_of(big, sizeof(big));
+	for (int i = 0; i < 100 && r == 0; i++) {
+		char key[8];
+
+		snprintf(key, sizeof(key), "m%d", i);
+		meta.key = str_from(key);
+		r = leases_merge_metadata(&w.l, STR("A"), str_from(one), &meta, 1, w.now, wall_of(&w), &e);
+	}
+	assert_int_equal(r, VINE_ELIMIT);
+	assert_non_null(strstr(e.text, "vine.registry.max-bytes"));
+	check_counts(&w);
+	free(one);
+	world_fini(&w);
+}
+
 /* --- leases --- */
 
 static void test_expiry(void **state)
@@ -522,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_ghost),
 		cmocka_unit_test(test_metadata),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_full_by_size),
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_eviction_cap),
 	};
