@@ -132,3 +132,16 @@ def test_the_registry_is_bounded_in_bytes(registry):
     assert v.eureka.put("/apps/ORDERS/i0").status == 200
     assert v.eureka.delete("/apps/ORDERS/i0").status == 200
     assert v.eureka.register(instance(id="new", metadata=bomb)).status == 204
+
+
+def test_the_page_of_a_huge_registry_is_bounded(registry):
+    v = registry()
+    url = "http://h/" + "<" * 1000  # four bytes each on the page
+    for part in range(8):
+        items = [{"appName": f"APP{part}", "id": f"i{k}", "action": "Register",
+                  "instanceInfo": instance(app=f"APP{part}", id=f"i{k}", statusPageUrl=url)} for k in range(300)]
+        assert batch(v.eureka, *items).status == 200
+    page = Eureka(v.port, base="").get("/").body.decode()
+    assert len(page) < 6 << 20 and page.endswith("</body></html>\n")
+    assert " applications more" in page and "<b>APP0</b>" in page and "<b>APP7</b>" not in page
+    assert " and 100 more" in page and "General info" in page
