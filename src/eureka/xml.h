@@ -1,7 +1,8 @@
 /* xml.h - instances and applications in Eureka's XML, as XStream writes it and as fargo, Java and Python read it.
  *
  * Element names of metadata follow XStream's coding: '_' is "__", '$' is "_-", any other byte that no XML name may hold is
- * "_." and four hex digits; unlike XStream's, ':' too, which parsers take for a namespace's. Only expat is behind the reader, with DTDs and entities refused. Pure. */
+ * "_." and four hex digits; unlike XStream's, ':' too, which parsers take for a namespace's. Only expat is behind the reader,
+ * with DTDs and entities refused. Pure. */
 #pragma once
 #include "base/buf.h"
 #include "eureka/instance.h"

@@ -50,9 +50,6 @@ void xml_text(struct buf *b, struct str s)
 	}
 }
 
-/* XStream lets ':' stand, which is a name all the same; but to a parser that knows namespaces, as Python's and Go's, the whole
- * document then is none, and one instance's metadata hid all of them. It decodes what is coded. */
-
 /* Letters that XML 1.0 allows in names in all its editions; what is left out here is only coded, not lost. */
 static bool is_letter(uint32_t c)
 {
@@ -61,6 +58,8 @@ static bool is_letter(uint32_t c)
 	       (c >= 0x30a1 && c <= 0x30fa) || (c >= 0x4e00 && c <= 0x9fa5) || (c >= 0xac00 && c <= 0xd7a3);
 }
 
+/* XStream lets ':' stand too. To a parser that knows namespaces, as Python's, the whole document then is malformed, and one
+ * instance's metadata would hide all others; XStream decodes what is coded. */
 static bool is_name_char(uint32_t c, bool first)
 {
 	return is_letter(c) || (!first && (c == '.' || c == '-' || (c >= '0' && c <= '9')));

@@ -529,7 +529,8 @@ static void evict_one(struct leases *l, const struct leases_evict *how, struct e
 uint32_t leases_evict(struct leases *l, const struct leases_evict *how)
 {
 	uint32_t n = l->p->n_instances, found = 0;
-	uint32_t cap = n - (uint32_t)((double)n * 0.85);
+	double stay = MIN(MAX(how->stay, 0.0), 1.0);
+	uint32_t cap = MAX(n - (uint32_t)((double)n * stay), 1u);
 
 	if (n == 0)
 		return 0;
@@ -538,7 +539,10 @@ uint32_t leases_evict(struct leases *l, const struct leases_evict *how)
 	struct picture_walk w = { .p = l->p };
 
 	for (struct entry *e; (e = picture_next(&w));) {
-		if (lease_is_expired(e->lease, l->cfg.doubling, how->now, how->late))
+		usec due = MIN(e->lease->interval, e->lease->duration); /* a client may say a week */
+		usec spared = how->spared ? how->spared + due + due / 4 : 0;
+
+		if (how->now > spared && lease_is_expired(e->lease, l->cfg.doubling, how->now, how->late))
 			dead[found++] = entry_ref(e);
 	}
 	for (uint32_t i = 0; i < found; i++) {

@@ -100,6 +100,11 @@ void preserve_accept(struct preserve *s, usec now)
 	s->accepted_at = now;
 }
 
+usec preserve_spares(const struct preserve *s)
+{
+	return s->last.on || s->accepted_at >= s->last.since ? 0 : s->last.since;
+}
+
 int preserve_text(const struct preserve_report *r, char out[PRESERVE_TEXT_MAX])
 {
 	if (!r->enabled)

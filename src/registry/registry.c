@@ -430,7 +430,14 @@ static void evict(struct registry *r, usec now)
 		return;
 
 	struct leases_evict how = {
-		.now = now, .late = MAX(late, (usec)0), .wall = clock_wall(), .rng = &r->rng, .on_evict = on_evict, .ctx = r,
+		.now = now,
+		.late = MAX(late, (usec)0),
+		.spared = preserve_spares(&r->preserve),
+		.stay = r->cfg.preserve.threshold,
+		.wall = clock_wall(),
+		.rng = &r->rng,
+		.on_evict = on_evict,
+		.ctx = r,
 	};
 
 	leases_evict(&r->leases, &how);

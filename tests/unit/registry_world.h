@@ -72,7 +72,7 @@ static inline enum renewal beat(struct world *w, const char *app, const char *id
 
 static inline uint32_t evict(struct world *w)
 {
-	return leases_evict(&w->l, &(struct leases_evict){ .now = w->now, .wall = wall_of(w), .rng = &w->rng });
+	return leases_evict(&w->l, &(struct leases_evict){ .now = w->now, .stay = 0.85, .wall = wall_of(w), .rng = &w->rng });
 }
 
 /* Counts by hand against what the picture says of itself. */

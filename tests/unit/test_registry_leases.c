@@ -529,8 +529,11 @@ static void test_expiry(void **state)
 static void test_eviction_cap(void **state)
 {
 	static const struct {
-		uint32_t n, want;
-	} rows[] = { { 1, 1 }, { 2, 1 }, { 6, 1 }, { 7, 2 }, { 20, 3 }, { 100, 15 } };
+		uint32_t n;
+		double stay;
+		uint32_t want;
+	} rows[] = { { 1, 0.85, 1 },  { 2, 0.85, 1 },	{ 6, 0.85, 1 },	 { 7, 0.85, 2 },   { 20, 0.85, 3 },
+		     { 100, 0.85, 15 }, { 100, 0.5, 50 }, { 100, 0, 100 }, { 100, 1.0, 1 }, { 100, 85, 1 } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -545,7 +548,7 @@ static void test_eviction_cap(void **state)
 		}
 		w.now += 91 * SEC;
 
-		uint32_t got = evict(&w);
+		uint32_t got = leases_evict(&w.l, &(struct leases_evict){ .now = w.now, .stay = rows[i].stay, .rng = &w.rng });
 
 		if (got != rows[i].want)
 			fail_msg("%u instances: %u evicted, want %u", rows[i].n, got, rows[i].want);

@@ -147,6 +147,51 @@ static void test_preserve_exit(void **state)
 	world_fini(&w);
 }
 
+/* A cut network heals: the clients come back one after the other, each at its next heartbeat. When enough have, it ends, and
+ * those whose turn has not come yet must not be evicted for that; those that are dead go one interval later. */
+static void test_preserve_spares_the_slow(void **state)
+{
+	struct world w;
+	struct preserve p;
+
+	(void)state;
+	world_init(&w, NULL);
+	preserve_init(&p, &PRESERVE_DEFAULT);
+	fill(&w, 30);
+	assert_true(preserve_spares(&p) == 0);
+	for (int i = 0; i < 20; i++) { /* two hundred seconds of silence */
+		w.now += 10 * SEC;
+		preserve_judge(&p, w.l.p, false, w.now);
+	}
+	assert_true(p.last.on);
+	assert_true(preserve_spares(&p) == 0);
+	for (int i = 0; i < 29; i++) { /* one each second; the thirtieth is dead */
+		char id[16];
+
+		snprintf(id, sizeof(id), "%04d", i);
+		w.now += SEC;
+		beat(&w, "A", id);
+		preserve_judge(&p, w.l.p, false, w.now);
+		if (!p.last.on) {
+			assert_true(preserve_spares(&p) == p.last.since);
+			assert_int_equal(leases_evict(&w.l, &(struct leases_evict){ .now = w.now, .spared = preserve_spares(&p), .rng = &w.rng }), 0);
+		}
+	}
+	assert_false(p.last.on);
+	assert_true(p.last.expired == 1);
+	w.now = p.last.since + 38 * SEC;
+	assert_int_equal(leases_evict(&w.l, &(struct leases_evict){ .now = w.now, .spared = preserve_spares(&p), .rng = &w.rng }), 1);
+	assert_int_equal(w.l.p->n_instances, 29);
+	lose(&w, 29, 10, 200 * SEC); /* an operator who accepts the size means it at once */
+	preserve_judge(&p, w.l.p, false, w.now);
+	assert_true(p.last.on);
+	preserve_accept(&p, w.now);
+	preserve_judge(&p, w.l.p, false, w.now);
+	assert_false(p.last.on);
+	assert_true(preserve_spares(&p) == 0);
+	world_fini(&w);
+}
+
 static void test_preserve_when_nobody_is_heard(void **state)
 {
 	struct world w;
@@ -175,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_preserve_stories),
 		cmocka_unit_test(test_preserve_exit),
+		cmocka_unit_test(test_preserve_spares_the_slow),
 		cmocka_unit_test(test_preserve_when_nobody_is_heard),
 	};
 
