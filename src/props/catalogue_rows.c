@@ -609,6 +609,8 @@ const struct prop_desc prop_catalogue[] = {
 	BYTES("vine.registry.max-bytes", "1GB", 1 << 20, INT64_MAX,
 	      "what all instances may take together; more are refused with 503"),
 	I("vine.registry.max-watchers", "1000", 0, 1000000, "clients of /vine/watch at once; more are refused with 503"),
+	I("vine.registry.max-watchers-per-address", "100", 0, 1000000,
+	  "of these from one address; more are refused with 503; 0: as many as there may be"),
 #undef LIVE
 #define LIVE true
 	SECRET("vine.registry.auth.users.{user}", "password of a client that shows itself by Basic; one turns asking on"),

@@ -9,6 +9,7 @@
 #include "manage/health.h"
 #include "manage/host.h"
 #include "manage/meters.h"
+#include "net/tally.h"
 #include "props/props.h"
 #include "eureka/self.h"
 #include "http/identities.h"
@@ -389,6 +390,7 @@ static int start(struct host *h, struct err *e)
 	role->limiter = limiter_new();
 	limiter_configure(role->limiter, &role->set.limiter);
 	atomic_init(&role->watch.max, role->set.max_watchers);
+	role->watch.by_address = addr_tally_new(role->set.max_watchers_each, h->seed);
 	r = make_peers(h, role, e);
 	if (r == 0)
 		r = make_snapshot(h, role, e);
@@ -473,6 +475,7 @@ static void props_changed(struct host *h)
 	registry_configure(role->reg, &role->set.registry);
 	limiter_configure(role->limiter, &role->set.limiter);
 	atomic_store(&role->watch.max, role->set.max_watchers);
+	addr_tally_limit(role->watch.by_address, role->set.max_watchers_each);
 	if (h->is_ready)
 		peers_configure(role->peers, &role->set.peers);
 }
@@ -489,6 +492,7 @@ static void stop(struct host *h)
 	snapshot_close(role->snapshot);
 	registry_free(role->reg);
 	limiter_free(role->limiter);
+	addr_tally_free(role->watch.by_address);
 	free(role);
 	h->role = NULL;
 }
