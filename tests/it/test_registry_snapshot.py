@@ -244,6 +244,21 @@ def test_two_do_not_share_a_folder(registry, vine, tmp_path):
     second.expect_code = 1
 
 
+def test_a_delta_after_a_restart_is_not_taken_for_one_before(registry):
+    """Clients skip a delta whose version and hash are the last one's, and take a version that went back for another process."""
+    last = 2**31
+    for _ in range(3):
+        v = registry()
+        first = version = 0
+        for i in range(4):
+            v.eureka.register(instance(id=f"i{i % 2}"))
+            version = int(v.eureka.get("/apps/delta").json()["applications"]["versions__delta"])
+            first = first or version
+        assert 0 < first < last and version > first
+        v.stop()
+        last = version
+
+
 def test_versions_begin_anew(registry):
     """A watcher from before the restart cannot take an old number for a new one."""
     v = registry()
