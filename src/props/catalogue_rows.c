@@ -538,6 +538,8 @@ const struct prop_desc prop_catalogue[] = {
 	  "fields of a request whose name has an underscore; CGI and WSGI cannot tell it from a hyphen"),
 	B("vine.http.accept-bare-line-feed", "false", "in a request's head, a line may end without carriage return"),
 	BYTES("vine.http.max-body-bytes", "10MB", 0, INT64_MAX, "bodies that Vine itself reads whole"),
+	BYTES("vine.http.max-gathered-bytes", "512MB", 1 << 20, INT64_MAX,
+	      "of all such bodies together while they are received; past it 503; a worker has 32MB at least"),
 	I("vine.http.max-connections", "20000", 1, ANY, "connections at once, over all workers"),
 	I("vine.http.max-connections-per-address", "0", 0, ANY, "connections at once of one client address; past it 429; 0: any"),
 	I("vine.http.max-half-open", "5000", 1, ANY, "connections that have sent part of a head; past it the oldest is dropped"),

@@ -2,11 +2,13 @@
 import gzip
 import gzip
 import json
+import select
 import xml.etree.ElementTree as ET
 
 import pytest
 
 from registry_client import Eureka, instance
+from vine import DEADLINE, wait_for
 
 ONE = "/apps/ORDERS/h1:orders:8080"
 
@@ -145,3 +147,30 @@ def test_the_page_of_a_huge_registry_is_bounded(registry):
     assert len(page) < 6 << 20 and page.endswith("</body></html>\n")
     assert " applications more" in page and "<b>APP0</b>" in page and "<b>APP7</b>" not in page
     assert " and 100 more" in page and "General info" in page
+
+
+def test_bodies_that_never_end_are_bounded_together(registry, connect):
+    """Each may be sixteen megabytes; a thousand connections that stop before the last byte must not take sixteen gigabytes."""
+    v = registry("vine.workers=1", "vine.http.max-gathered-bytes=32MB")
+    head = (b"POST /eureka/peerreplication/batch/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 16777216\r\n\r\n")
+
+    def post(size):
+        """Of a batch, so many bytes; the reply, if one comes before it is whole."""
+        c = connect(v)
+        try:
+            c.send(head)
+            c.send(b" " * size)
+        except OSError:
+            pass  # it was answered before
+        return c
+
+    held = [post(15_000_000) for _ in range(3)]  # whoever comes last with a piece that has no room is refused
+    ready, _, _ = select.select([c.sock for c in held], [], [], DEADLINE)
+    refused = next(c for c in held if c.sock in ready)
+    reply = refused.read_response()
+    assert reply.status == 503 and b"vine.http.max-gathered-bytes" in reply.body
+    assert v.eureka.register().status == 204  # small ones have room
+    for c in held:
+        c.close()
+    wait_for(lambda: post(16777216).read_response().status == 400, "room for another")
