@@ -192,6 +192,30 @@ static void test_preserve_spares_the_slow(void **state)
 	world_fini(&w);
 }
 
+/* Turned off it says so, and what it would do. */
+static void test_preserve_turned_off(void **state)
+{
+	struct world w;
+	struct preserve p;
+	char text[PRESERVE_TEXT_MAX];
+
+	(void)state;
+	world_init(&w, NULL);
+	preserve_init(&p, &(struct preserve_config){ false, 0.85, 900 * SEC });
+	fill(&w, 10);
+	preserve_judge(&p, w.l.p, false, w.now);
+	preserve_text(&p.last, text);
+	assert_non_null(strstr(text, "turned off"));
+	assert_non_null(strstr(text, "100.0 % of 10 clients"));
+	lose(&w, 10, 4, 120 * SEC);
+	preserve_judge(&p, w.l.p, false, w.now);
+	assert_false(p.last.on);
+	preserve_text(&p.last, text);
+	assert_non_null(strstr(text, "only 60.0 % of 10 clients"));
+	assert_non_null(strstr(text, "less than 85 %: with it nothing would be evicted now; 4 miss heartbeats, 4 are silent"));
+	world_fini(&w);
+}
+
 static void test_preserve_when_nobody_is_heard(void **state)
 {
 	struct world w;
@@ -221,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_preserve_stories),
 		cmocka_unit_test(test_preserve_exit),
 		cmocka_unit_test(test_preserve_spares_the_slow),
+		cmocka_unit_test(test_preserve_turned_off),
 		cmocka_unit_test(test_preserve_when_nobody_is_heard),
 	};
 
