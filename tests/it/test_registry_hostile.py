@@ -174,3 +174,14 @@ def test_bodies_that_never_end_are_bounded_together(registry, connect):
     for c in held:
         c.close()
     wait_for(lambda: post(16777216).read_response().status == 400, "room for another")
+
+
+def test_one_id_in_two_applications(eureka):
+    """They are two instances; in the list of overrides, which Eureka keeps by id alone, the key comes once."""
+    for app in ("A", "B"):
+        assert eureka.register(instance(app=app, id="same")).status == 204
+        assert eureka.put(f"/apps/{app}/same/status?value=OUT_OF_SERVICE").status == 200
+    assert eureka.get("/serverinfo/statusoverrides").body == b'{"same":"OUT_OF_SERVICE"}'
+    assert eureka.delete("/apps/A/same").status == 200
+    assert eureka.get("/apps/A/same").status == 404 and eureka.find("B", "same")["status"] == "OUT_OF_SERVICE"
+    assert eureka.get("/instances/same").json()["instance"]["app"] == "B"
