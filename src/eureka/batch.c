@@ -103,6 +103,8 @@ static void read_item(struct json *j, struct batch_item *it, struct arena *a)
 		it->wrong = "unknown action";
 	else if (!it->wrong && (!it->app.len || !it->id.len))
 		it->wrong = "appName or id is missing";
+	else if (!it->wrong && (it->app.len > INST_NAME_MAX || it->id.len > INST_ID_MAX))
+		it->wrong = "appName or id is too long";
 	else if (!it->wrong && it->action == BATCH_REGISTER && !it->inst)
 		it->wrong = "instanceInfo is missing";
 }

@@ -240,6 +240,7 @@ int instance_check_limits(const struct instance *d, struct err *e)
 {
 	const struct limit limits[] = {
 		{ "instanceId", d->instance_id, INST_ID_MAX },
+		{ "the instance's id", instance_effective_id(d), INST_ID_MAX }, /* Amazon's, where there is no instanceId */
 		{ "hostName", d->host, INST_NAME_MAX },
 		{ "app", d->app, INST_NAME_MAX },
 		{ "ipAddr", d->ip, INST_NAME_MAX },

@@ -31,6 +31,19 @@ static bool read_str(struct in *in, const char *field, struct str *ret)
 	}
 }
 
+/* As Java reads a long: what is behind the point is dropped. */
+static bool to_i64(struct str text, int64_t *ret)
+{
+	double d;
+
+	if (str_to_i64(text, ret))
+		return true;
+	if (!str_to_double(text, &d) || !(d > -9.2e18 && d < 9.2e18))
+		return false;
+	*ret = (int64_t)d;
+	return true;
+}
+
 static bool read_i64(struct in *in, const char *field, int64_t *ret)
 {
 	struct str text = STR_EMPTY;
@@ -38,7 +51,7 @@ static bool read_i64(struct in *in, const char *field, int64_t *ret)
 	in->field = field;
 	switch (json_peek(in->j)) {
 	case JT_NUMBER:
-		if (json_i64(in->j, ret))
+		if (json_str(in->j, &text) && to_i64(text, ret))
 			return true;
 		break;
 	case JT_STRING:

@@ -129,26 +129,30 @@ static void end_field(struct in *in, struct str name, struct str s)
 		d->country = (int32_t)MIN(MAX(number(in, s, 1), (int64_t)0), (int64_t)INT32_MAX);
 }
 
+static void put_seconds(struct in *in, struct str s, uint32_t *ret)
+{
+	int64_t n = number(in, s, 0);
+
+	if (n > 0)
+		*ret = (uint32_t)MIN(n, (int64_t)LEASE_SECONDS_MAX);
+}
+
 static void end_lease(struct in *in, struct str name, struct str s)
 {
 	struct inst_lease *l = &in->d.lease;
-	int64_t n;
 
-	if (str_eq(name, STR("renewalTimestamp")))
-		return;
-	n = number(in, s, 0);
-	if (str_eq(name, STR("renewalIntervalInSecs")) && n > 0)
-		l->renewal_s = (uint32_t)MIN(n, (int64_t)LEASE_SECONDS_MAX);
-	else if (str_eq(name, STR("durationInSecs")) && n > 0)
-		l->duration_s = (uint32_t)MIN(n, (int64_t)LEASE_SECONDS_MAX);
+	if (str_eq(name, STR("renewalIntervalInSecs")))
+		put_seconds(in, s, &l->renewal_s);
+	else if (str_eq(name, STR("durationInSecs")))
+		put_seconds(in, s, &l->duration_s);
 	else if (str_eq(name, STR("registrationTimestamp")))
-		l->registered = n;
+		l->registered = number(in, s, 0);
 	else if (str_eq(name, STR("lastRenewalTimestamp")))
-		l->renewed = n;
+		l->renewed = number(in, s, 0);
 	else if (str_eq(name, STR("evictionTimestamp")))
-		l->evicted = n;
+		l->evicted = number(in, s, 0);
 	else if (str_eq(name, STR("serviceUpTimestamp")))
-		l->service_up = n;
+		l->service_up = number(in, s, 0);
 }
 
 static void end_kv(struct in *in, struct kv **kv, uint16_t *n, struct str name, struct str s)

@@ -15,6 +15,18 @@ static bool is_noncharacter(struct str s, size_t i)
 	return s.len - i >= 3 && memcmp(s.ptr + i, "\xef\xbf", 2) == 0 && (unsigned char)s.ptr[i + 2] >= 0xbe;
 }
 
+/* Anything above ASCII at s[i]; returns how many bytes it was. */
+static size_t put_high(struct buf *b, struct str s, size_t i)
+{
+	unsigned n = utf8_len(s.ptr + i, s.ptr + s.len);
+
+	if (n == 0 || is_noncharacter(s, i))
+		buf_addc(b, '?');
+	else
+		buf_add(b, s.ptr + i, n);
+	return n ? n : 1;
+}
+
 /* XML 1.0 holds no control characters but tab and the line ends. */
 void xml_text(struct buf *b, struct str s)
 {
@@ -28,11 +40,12 @@ void xml_text(struct buf *b, struct str s)
 		case '"': buf_adds(b, STR("&quot;")); break;
 		case '\'': buf_adds(b, STR("&apos;")); break;
 		case '\r': buf_adds(b, STR("&#xd;")); break;
-		case 0xef:
-			buf_addc(b, is_noncharacter(s, i) ? '?' : (char)c);
-			i += is_noncharacter(s, i) ? 2 : 0;
+		default:
+			if (c >= 0x80)
+				i += put_high(b, s, i) - 1;
+			else
+				buf_addc(b, c < 0x20 && c != '\t' && c != '\n' ? '?' : (char)c);
 			break;
-		default: buf_addc(b, c < 0x20 && c != '\t' && c != '\n' ? '?' : (char)c); break;
 		}
 	}
 }
@@ -45,9 +58,11 @@ static bool is_letter(uint32_t c)
 	       (c >= 0x30a1 && c <= 0x30fa) || (c >= 0x4e00 && c <= 0x9fa5) || (c >= 0xac00 && c <= 0xd7a3);
 }
 
+/* XStream lets ':' stand too. To a parser that knows namespaces, as Python's, the whole document then is malformed, and one
+ * instance's metadata would hide all others; XStream decodes what is coded. */
 static bool is_name_char(uint32_t c, bool first)
 {
-	return is_letter(c) || c == ':' || (!first && (c == '.' || c == '-' || (c >= '0' && c <= '9')));
+	return is_letter(c) || (!first && (c == '.' || c == '-' || (c >= '0' && c <= '9')));
 }
 
 /* The code point at p, n bytes long and well-formed. */

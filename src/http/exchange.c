@@ -347,8 +347,18 @@ static void too_large(struct exchange *ex)
 
 static void gather(struct exchange *ex, struct str piece)
 {
-	if (ex->gathered && !buf_adds(ex->gathered, piece))
+	struct http_server *s = ex->server;
+
+	if (!ex->gathered)
+		return;
+	if (s->opts.max_gathered && s->gathered + piece.len > s->opts.max_gathered) {
+		ex_close_after(ex);
+		ex_respond_text(ex, 503, STR("too many bodies are being received (vine.http.max-gathered-bytes)\n"));
+	} else if (!buf_adds(ex->gathered, piece)) {
 		too_large(ex);
+	} else {
+		s->gathered += piece.len;
+	}
 }
 
 static void gathered_all(struct exchange *ex)

@@ -24,6 +24,9 @@ static struct h1_limits head_limits(const struct props *p)
 	};
 }
 
+/* A worker's part is never less than the largest body that a role takes, and another one beside it. */
+#define GATHERED_LEAST ((size_t)32 << 20)
+
 /* Connections that the descriptors allow, with an eighth left for what serving them needs: upstreams, files, timers. */
 static uint32_t descriptors_allow(void)
 {
@@ -43,6 +46,7 @@ void http_limits_read(struct http_server_opts *o, const struct props *p, unsigne
 {
 	o->limits = head_limits(p);
 	o->max_connections = MAX(http_limits_connections(p) / servers, 1u);
+	o->max_gathered = MAX((size_t)props_bytes(p, "vine.http.max-gathered-bytes") / servers, GATHERED_LEAST);
 	o->max_half_open = MAX((uint32_t)props_int(p, "vine.http.max-half-open") / servers, 1u);
 	o->head_timeout = props_ms(p, "vine.http.head-timeout-ms") * USEC_PER_MSEC;
 	o->idle_timeout = props_ms(p, "vine.http.idle-timeout-ms") * USEC_PER_MSEC;

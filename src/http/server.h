@@ -34,6 +34,7 @@ struct http_server_opts {
 	usec idle_timeout;            /* kept alive without a request; 0: 60 s */
 	usec body_idle_timeout;       /* between bytes of a body, either way; 0: 60 s */
 	uint32_t min_rate;            /* bytes a second of a body, either way, over each body_idle_timeout; 0: any */
+	size_t max_gathered;          /* bytes that ex_collect holds of all bodies together; over it 503 and close; 0: any */
 	uint32_t max_half_open;       /* connections with part of a head; over it the oldest is dropped; 0: max_connections */
 	struct addr_tally *tally;     /* connections an address, over all servers that share it; NULL: no limit */
 	struct tls *tls;              /* NULL: plain. A reference is taken. A handshake has head_timeout, and counts as half-open */

@@ -33,6 +33,7 @@ struct http_server {
 	struct listener listeners[4];
 	unsigned n_listeners;
 	bool draining, flush_queued;
+	size_t gathered; /* bytes of bodies that wait to be whole, or to be let go */
 	struct list conns;
 	struct list half_open; /* oldest first */
 	usec shed_told;        /* when the log last said that heads are dropped; 0: never */

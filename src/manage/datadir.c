@@ -65,13 +65,14 @@ static int lock(struct host *h, struct err *e)
 			       h->ops->name, text[0] ? text : "unknown");
 	}
 
+	/* The lock is had; the number is only for the message above, and a full disk is no reason not to start. */
 	int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)len, 0) != len) {
-		int r = err_errno(e, "cannot write to the data directory %s", h->data_dir);
+	if (pwrite(fd, text, (size_t)len, 0) != len || ftruncate(fd, len) < 0) {
+		struct err why;
 
-		close(fd);
-		return r;
+		err_errno(&why, "%s", path);
+		LOG(&h->log, LOG_WARN, "cannot write to the data directory", F_Z("why", why.text));
 	}
 	h->lock_fd = fd;
 	return 0;

@@ -2,6 +2,7 @@
 #include "net/tally.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define SHARDS 16
 #define FEWEST 16 /* slots of a shard; a power of two */
@@ -20,7 +21,7 @@ struct shard {
 struct addr_tally {
 	struct shard shard[SHARDS];
 	uint64_t seed;
-	uint32_t max;
+	_Atomic uint32_t max;
 };
 
 /* The /64 of IPv6. IPv4 stands under 0:ffff::/32, which IPv6 gives to nobody. */
@@ -95,11 +96,17 @@ struct addr_tally *addr_tally_new(uint32_t max, uint64_t seed)
 	if (!t)
 		abort();
 	memset(t, 0, sizeof(*t));
-	t->max = max;
+	atomic_init(&t->max, max);
 	t->seed = seed;
 	for (unsigned i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&t->shard[i].lock, NULL);
 	return t;
+}
+
+void addr_tally_limit(struct addr_tally *t, uint32_t max)
+{
+	assert(max > 0);
+	atomic_store_explicit(&t->max, max, memory_order_relaxed);
 }
 
 void addr_tally_free(struct addr_tally *t)
@@ -132,7 +139,7 @@ bool addr_tally_enter(struct addr_tally *t, const struct addr *a)
 
 	struct slot *slot = &s->slots[find(t, s, key)];
 
-	if (slot->count < t->max) {
+	if (slot->count < atomic_load_explicit(&t->max, memory_order_relaxed)) {
 		s->len += slot->count == 0;
 		slot->key = key;
 		slot->count++;

@@ -384,7 +384,11 @@ int prop_validate(const struct prop_desc *d, struct str value, struct err *e)
 			return err_set(e, VINE_EINVAL, "must be a size, such as 16384 or 16KB");
 		return check_range(d, value, v, 1, e);
 	case PROP_DOUBLE:
-		return str_to_double(str_trim(value), &f) ? 0 : err_set(e, VINE_EINVAL, "must be a number");
+		if (!str_to_double(str_trim(value), &f))
+			return err_set(e, VINE_EINVAL, "must be a number");
+		if ((d->min || d->max) && !(f >= (double)d->min && f <= (double)d->max)) /* nor NaN */
+			return err_set(e, VINE_EINVAL, "must be between %lld and %lld", (long long)d->min, (long long)d->max);
+		return 0;
 	case PROP_ENUM:
 		return check_enum(d, str_trim(value), e);
 	case PROP_CLASS:

@@ -34,7 +34,7 @@ struct prop_desc {
 	enum prop_state state;
 	const char *def;    /* default as text; NULL: none */
 	const char *unit;   /* for the reader: "ms" */
-	int64_t min, max;   /* of PROP_INT, _MS, _SEC, _BYTES; both 0: any */
+	int64_t min, max;   /* of PROP_INT, _MS, _SEC, _BYTES, _DOUBLE; both 0: any */
 	const char *values; /* PROP_ENUM, PROP_CLASS: "SEMAPHORE THREAD" */
 	bool live;          /* may change while running */
 	bool secret;        /* masked wherever it is shown */

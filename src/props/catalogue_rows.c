@@ -10,6 +10,7 @@
 #define SEC(n, d, lo, hi, doc_) { ROW(n, SEC, d, doc_), .unit = "s", .min = lo, .max = hi }
 #define BYTES(n, d, lo, hi, doc_) { ROW(n, BYTES, d, doc_), .unit = "bytes", .min = lo, .max = hi }
 #define D(n, d, doc_) { ROW(n, DOUBLE, d, doc_) }
+#define SHARE(n, d, doc_) { ROW(n, DOUBLE, d, doc_), .min = 0, .max = 1 }
 #define S(n, d, doc_) { ROW(n, STR, d, doc_) }
 #define E(n, d, v, doc_) { ROW(n, ENUM, d, doc_), .values = v }
 #define L(n, d, doc_) { ROW(n, LIST, d, doc_) }
@@ -44,6 +45,9 @@
 #define LATER "not yet honoured"
 #define NO_JVM "it names Java code, or belongs to a library that is not part of Vine"
 #define SETTLED "Vine has one way of doing this"
+#define ONE_BATCH "one connection and one batch at a time to a peer, so that changes stay in order; no threads"
+#define ONE_REGION "a registry has one region: ?regions= is read over, and other regions' instances are never in its answers"
+#define NO_AWS "the registry never asks a cloud: PUT asg is answered 400"
 
 /* The same client property in its form per client and for all. */
 #define RIBBON(macro, n, ...) macro("{client}.ribbon." n, __VA_ARGS__), macro("ribbon." n, __VA_ARGS__)
@@ -452,7 +456,7 @@ const struct prop_desc prop_catalogue[] = {
 	S("eureka.instance.home-page-url-path", "/", "path of the home page"),
 	E("eureka.instance.initial-status", "UP", "UP DOWN STARTING OUT_OF_SERVICE UNKNOWN", "status at registration"),
 	B("eureka.server.enable-self-preservation", "true", "keep leases when too many renewals are missing"),
-	D("eureka.server.renewal-percent-threshold", "0.85", "share of renewals that must come"),
+	SHARE("eureka.server.renewal-percent-threshold", "0.85", "share of renewals that must come"),
 	MS("eureka.server.eviction-interval-timer-in-ms", "60000", 1, HOUR, "how often leases are looked at"),
 	MS("eureka.server.retention-time-in-m-s-in-delta-queue", "180000", 1000, HOUR, "how long a change stays in the delta"),
 	B("eureka.server.disable-delta", "false", "no deltas"),
@@ -463,7 +467,7 @@ const struct prop_desc prop_catalogue[] = {
 	OFF("eureka.server.response-cache-update-interval-ms", MS, "30000", "how old an answer may be", "answers are never old"),
 	OFF("eureka.server.response-cache-auto-expiration-in-seconds", SEC, "180", "life of a cached answer", "answers are never old"),
 	OFF("eureka.server.use-read-only-response-cache", BOOL, "true", "a second cache", "answers are never old"),
-	OFF("eureka.server.delta-retention-timer-interval-in-ms", MS, "30000", "how often old changes are dropped", SETTLED),
+	OFF("eureka.server.delta-retention-timer-interval-in-ms", MS, "30000", "how often old changes are dropped", "every second"),
 	MS("eureka.server.wait-time-in-ms-when-sync-empty", "0", 0, 24 * HOUR,
 	   "lists are withheld for so long at the start where no peer has any instance; Spring's 300000 never took effect"),
 	I("eureka.server.registry-sync-retries", "0", 0, 1000,
@@ -474,19 +478,20 @@ const struct prop_desc prop_catalogue[] = {
 	    "names are resolved for each new connection"),
 	MS("eureka.server.peer-node-connect-timeout-ms", "1000", 1, HOUR, "for a connection to a peer"),
 	MS("eureka.server.peer-node-read-timeout-ms", "5000", 1, HOUR, "for a peer's answer"),
-	OFF("eureka.server.peer-node-total-connections", INT, "1000", "connections to peers", SETTLED),
-	OFF("eureka.server.peer-node-total-connections-per-host", INT, "500", "connections to one peer", SETTLED),
+	OFF("eureka.server.peer-node-total-connections", INT, "1000", "connections to peers", ONE_BATCH),
+	OFF("eureka.server.peer-node-total-connections-per-host", INT, "500", "connections to one peer", ONE_BATCH),
 	MS("eureka.server.max-time-for-replication", "30000", 1, 24 * HOUR, "life of a change that waits for a peer"),
 	I("eureka.server.max-elements-in-peer-replication-pool", "10000", 250, 10000000,
 	  "changes that wait for a peer; the oldest are dropped"),
-	OFF("eureka.server.max-elements-in-status-replication-pool", INT, "10000", "changes that wait for a peer", SETTLED),
-	OFF("eureka.server.max-threads-for-peer-replication", INT, "20", "threads for peers", SETTLED),
-	OFF("eureka.server.max-threads-for-status-replication", INT, "1", "threads for peers", SETTLED),
-	OFF("eureka.server.min-threads-for-peer-replication", INT, "5", "threads for peers", SETTLED),
+	OFF("eureka.server.max-elements-in-status-replication-pool", INT, "10000", "changes that wait for a peer",
+	    "one queue a peer has all changes: max-elements-in-peer-replication-pool"),
+	OFF("eureka.server.max-threads-for-peer-replication", INT, "20", "threads for peers", ONE_BATCH),
+	OFF("eureka.server.max-threads-for-status-replication", INT, "1", "threads for peers", ONE_BATCH),
+	OFF("eureka.server.min-threads-for-peer-replication", INT, "5", "threads for peers", ONE_BATCH),
 	B("eureka.server.sync-when-timestamp-differs", "true", "compare lastDirtyTimestamp at heartbeats"),
 	B("eureka.server.enable-replicated-request-compression", "false",
 	  "compress what goes to peers that are Vine's; Spring Cloud's server refuses it"),
-	OFF("eureka.server.batch-replication", BOOL, "false", "unused by Eureka too", SETTLED),
+	OFF("eureka.server.batch-replication", BOOL, "false", "tell peers in batches", "it is always so, as with Eureka's server"),
 	S("eureka.server.my-url", NULL, "which of the URLs in eureka.client.service-url is this registry's own"),
 	I("eureka.server.min-available-instances-for-peer-replication", "-1", -1, 1000,
 	  "peers that must answer to be healthy; -1: none"),
@@ -496,16 +501,17 @@ const struct prop_desc prop_catalogue[] = {
 	I("eureka.server.rate-limiter-full-fetch-average-rate", "100", 1, 1000000, "fetches of everything a second"),
 	B("eureka.server.rate-limiter-throttle-standard-clients", "false", "limit Eureka's own clients too"),
 	L("eureka.server.rate-limiter-privileged-clients", NULL, "values of DiscoveryIdentity-Name without limit"),
-	OFF("eureka.server.disable-transparent-fallback-to-other-region", BOOL, "false", "other regions' instances", LATER),
-	OFF("eureka.server.remote-region-registry-fetch-interval", SEC, "30", "how often other regions are fetched", LATER),
-	OFF("eureka.server.remote-region-urls-with-name.{region}", STR, NULL, "other regions", LATER),
-	OFF("eureka.server.log-identity-headers", BOOL, "true", "log who asks", LATER),
-	OFF("eureka.server.a-s-g-query-timeout-ms", MS, "300", "scaling groups", LATER),
-	OFF("eureka.server.a-s-g-update-interval-ms", MS, "300000", "scaling groups", LATER),
-	OFF("eureka.server.a-s-g-cache-expiry-timeout-ms", MS, "600000", "scaling groups", LATER),
-	OFF("eureka.server.a-w-s-access-id", STR, NULL, "access to the cloud", LATER),
+	OFF("eureka.server.disable-transparent-fallback-to-other-region", BOOL, "false", "other regions' instances", ONE_REGION),
+	OFF("eureka.server.remote-region-registry-fetch-interval", SEC, "30", "how often other regions are fetched", ONE_REGION),
+	OFF("eureka.server.remote-region-urls-with-name.{region}", STR, NULL, "other regions", ONE_REGION),
+	OFF("eureka.server.log-identity-headers", BOOL, "true", "count the names of clients",
+	    "a client chooses what it says there; that many counters nobody bounds"),
+	OFF("eureka.server.a-s-g-query-timeout-ms", MS, "300", "scaling groups", NO_AWS),
+	OFF("eureka.server.a-s-g-update-interval-ms", MS, "300000", "scaling groups", NO_AWS),
+	OFF("eureka.server.a-s-g-cache-expiry-timeout-ms", MS, "600000", "scaling groups", NO_AWS),
+	OFF("eureka.server.a-w-s-access-id", STR, NULL, "access to the cloud", NO_AWS),
 	{ ROW("eureka.server.a-w-s-secret-key", STR, NULL, "access to the cloud"), .state = PROP_IGNORED, .secret = true,
-	  .note = LATER },
+	  .note = NO_AWS },
 	B("eureka.dashboard.enabled", "true", "is there the page"),
 	S("eureka.dashboard.path", "/", "its path"),
 	S("eureka.environment", "test", "shown on the page"),
@@ -545,6 +551,8 @@ const struct prop_desc prop_catalogue[] = {
 	  "fields of a request whose name has an underscore; CGI and WSGI cannot tell it from a hyphen"),
 	B("vine.http.accept-bare-line-feed", "false", "in a request's head, a line may end without carriage return"),
 	BYTES("vine.http.max-body-bytes", "10MB", 0, INT64_MAX, "bodies that Vine itself reads whole"),
+	BYTES("vine.http.max-gathered-bytes", "512MB", 1 << 20, INT64_MAX,
+	      "of all such bodies together while they are received; past it 503; a worker has 32MB at least"),
 	I("vine.http.max-connections", "20000", 1, ANY, "connections at once, over all workers"),
 	I("vine.http.max-connections-per-address", "0", 0, ANY, "connections at once of one client address; past it 429; 0: any"),
 	I("vine.http.max-half-open", "5000", 1, ANY, "connections that have sent part of a head; past it the oldest is dropped"),
@@ -610,13 +618,17 @@ const struct prop_desc prop_catalogue[] = {
 #undef LIVE
 #define LIVE false
 	B("vine.timeouts.must-fit", "true", "tries that a Hystrix timeout cuts off stop the start; false: they are a warning"),
-	D("vine.trace.sample-rate", "0.1", "share of new traces that are sampled"),
+	SHARE("vine.trace.sample-rate", "0.1", "share of new traces that are sampled"),
 	MS("vine.shutdown.leave-grace-ms", "500", 0, HOUR,
 	   "after the registry was left, requests are taken for so long: those who watch it know at once, those who poll later"),
 	B("vine.eureka.watch.enabled", "true", "be told of changes at once by a registry of Vine's; another's is polled"),
 	B("vine.registry.eureka-lease-doubling", "false", "leases live twice their duration, as Eureka's do"),
 	I("vine.registry.max-instances", "200000", 1, ANY, "more are refused with 503"),
+	BYTES("vine.registry.max-bytes", "1GB", 1 << 20, INT64_MAX,
+	      "what all instances may take together; more are refused with 503"),
 	I("vine.registry.max-watchers", "1000", 0, 1000000, "clients of /vine/watch at once; more are refused with 503"),
+	I("vine.registry.max-watchers-per-address", "100", 0, 1000000,
+	  "of these from one address; more are refused with 503; 0: as many as there may be"),
 #undef LIVE
 #define LIVE true
 	SECRET("vine.registry.auth.users.{user}", "password of a client that shows itself by Basic; one turns asking on"),

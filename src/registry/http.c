@@ -228,6 +228,18 @@ static void on_small_body(struct exchange *ex, struct str body)
 	dispatch(ex, rw);
 }
 
+bool registry_http_asks_status(struct exchange *ex, bool *xml)
+{
+	bool get = ex->req.mid == HTTP_GET || ex->req.mid == HTTP_HEAD;
+	struct target t;
+
+	if (!get || !registry_http_takes(ex->req.path) || str_find(ex->req.path, STR("status")) < 0)
+		return false;
+	t = rh_target(ex);
+	*xml = body_is_xml(rh_format(ex));
+	return t.ok && t.n == 1 && str_eq(t.seg[0], STR("status"));
+}
+
 void registry_http(struct exchange *ex, struct reg_worker *rw)
 {
 	if (ex->req.mid == HTTP_POST || ex->body_done) {

@@ -30,4 +30,6 @@ struct str version_text(char out[VERSION_TEXT_MAX], struct registry *reg, uint64
 
 /* Is it one of ours? "/eureka" and below. */
 bool registry_http_takes(struct str path);
+/* GET status is the role's to answer. xml: in which form. */
+bool registry_http_asks_status(struct exchange *ex, bool *xml);
 void registry_http(struct exchange *ex, struct reg_worker *rw);

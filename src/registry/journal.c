@@ -126,7 +126,13 @@ int journal_append(struct journal *j, struct str records, struct err *e)
 
 int journal_sync(struct journal *j, struct err *e)
 {
-	return fdatasync(j->fd) < 0 ? err_errno(e, "cannot sync the snapshot") : 0;
+	struct stat st;
+
+	if (fdatasync(j->fd) < 0)
+		return err_errno(e, "cannot sync the snapshot");
+	if (fstat(j->fd, &st) == 0 && st.st_nlink == 0)
+		return err_set(e, VINE_EIO, "the snapshot was removed by somebody");
+	return 0;
 }
 
 int journal_create(struct journal *j, const char *path, struct err *e)

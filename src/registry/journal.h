@@ -33,7 +33,7 @@ void journal_override(struct buf *b, struct str id, enum inst_status s, msec unt
 
 int journal_create(struct journal *j, const char *path, struct err *e);      /* an empty one, in the place of any other */
 int journal_append(struct journal *j, struct str records, struct err *e);    /* all of them or none */
-int journal_sync(struct journal *j, struct err *e);
+int journal_sync(struct journal *j, struct err *e);                          /* also fails where the file was removed */
 int journal_rename(const char *from, const char *to, struct err *e);         /* also syncs the folder */
 void journal_close(struct journal *j);
 

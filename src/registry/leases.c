@@ -2,6 +2,7 @@
 #include "registry/leases.h"
 
 #define OVERRIDE_KEPT (3600 * USEC_PER_SEC) /* after the instance has gone */
+#define DELTA_SHARE 4                       /* of max_bytes, for changes that are kept */
 #define MEMOS_MAX 100000                    /* ghosts, and overrides of the gone, each */
 
 /* Something remembered about an instance for a while; its map key lies behind it. */
@@ -51,6 +52,8 @@ void leases_configure(struct leases *l, const struct leases_config *cfg)
 	l->cfg = *cfg;
 	if (!l->cfg.max_instances)
 		l->cfg.max_instances = 200000;
+	if (!l->cfg.max_bytes)
+		l->cfg.max_bytes = (uint64_t)1 << 30;
 	if (!l->cfg.delta_max)
 		l->cfg.delta_max = 65536;
 	if (!l->cfg.delta_retention)
@@ -234,12 +237,46 @@ static bool is_own_version(const struct entry *old, const struct instance *d, un
 	       d->dirty >= old->inst->dirty - old->lease->raised;
 }
 
+/* Is there room for d, in the place of old (may be NULL)? Who is in may come again as it was. */
+static int check_room(struct leases *l, const struct instance *d, const struct entry *old, struct err *e)
+{
+	size_t had = old ? instance_bytes(old->inst) : 0, wants = instance_bytes(d);
+
+	if (!old && l->p->n_instances >= l->cfg.max_instances) {
+		l->refused++;
+		return err_set(e, VINE_ELIMIT, "the registry is full: vine.registry.max-instances is %u",
+			       l->cfg.max_instances);
+	}
+	if (wants > had && l->p->bytes - had + wants > l->cfg.max_bytes) {
+		l->refused++;
+		return err_set(e, VINE_ELIMIT, "the registry is full: vine.registry.max-bytes is %llu",
+			       (unsigned long long)l->cfg.max_bytes);
+	}
+	return 0;
+}
+
+/* Amazon's data without an instance-id get the id that the instance has, as from Netflix's server. room: for its entries. */
+static void fill_amazon_id(struct instance *d, struct kv room[INST_META_MAX])
+{
+	if (d->dc != DC_AMAZON || d->n_dc_meta >= INST_META_MAX)
+		return;
+	for (unsigned i = 0; i < d->n_dc_meta; i++) {
+		if (str_eq(d->dc_meta[i].key, STR("instance-id")))
+			return;
+		room[i] = d->dc_meta[i];
+	}
+	room[d->n_dc_meta++] = (struct kv){ STR("instance-id"), d->id };
+	d->dc_meta = room;
+}
+
 int leases_register(struct leases *l, const struct instance *draft, unsigned flags, usec now, msec wall, struct err *e)
 {
 	struct instance d = *draft;
+	struct kv room[INST_META_MAX];
 
 	if (!d.id.len)
 		d.id = instance_effective_id(&d);
+	fill_amazon_id(&d, room);
 
 	enum inst_status reported = d.status;
 	struct entry *old = picture_find(l->p, d.app, d.id);
@@ -247,11 +284,6 @@ int leases_register(struct leases *l, const struct instance *draft, unsigned fla
 	if (!old && !(flags & LEASE_REPLICATED) && is_ghost(l, &d, now)) {
 		l->ghosts_ignored++;
 		return 0;
-	}
-	if (!old && l->p->n_instances >= l->cfg.max_instances) {
-		l->refused++;
-		return err_set(e, VINE_ELIMIT, "the registry is full: vine.registry.max-instances is %u",
-			       l->cfg.max_instances);
 	}
 	if (is_own_version(old, &d, flags))
 		d.dirty = old->inst->dirty;
@@ -263,6 +295,11 @@ int leases_register(struct leases *l, const struct instance *draft, unsigned fla
 		d.lease.duration_s = lease.duration_s;
 		reported = old->lease->reported;
 	}
+
+	int r = check_room(l, &d, old, e);
+
+	if (r < 0)
+		return r;
 	apply_registration(l, &d, reported, old, flags, now, wall);
 	l->registered++;
 	return 0;
@@ -287,9 +324,11 @@ int leases_cancel(struct leases *l, struct str app, struct str id, msec dirty, u
  * the version that it tells of, unless ours is another change's. */
 static msec version_after(msec had, msec given, unsigned flags)
 {
+	msec next = MIN(had, INT64_MAX - 1) + 1; /* the client chose what we have */
+
 	if (flags & LEASE_REPLICATED)
-		return given >= had ? given : had + 1;
-	return MAX(had + 1, given);
+		return given >= had ? given : next;
+	return MAX(next, given);
 }
 
 int leases_set_status(struct leases *l, struct str app, struct str id, enum inst_status s, msec dirty, unsigned flags,
@@ -424,9 +463,11 @@ int leases_merge_metadata(struct leases *l, struct str app, struct str id, const
 
 	int r = instance_check_limits(&d, e);
 
+	if (r == 0)
+		r = check_room(l, &d, old, e);
 	if (r < 0)
 		return r;
-	apply_registration(l, &d, old->lease->reported, old, 0, now, wall);
+	apply_registration(l, &d, old->lease->reported, old, old->inst->coordinating ? LEASE_OWN : 0, now, wall);
 	return 0;
 }
 
@@ -488,7 +529,8 @@ static void evict_one(struct leases *l, const struct leases_evict *how, struct e
 uint32_t leases_evict(struct leases *l, const struct leases_evict *how)
 {
 	uint32_t n = l->p->n_instances, found = 0;
-	uint32_t cap = n - (uint32_t)((double)n * 0.85);
+	double stay = MIN(MAX(how->stay, 0.0), 1.0);
+	uint32_t cap = MAX(n - (uint32_t)((double)n * stay), 1u);
 
 	if (n == 0)
 		return 0;
@@ -497,7 +539,10 @@ uint32_t leases_evict(struct leases *l, const struct leases_evict *how)
 	struct picture_walk w = { .p = l->p };
 
 	for (struct entry *e; (e = picture_next(&w));) {
-		if (lease_is_expired(e->lease, l->cfg.doubling, how->now, how->late))
+		usec due = MIN(e->lease->interval, e->lease->duration); /* a client may say a week */
+		usec spared = how->spared ? how->spared + due + due / 4 : 0;
+
+		if (how->now > spared && lease_is_expired(e->lease, l->cfg.doubling, how->now, how->late))
 			dead[found++] = entry_ref(e);
 	}
 	for (uint32_t i = 0; i < found; i++) {
@@ -529,7 +574,7 @@ bool leases_tidy(struct leases *l, usec now)
 			memo_del(&l->overrides, o);
 	}
 
-	return delta_trim(&l->p, now - l->cfg.delta_retention, l->cfg.delta_max);
+	return delta_trim(&l->p, now - l->cfg.delta_retention, l->cfg.delta_max, l->cfg.max_bytes / DELTA_SHARE);
 }
 
 /* --- any thread --- */

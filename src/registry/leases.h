@@ -22,6 +22,7 @@
 
 struct leases_config {
 	uint32_t max_instances; /* 0: 200000 */
+	uint64_t max_bytes;     /* of all instances; the changes that are kept have a quarter of it besides; 0: 1 GiB */
 	uint32_t delta_max;     /* changes kept at most; 0: 65536 */
 	usec delta_retention;   /* 0: 180 s */
 	usec ghost;             /* 0: 5 s */
@@ -81,12 +82,14 @@ void leases_each_override(const struct leases *l, usec now, void (*fn)(struct st
 
 struct leases_evict {
 	usec now, late; /* late: how much later than planned this run is; no lease ends because of our own delay */
+	usec spared; /* when self-preservation ended: who can speak to us again has until its next heartbeat; 0: nobody is spared */
+	double stay; /* share of all that stays in any case: eureka.server.renewal-percent-threshold */
 	msec wall;
 	struct rng *rng; /* victims are chosen at random, so that a cap does not hit one app alone */
 	void (*on_evict)(const struct entry *e, void *ctx); /* may be NULL */
 	void *ctx;
 };
-/* Removes expired leases, at most 15 % of all (at least one) a run. Returns how many went. */
+/* Removes expired leases, at most what `stay` leaves (at least one) a run. Returns how many went. */
 uint32_t leases_evict(struct leases *l, const struct leases_evict *how);
 /* Forgets old changes, ghosts and overrides of instances long gone: true if the picture is a new one. */
 bool leases_tidy(struct leases *l, usec now);

@@ -7,6 +7,7 @@
 #include "eureka/xml.h"
 
 #define SHOWN_MAX 200 /* instances of one app and status */
+#define TABLE_MAX ((size_t)4 << 20) /* bytes; applications beyond are only counted: no page holds up heartbeats */
 
 static const char style[] =
 	"body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:70em;padding:1em;color:#1c2b1f}"
@@ -176,6 +177,19 @@ static struct str ami_of(const struct instance *in)
 	return STR_EMPTY;
 }
 
+static void app_row(struct buf *b, const struct app *a)
+{
+	buf_adds(b, STR("<tr><td><b>"));
+	xml_text(b, a->name);
+	buf_adds(b, STR("</b></td><td>"));
+	value_counts(b, a, ami_of);
+	buf_adds(b, STR("</td><td>"));
+	value_counts(b, a, instance_zone);
+	buf_adds(b, STR("</td><td>"));
+	statuses(b, a);
+	buf_adds(b, STR("</td></tr>\n"));
+}
+
 static void apps_table(struct buf *b, const struct picture *p)
 {
 	struct arena a;
@@ -186,17 +200,13 @@ static void apps_table(struct buf *b, const struct picture *p)
 
 	buf_adds(b, STR("<h2>Instances currently registered</h2>\n<table><thead><tr><th>Application</th><th>AMIs</th>"
 			"<th>Availability zones</th><th>Status</th></tr></thead><tbody>\n"));
-	for (uint32_t i = 0; i < p->n_apps; i++) {
-		buf_adds(b, STR("<tr><td><b>"));
-		xml_text(b, apps[i]->name);
-		buf_adds(b, STR("</b></td><td>"));
-		value_counts(b, apps[i], ami_of);
-		buf_adds(b, STR("</td><td>"));
-		value_counts(b, apps[i], instance_zone);
-		buf_adds(b, STR("</td><td>"));
-		statuses(b, apps[i]);
-		buf_adds(b, STR("</td></tr>\n"));
-	}
+	size_t before = b->len;
+	uint32_t i = 0;
+
+	for (; i < p->n_apps && b->len - before < TABLE_MAX; i++)
+		app_row(b, apps[i]);
+	if (i < p->n_apps)
+		buf_addf(b, "<tr><td colspan=\"4\">and %u applications more: see /eureka/apps</td></tr>\n", p->n_apps - i);
 	if (p->n_apps == 0)
 		buf_adds(b, STR("<tr><td colspan=\"4\">No instances available</td></tr>\n"));
 	buf_adds(b, STR("</tbody></table>\n"));
@@ -532,6 +542,7 @@ void page_state_json(struct buf *b, const struct page *pg)
 	jsonw_object(&w);
 	jsonw_key_u64(&w, STR("applications"), pg->p->n_apps);
 	jsonw_key_u64(&w, STR("instances"), pg->p->n_instances);
+	jsonw_key_u64(&w, STR("bytes"), pg->p->bytes);
 	jsonw_key_u64(&w, STR("renewalsLastMinute"), pg->report->renewals_minute);
 	jsonw_key_u64(&w, STR("registered"), pg->report->registered);
 	jsonw_key_u64(&w, STR("cancelled"), pg->report->cancelled);

@@ -432,6 +432,7 @@ struct change {
 	/* what came of it */
 	bool app_new, app_gone, found;
 	uint8_t was; /* status of what was replaced or taken out, if found */
+	size_t was_bytes;
 };
 
 /* Changes one of a tree's shards, the tree being of a picture that only the caller has. */
@@ -444,8 +445,10 @@ static void tree_change(struct shard **tree, struct change *c)
 	uint32_t eat = app_place(old, c->id, &c->found);
 
 	assert(c->put || c->found);
-	if (c->found)
+	if (c->found) {
 		c->was = old->entry[eat]->inst->status;
+		c->was_bytes = instance_bytes(old->entry[eat]->inst);
+	}
 	if (c->put || old->n > 1)
 		a = app_edit(old, c->name, eat, c->found, c->put);
 	c->app_new = !app_found;
@@ -478,6 +481,8 @@ static struct picture *own(struct picture **p)
 	q->seed = old->seed;
 	q->n_apps = old->n_apps;
 	q->n_instances = old->n_instances;
+	q->bytes = old->bytes;
+	q->delta_bytes = old->delta_bytes;
 	q->counts = old->counts;
 	q->delta_head = old->delta_head;
 	ref(&q->delta_head->refs);
@@ -509,6 +514,7 @@ void picture_put(struct picture **p, struct entry *e)
 	q->counts.n[e->inst->status]++;
 	q->n_apps += c.app_new;
 	q->n_instances += !c.found;
+	q->bytes += instance_bytes(e->inst) - c.was_bytes;
 }
 
 void picture_remove(struct picture **p, struct str app, struct str id)
@@ -520,6 +526,7 @@ void picture_remove(struct picture **p, struct str app, struct str id)
 	q->counts.n[c.was]--;
 	q->n_apps -= c.app_gone;
 	q->n_instances--;
+	q->bytes -= c.was_bytes;
 }
 
 /* --- many at once --- */
@@ -556,6 +563,8 @@ static void add_app(struct picture *p, struct app *a)
 	shard_unref(s);
 	p->n_apps++;
 	p->n_instances += a->n;
+	for (uint32_t i = 0; i < a->n; i++)
+		p->bytes += instance_bytes(a->entry[i]->inst);
 	for (unsigned i = 0; i < INST_STATUS_COUNT; i++)
 		p->counts.n[i] += a->counts.n[i];
 }
@@ -589,16 +598,17 @@ void delta_append(struct picture *p, struct delta_chunk **tail, struct entry *e,
 	}
 	t->item[t->filled++] = (struct delta_item){ entry_ref(e), p->version, now, evicted };
 	p->delta_n++;
+	p->delta_bytes += instance_bytes(e->inst);
 	p->delta_version++;
 	tree_change(p->changed, &c);
 	p->n_changed_apps += c.app_new;
 }
 
-static bool first_is_stale(const struct picture *p, usec horizon, uint32_t max)
+static bool first_is_stale(const struct picture *p, usec horizon, uint32_t max, uint64_t max_bytes)
 {
 	if (p->delta_n == 0)
 		return false;
-	if (p->delta_n > max)
+	if (p->delta_n > max || p->delta_bytes > max_bytes)
 		return true;
 
 	struct delta_walk w = picture_delta(p);
@@ -618,11 +628,11 @@ static void drop_changed(struct picture *p, const struct entry *e)
 	p->n_changed_apps -= c.app_gone;
 }
 
-bool delta_trim(struct picture **at, usec horizon, uint32_t max)
+bool delta_trim(struct picture **at, usec horizon, uint32_t max, uint64_t max_bytes)
 {
 	struct picture *p;
 
-	if (!first_is_stale(*at, horizon, max))
+	if (!first_is_stale(*at, horizon, max, max_bytes))
 		return false;
 	p = own(at);
 	do {
@@ -639,8 +649,9 @@ bool delta_trim(struct picture **at, usec horizon, uint32_t max)
 
 		p->delta_floor = it->version;
 		p->delta_n--;
+		p->delta_bytes -= instance_bytes(it->entry->inst);
 		drop_changed(p, it->entry);
-	} while (first_is_stale(p, horizon, max));
+	} while (first_is_stale(p, horizon, max, max_bytes));
 	p->delta_version++;
 	return true;
 }

@@ -92,6 +92,8 @@ struct picture {
 	uint64_t version; /* raised by each change */
 	uint64_t seed;    /* of the shards' hash */
 	uint32_t n_apps, n_instances;
+	uint64_t bytes;       /* of the instances, without what is cached of them */
+	uint64_t delta_bytes; /* of the log's, whether or not they are there as well */
 	struct status_counts counts;
 	struct delta_chunk *delta_head;
 	uint32_t delta_from; /* index in delta_head of the first item */
@@ -149,5 +151,5 @@ void picture_fill(struct picture **p, struct entry **all, uint32_t n);       /* 
 
 /* What happened to e, in the log and in the changed tree; after picture_put or _remove. Takes a reference of its own. */
 void delta_append(struct picture *p, struct delta_chunk **tail, struct entry *e, usec now, bool evicted);
-/* Forgets items from before `horizon`, and the oldest while more than max remain: true if *p is another. */
-bool delta_trim(struct picture **p, usec horizon, uint32_t max);
+/* Forgets items from before `horizon`, and the oldest while more than max, or max_bytes, remain: true if *p is another. */
+bool delta_trim(struct picture **p, usec horizon, uint32_t max, uint64_t max_bytes);

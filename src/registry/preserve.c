@@ -100,12 +100,25 @@ void preserve_accept(struct preserve *s, usec now)
 	s->accepted_at = now;
 }
 
+usec preserve_spares(const struct preserve *s)
+{
+	return s->last.on || s->accepted_at >= s->last.since ? 0 : s->last.since;
+}
+
 int preserve_text(const struct preserve_report *r, char out[PRESERVE_TEXT_MAX])
 {
+	if (!r->enabled && r->missing > 1 && r->share < r->threshold)
+		return snprintf(out, PRESERVE_TEXT_MAX,
+				"Self-preservation is turned off (eureka.server.enable-self-preservation), and only %.1f %% of %u "
+				"clients renew as their leases say, less than %.0f %%: with it nothing would be evicted now; %u miss "
+				"heartbeats, %u are silent, %u leases have expired.",
+				r->share * 100, r->counted, r->threshold * 100, r->missing, r->silent, r->expired);
 	if (!r->enabled)
 		return snprintf(out, PRESERVE_TEXT_MAX,
 				"Self-preservation is turned off (eureka.server.enable-self-preservation): an instance is "
-				"evicted as soon as its lease has expired.");
+				"evicted as soon as its lease has expired. %.1f %% of %u clients renew as their leases say (%u miss "
+				"heartbeats).",
+				r->share * 100, r->counted, r->missing);
 	if (!r->on)
 		return snprintf(out, PRESERVE_TEXT_MAX,
 				"Self-preservation is off: %.1f %% of %u clients renew as their leases say (%u miss "

@@ -54,6 +54,9 @@ void preserve_init(struct preserve *s, const struct preserve_config *cfg);
 bool preserve_judge(struct preserve *s, const struct picture *p, bool doubling, usec now);
 /* "The present size is right": who misses heartbeats now is no longer counted until it renews. */
 void preserve_accept(struct preserve *s, usec now);
+/* When it ended by itself: clients that could not be heard meanwhile have one interval from then on to be heard again, or the
+ * slowest of those that come back would be evicted because the others have. 0: never, or an operator has ended it. */
+usec preserve_spares(const struct preserve *s);
 /* Why it is on or off, with the numbers and the exit condition, in one or two sentences. */
 #define PRESERVE_TEXT_MAX 400
 int preserve_text(const struct preserve_report *r, char out[PRESERVE_TEXT_MAX]);

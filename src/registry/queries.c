@@ -1,6 +1,7 @@
 /* queries.c - lists, applications and instances, from the worker's picture. See http_impl.h. */
 #include "registry/http_impl.h"
 
+#include "base/map.h"
 #include "registry/pack.h"
 
 static bool wants_gzip(struct exchange *ex)
@@ -243,14 +244,18 @@ void rh_get_overrides(struct exchange *ex, struct reg_worker *rw)
 {
 	_cleanup_(buf_finip) struct buf b = BUF_INIT((size_t)1 << 28);
 	struct picture_walk walk = { .p = rw->mine };
+	struct map seen; /* an id may be in several applications: no key comes twice */
 	struct jsonw w;
 
+	map_init(&seen, rw->mine->seed);
 	jsonw_init(&w, &b);
 	jsonw_object(&w);
-	for (const struct entry *e; (e = picture_next(&walk));) {
-		if (e->inst->overridden != INST_UNKNOWN)
-			jsonw_key_str(&w, e->inst->id, inst_status_name((enum inst_status)e->inst->overridden));
+	for (struct entry *e; (e = picture_next(&walk));) {
+		if (e->inst->overridden == INST_UNKNOWN || map_put(&seen, e->inst->id, e))
+			continue;
+		jsonw_key_str(&w, e->inst->id, inst_status_name((enum inst_status)e->inst->overridden));
 	}
 	jsonw_object_end(&w);
+	map_fini(&seen);
 	rh_answer_text(ex, 200, BODY_JSON, &b);
 }

@@ -1,6 +1,8 @@
 /* recent.c - a ring. */
 #include "registry/recent.h"
 
+#include "eureka/instance.h"
+
 void recent_fini(struct recent *r)
 {
 	for (uint32_t i = 0; i < RECENT_MAX; i++)
@@ -11,8 +13,11 @@ void recent_fini(struct recent *r)
 void recent_add(struct recent *r, msec at, struct str app, struct str id)
 {
 	struct recent_item *it = &r->item[r->next];
-	char *text = xmalloc(app.len + id.len + 3), *p = text;
+	char *text, *p;
 
+	app.len = MIN(app.len, (size_t)INST_NAME_MAX); /* what is cancelled may be any path */
+	id.len = MIN(id.len, (size_t)INST_ID_MAX);
+	text = p = xmalloc(app.len + id.len + 3);
 	memcpy(p, app.ptr, app.len);
 	p += app.len;
 	*p++ = '(';

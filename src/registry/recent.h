@@ -16,5 +16,6 @@ struct recent {
 };
 
 void recent_fini(struct recent *r);
+/* Copies both, as far as an instance's may be long. */
 void recent_add(struct recent *r, msec at, struct str app, struct str id);
 const struct recent_item *recent_at(const struct recent *r, uint32_t i); /* newest first; NULL past the end */

@@ -430,7 +430,14 @@ static void evict(struct registry *r, usec now)
 		return;
 
 	struct leases_evict how = {
-		.now = now, .late = MAX(late, (usec)0), .wall = clock_wall(), .rng = &r->rng, .on_evict = on_evict, .ctx = r,
+		.now = now,
+		.late = MAX(late, (usec)0),
+		.spared = preserve_spares(&r->preserve),
+		.stay = r->cfg.preserve.threshold,
+		.wall = clock_wall(),
+		.rng = &r->rng,
+		.on_evict = on_evict,
+		.ctx = r,
 	};
 
 	leases_evict(&r->leases, &how);
@@ -468,6 +475,15 @@ void registry_configure(struct registry *r, const struct registry_config *cfg)
 		timer_set(r->loop, &r->tick, loop_now(r->loop) + MIN(r->cfg.evict_interval, TICK_MAX));
 }
 
+/* Python's client skips a delta whose version and hash are those of the last one, which may have been another process's; others,
+ * as Vine's, take a version that went back for a sign of another process. So each start begins lower than the one before. */
+static uint64_t first_delta_version(void)
+{
+	msec since_2020 = clock_wall() / 1000 - 1577836800;
+
+	return (uint64_t)MAX(((msec)1 << 30) - MAX(since_2020, (msec)0), (msec)1);
+}
+
 struct registry *registry_new(struct loop *loop, struct mailbox *inbox, const struct registry_config *cfg, uint64_t seed,
 			      const struct logger *log)
 {
@@ -487,6 +503,7 @@ struct registry *registry_new(struct loop *loop, struct mailbox *inbox, const st
 	atomic_init(&r->serving, true);
 	r->to_serve = true;
 	leases_init(&r->leases, &cfg->leases, seed);
+	r->leases.p->delta_version = first_delta_version();
 	preserve_init(&r->preserve, &cfg->preserve);
 	pthread_mutex_init(&r->lock, NULL);
 	r->current = picture_ref(r->leases.p);

@@ -9,6 +9,7 @@
 #include "manage/health.h"
 #include "manage/host.h"
 #include "manage/meters.h"
+#include "net/tally.h"
 #include "props/props.h"
 #include "eureka/self.h"
 #include "http/identities.h"
@@ -123,20 +124,13 @@ static void serve_page(struct exchange *ex, struct worker *w, bool lastn)
 	ex_respond(ex, 200, STR("text/html;charset=UTF-8"), buf_str(&b), fields, ARRAY_LEN(fields));
 }
 
-static void serve_status(struct exchange *ex, struct worker *w)
+static void serve_status(struct exchange *ex, struct worker *w, bool xml)
 {
 	_cleanup_(buf_finip) struct buf b = BUF_INIT((size_t)1 << 20);
-	bool xml = str_find(head_value(&ex->req, H_ACCEPT), STR("json")) < 0;
 	struct view v;
 
 	page_status(&b, worker_view(&v, w), xml);
 	ex_respond(ex, 200, xml ? STR("application/xml") : STR("application/json"), buf_str(&b), NULL, 0);
-}
-
-static bool is_status(struct str path)
-{
-	return str_eq(path, STR("/eureka/status")) || str_eq(path, STR("/eureka/v2/status")) ||
-	       str_eq(path, STR("/eureka/status/")) || str_eq(path, STR("/eureka/v2/status/"));
 }
 
 /* eureka.dashboard.path, with or without a slash at its end. */
@@ -156,7 +150,7 @@ static bool is_page(const struct props *p, struct str path)
 /* All that this role serves; what else is asked for is not found, whoever asks. */
 static bool is_guarded(struct str path, const struct props *p)
 {
-	return registry_http_takes(path) || is_status(path) || str_eq(path, STR("/vine/watch")) || str_eq(path, STR("/lastn")) ||
+	return registry_http_takes(path) || str_eq(path, STR("/vine/watch")) || str_eq(path, STR("/lastn")) ||
 	       is_page(p, path);
 }
 
@@ -165,13 +159,13 @@ static void handle(struct exchange *ex, void *ctx)
 	struct worker *w = ctx;
 	struct reg_here *here = w->role;
 	struct str path = ex->req.path;
-	bool get = ex->req.mid == HTTP_GET || ex->req.mid == HTTP_HEAD;
+	bool get = ex->req.mid == HTTP_GET || ex->req.mid == HTTP_HEAD, xml;
 
 	if (is_guarded(path, w->props) && !reg_auth_admits(here->auth, ex, &w->log)) {
 		ex->pattern = "/eureka (not let in)";
-	} else if (get && is_status(path)) {
+	} else if (registry_http_asks_status(ex, &xml)) {
 		ex->pattern = "/eureka/status";
-		serve_status(ex, w);
+		serve_status(ex, w, xml);
 	} else if (registry_http_takes(path)) {
 		registry_http(ex, &here->http);
 	} else if (str_eq(path, STR("/vine/watch"))) {
@@ -396,6 +390,7 @@ static int start(struct host *h, struct err *e)
 	role->limiter = limiter_new();
 	limiter_configure(role->limiter, &role->set.limiter);
 	atomic_init(&role->watch.max, role->set.max_watchers);
+	role->watch.by_address = addr_tally_new(role->set.max_watchers_each, h->seed);
 	r = make_peers(h, role, e);
 	if (r == 0)
 		r = make_snapshot(h, role, e);
@@ -483,6 +478,7 @@ static void props_changed(struct host *h)
 	registry_configure(role->reg, &role->set.registry);
 	limiter_configure(role->limiter, &role->set.limiter);
 	atomic_store(&role->watch.max, role->set.max_watchers);
+	addr_tally_limit(role->watch.by_address, role->set.max_watchers_each);
 	if (h->is_ready)
 		peers_configure(role->peers, &role->set.peers);
 }
@@ -499,6 +495,7 @@ static void stop(struct host *h)
 	snapshot_close(role->snapshot);
 	registry_free(role->reg);
 	limiter_free(role->limiter);
+	addr_tally_free(role->watch.by_address);
 	free(role);
 	h->role = NULL;
 }

@@ -12,6 +12,7 @@ static struct registry_config registry_of(const struct props *p)
 	return (struct registry_config){
 		.leases = {
 			.max_instances = (uint32_t)props_int(p, "vine.registry.max-instances"),
+			.max_bytes = (uint64_t)props_bytes(p, "vine.registry.max-bytes"),
 			.delta_retention = props_ms(p, "eureka.server.retention-time-in-m-s-in-delta-queue") * USEC_PER_MSEC,
 			.doubling = props_bool(p, "vine.registry.eureka-lease-doubling"),
 		},
@@ -142,6 +143,9 @@ int reg_settings_read(struct reg_settings *ret, const struct props *p, const str
 	ret->registry = registry_of(p);
 	limiter_of(&ret->limiter, p);
 	ret->max_watchers = (uint32_t)props_int(p, "vine.registry.max-watchers");
+	ret->max_watchers_each = (uint32_t)props_int(p, "vine.registry.max-watchers-per-address");
+	if (!ret->max_watchers_each)
+		ret->max_watchers_each = UINT32_MAX;
 	ret->snapshot = props_bool(p, "vine.registry.snapshot.enabled");
 	return peers_of(&ret->peers, p, own, e);
 }

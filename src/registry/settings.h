@@ -10,7 +10,7 @@ struct reg_settings {
 	struct registry_config registry;
 	struct limiter_config limiter; /* spans live as long as the properties */
 	struct peers_config peers;
-	uint32_t max_watchers;
+	uint32_t max_watchers, max_watchers_each; /* all, and of one address */
 	bool snapshot;
 };
 

@@ -26,6 +26,7 @@ struct task {
 	struct snapshot *s; /* NULL: closed meanwhile */
 	enum task_kind kind;
 	struct picture *p;
+	usec began;
 	uint64_t from;      /* what is of later versions is written */
 	struct journal j;   /* in and out */
 	struct journal old; /* TASK_SWITCH: to be closed after it */
@@ -272,7 +273,11 @@ static void done(struct job *job)
 		else
 			switched(s, t);
 	}
-	wake(s, loop_now(s->loop) + (t->result < 0 ? RETRY : s->ready.fd >= 0 ? 0 : WAIT));
+
+	usec now = loop_now(s->loop);
+
+	/* what came while it ran has waited since: a slow disk does not make it wait twice */
+	wake(s, t->result < 0 ? now + RETRY : s->ready.fd >= 0 ? now : MAX(now, t->began + WAIT));
 	task_free(t);
 }
 
@@ -283,6 +288,7 @@ static struct task *task_new(struct snapshot *s, enum task_kind kind, struct jou
 	struct task *t = xzalloc(sizeof(*t));
 
 	t->s = s;
+	t->began = loop_now(s->loop);
 	t->kind = kind;
 	t->p = picture_ref((struct picture *)(uintptr_t)registry_now(s->reg));
 	t->from = from;

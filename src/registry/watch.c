@@ -3,6 +3,7 @@
 
 #include "codec/url.h"
 #include "eureka/json.h"
+#include "net/tally.h"
 #include "registry/http.h"
 
 #define BEHIND_MAX ((size_t)1 << 20) /* bytes that may wait for a watcher when the next event comes */
@@ -173,6 +174,7 @@ static void leave(struct exchange *ex)
 	list_del(&w->link);
 	timer_cancel(h->loop, &w->timer);
 	atomic_fetch_sub_explicit(&h->shared->watching, 1, memory_order_relaxed);
+	addr_tally_leave(h->shared->by_address, &ex->peer);
 	if (list_is_empty(&h->streams) && list_is_empty(&h->polls)) {
 		registry_unlisten(TAKE(h->listener));
 		timer_park(&h->alive);
@@ -267,10 +269,15 @@ static struct watcher *join(struct exchange *ex, struct watch_hub *h, bool polls
 	return w;
 }
 
-static bool take_place(struct watch_shared *s)
+/* One of the places, and of those that one address may have; else *why. */
+static bool take_place(struct exchange *ex, struct watch_shared *s, struct str *why)
 {
-	if (atomic_fetch_add_explicit(&s->watching, 1, memory_order_relaxed) <
+	if (atomic_fetch_add_explicit(&s->watching, 1, memory_order_relaxed) >=
 	    atomic_load_explicit(&s->max, memory_order_relaxed))
+		*why = STR("too many watch (vine.registry.max-watchers): poll\n");
+	else if (!addr_tally_enter(s->by_address, &ex->peer))
+		*why = STR("too many watch from this address (vine.registry.max-watchers-per-address): poll\n");
+	else
 		return true;
 	atomic_fetch_sub_explicit(&s->watching, 1, memory_order_relaxed);
 	return false;
@@ -298,8 +305,10 @@ void watch_request(struct exchange *ex, struct watch_hub *h)
 		refuse(ex, 400, STR("wait is a number of seconds, at most 60\n"));
 	} else if (!registry_serves(h->reg)) {
 		refuse(ex, 403, STR("lists are not given yet: the peers are being asked\n"));
-	} else if (h->draining || !take_place(h->shared)) {
-		refuse(ex, 503, STR("too many watch (vine.registry.max-watchers), or the registry ends: poll\n"));
+	} else if (h->draining) {
+		refuse(ex, 503, STR("the registry ends: poll elsewhere\n"));
+	} else if (!take_place(ex, h->shared, &why)) {
+		refuse(ex, 503, why);
 	} else {
 		catch_up(h);
 

@@ -9,8 +9,11 @@
 #include "http/server.h"
 #include "registry/registry.h"
 
+struct addr_tally;
+
 struct watch_shared {
 	_Atomic uint32_t watching, max; /* vine.registry.max-watchers */
+	struct addr_tally *by_address;  /* vine.registry.max-watchers-per-address */
 	_Atomic uint64_t resyncs;
 };
 

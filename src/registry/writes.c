@@ -3,6 +3,7 @@
 
 #include "codec/gzip.h"
 #include "codec/url.h"
+#include "codec/utf8.h"
 #include "eureka/json.h"
 #include "eureka/xml.h"
 
@@ -95,6 +96,12 @@ static void cannot_parse(struct exchange *ex, bool json, const struct err *e)
 	ex_respond(ex, 400, STR("application/xml"), buf_str(&b), NULL, 0);
 }
 
+/* Some of .NET's writers put a byte order mark before UTF-8. */
+static struct str without_mark(struct str s)
+{
+	return str_has_prefix(s, STR("\xef\xbb\xbf")) ? str_slice(s, 3, s.len) : s;
+}
+
 /* The body without its compression, in the exchange's arena: false if it was answered. */
 static bool plain_body(struct exchange *ex, struct str *body, size_t max)
 {
@@ -103,15 +110,17 @@ static bool plain_body(struct exchange *ex, struct str *body, size_t max)
 	struct err e;
 	int r;
 
-	if (!coding.len || str_eq_nocase(coding, STR("identity")))
+	if (!coding.len || str_eq_nocase(coding, STR("identity"))) {
+		*body = without_mark(*body);
 		return true;
+	}
 	if (!str_eq_nocase(coding, STR("gzip"))) {
 		rh_answer(ex, 415);
 		return false;
 	}
 	r = gzip_unpack(&out, *body, max, GZIP_RATIO_MAX, &e);
 	if (r == 0)
-		*body = str_dup_in(&ex->arena, buf_str(&out));
+		*body = without_mark(str_dup_in(&ex->arena, buf_str(&out)));
 	else
 		ex_respond_text(ex, r == VINE_ELIMIT ? 413 : 400, str_from(e.text));
 	buf_fini(&out);
@@ -234,6 +243,25 @@ void rh_change_status(struct exchange *ex, struct reg_worker *rw, struct str app
 	submit(ex, rw, op);
 }
 
+/* A part of a query for the registry to keep, in a: what is no UTF-8 becomes U+FFFD, for no format can hold it. */
+static struct str query_text(struct exchange *ex, struct arena *a, struct str s)
+{
+	_cleanup_(buf_finip) struct buf b = BUF_INIT(1 << 20);
+
+	s = rh_decode(&ex->arena, s, true);
+	if (utf8_is_valid(s))
+		return str_dup_in(a, s);
+	for (size_t i = 0, n; i < s.len; i += n) {
+		n = utf8_len(s.ptr + i, s.ptr + s.len);
+		if (n)
+			buf_add(&b, s.ptr + i, n);
+		else
+			buf_adds(&b, STR(UTF8_REPLACEMENT));
+		n = n ? n : 1;
+	}
+	return str_dup_in(a, buf_str(&b));
+}
+
 void rh_change_metadata(struct exchange *ex, struct reg_worker *rw, struct str app, struct str id)
 {
 	struct op *op = op_new(OP_METADATA, app, id);
@@ -246,9 +274,9 @@ void rh_change_metadata(struct exchange *ex, struct reg_worker *rw, struct str a
 			ex_respond_text(ex, 400, STR("too many metadata entries"));
 			return;
 		}
-		key = str_dup_in(&op->arena, rh_decode(&ex->arena, key, true)); /* the exchange may go first */
-		value = str_dup_in(&op->arena, rh_decode(&ex->arena, value, true));
-		if (key.len)
+		key = query_text(ex, &op->arena, key); /* the exchange may go first */
+		value = query_text(ex, &op->arena, value);
+		if (key.len && !str_eq(key, STR("@class"))) /* that is the format's */
 			op->kv[op->n_kv++] = (struct kv){ key, value };
 	}
 	submit(ex, rw, op);

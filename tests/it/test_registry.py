@@ -2,6 +2,7 @@
 import gzip
 import http.client
 import json
+import re
 import signal
 import threading
 import time
@@ -308,6 +309,41 @@ def test_a_large_registry_without_gzip(registry, connect):
     assert head.status == 200
     assert len(json.loads(c.rest())["applications"]["application"]) == 40
     assert v.eureka.request("HEAD", "/apps").status == 200
+
+
+def untimed(reply):
+    """Its body without the time of renewal, which is that of the answer's making."""
+    return re.sub(rb'(lastRenewalTimestamp[">:]+)\d+', rb"\1", reply.body)
+
+
+@pytest.mark.parametrize("compact", [None, "compact", "COMPACT", "full", "other"])
+@pytest.mark.parametrize("accept", ["application/json", "application/JSON;q=0.1", "*/*", "application/xml", "text/html, application/json"])
+def test_every_list_under_every_base_in_every_format(eureka, accept, compact):
+    """The same bytes, whatever the base and the slashes; gzip says the same; regions are read over; HEAD has no body."""
+    eureka.register(instance(secureVipAddress="safe"))
+    headers = {"Accept": accept} | ({"X_Eureka_Accept": compact} if compact else {})
+    is_json, is_mini = "json" in accept.lower(), (compact or "").lower() == "compact"
+    for path in ("/apps", "/apps/delta", "/apps/ORDERS", "/vips/orders", "/svips/safe"):
+        want = eureka.get(path, **headers)
+        assert want.status == 200 and "Accept" in want.headers["Vary"]
+        assert want.headers["Content-Type"].startswith("application/json" if is_json else "application/xml")
+        assert (b"leaseInfo" not in want.body) == is_mini and b"h1:orders:8080" in want.body
+        if is_json:
+            want.json()
+        else:
+            ET.fromstring(want.body)
+        for other in (path + "/", "/v2" + path, "//v2/" + path + "//", path + "?regions=us-east-1,eu-west-1"):
+            assert untimed(eureka.get(other, **headers)) == untimed(want), other
+        assert untimed(eureka.get(path, Accept_Encoding="gzip", **headers)) == untimed(want)
+        head = eureka.request("HEAD", path, **headers)
+        assert (head.status, head.raw, head.headers["Content-Length"]) == (200, b"", str(len(want.raw)))
+
+
+def test_one_instance_is_never_compact(eureka):
+    eureka.register()
+    for path in (ONE, f"/instances/{ID}", f"/v2/instances/{ID}/"):
+        assert eureka.get(path, X_Eureka_Accept="compact").json()["instance"]["leaseInfo"]
+        assert b"<leaseInfo>" in eureka.get(path, Accept="*/*", X_Eureka_Accept="compact").body
 
 
 def test_vips(eureka):

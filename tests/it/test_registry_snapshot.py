@@ -8,7 +8,7 @@ import time
 import pytest
 
 from registry_client import Eureka, instance
-from vine import DEADLINE, wait_for
+from vine import BINARY, DEADLINE, wait_for
 
 ONE = "/apps/ORDERS/h1:orders:8080"
 
@@ -182,6 +182,35 @@ def test_a_full_disk_is_said_and_stops_nothing(registry, tmp_path):
     assert len(registry().eureka.apps()["ORDERS"]) == 22
 
 
+def test_a_start_with_a_full_disk(registry, tmp_path, vine):
+    """A disk that is full already is no reason not to serve: what the file holds is known, new changes wait for room."""
+    v = registry()
+    v.eureka.register()
+    v.stop()
+    full = vine("--fsize=0:", str(BINARY), "registry", "--server.port=0", "--server.address=127.0.0.1", f"--vine.data-dir={tmp_path}/data",
+                binary="prlimit")
+    full.eureka, full.manage = Eureka(full.port), Eureka(full.port, base="/actuator")
+    assert full.eureka.apps()["ORDERS"]
+    assert full.eureka.register(instance(id="new")).status == 204
+    wait_for(lambda: state(full)["snapshot"]["failing"], "the failure")
+    resource.prlimit(full.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    wait_for(lambda: not state(full)["snapshot"]["failing"], "room")
+    full.kill()
+    assert len(registry().eureka.apps()["ORDERS"]) == 2
+
+
+def test_a_file_that_somebody_removes_is_written_anew(registry, tmp_path):
+    v = registry()
+    v.eureka.register()
+    wait_for(lambda: state(v)["snapshot"]["bytes"] > 100, "the file")
+    log_of(tmp_path).unlink()
+    v.eureka.register(instance(id="new"))
+    v.wait_log("error.*removed by somebody")
+    wait_for(lambda: log_of(tmp_path).exists() and not state(v)["snapshot"]["failing"], "another file")
+    v.kill()
+    assert len(registry().eureka.apps()["ORDERS"]) == 2
+
+
 def test_the_file_is_rewritten_when_it_has_grown(registry, tmp_path):
     v = registry("vine.workers=1")
     big = {f"k{i}": "v" * 4000 for i in range(7)}
@@ -213,6 +242,21 @@ def test_two_do_not_share_a_folder(registry, vine, tmp_path):
     assert second.wait(DEADLINE) == 1
     wait_for(lambda: "in use by another vine registry" in second.logs(), "the reason")
     second.expect_code = 1
+
+
+def test_a_delta_after_a_restart_is_not_taken_for_one_before(registry):
+    """Clients skip a delta whose version and hash are the last one's, and take a version that went back for another process."""
+    last = 2**31
+    for _ in range(3):
+        v = registry()
+        first = version = 0
+        for i in range(4):
+            v.eureka.register(instance(id=f"i{i % 2}"))
+            version = int(v.eureka.get("/apps/delta").json()["applications"]["versions__delta"])
+            first = first or version
+        assert 0 < first < last and version > first
+        v.stop()
+        last = version
 
 
 def test_versions_begin_anew(registry):

@@ -3,6 +3,7 @@ import http.client
 import json
 import queue
 import re
+import signal
 import socket
 import threading
 import time
@@ -218,6 +219,38 @@ def test_bounded(registry):
 
     wait_for(again, "a free place")
     second.close()
+
+
+def test_one_address_does_not_take_all_places(vine):
+    v = vine("registry", "--server.port=0", "--server.address=127.0.0.1", config="vine.registry.max-watchers-per-address: 2\n")
+    v.eureka, v.watch = Eureka(v.port), Eureka(v.port, base="/vine/watch")
+    first, second = Watcher(v.port, version(v)), Watcher(v.port, version(v))
+
+    def from_elsewhere():
+        c = http.client.HTTPConnection("127.0.0.1", v.port, timeout=10, source_address=("127.0.0.2", 0))
+        c.request("GET", f"/vine/watch?from={version(v)}&wait=0")
+        return c.getresponse().status
+
+    def refused():
+        return v.watch.get(f"?from={version(v)}&wait=0").status == 503
+
+    reply = v.watch.get(f"?from={version(v)}&wait=0")
+    assert reply.status == 503 and reply.headers["Retry-After"] and b"max-watchers-per-address" in reply.body
+    assert from_elsewhere() == 200  # there are places for others
+    first.close()
+
+    def free():
+        v.eureka.register(instance(id=str(time.monotonic())))  # a write shows that it has gone
+        return not refused()
+
+    wait_for(free, "a place when one goes")
+    third = Watcher(v.port, version(v))
+    assert third.r.status == 200 and refused()
+    v.config.write_text("vine.registry.max-watchers-per-address: 0\n")
+    v.signal(signal.SIGHUP)
+    wait_for(lambda: not refused(), "no limit")
+    second.close()
+    third.close()
 
 
 def test_a_slow_watcher_is_sent_away(registry):

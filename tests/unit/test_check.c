@@ -199,6 +199,10 @@ static void test_values(void **state)
 		{ "vine.log.format", "xml", "must be one of: logfmt json" },
 		{ "vine.trace.sample-rate", "0.5", NULL },
 		{ "vine.trace.sample-rate", "half", "must be a number" },
+		{ "eureka.server.renewal-percent-threshold", "85", "must be between 0 and 1" },
+		{ "eureka.server.renewal-percent-threshold", "-0.1", "must be between 0 and 1" },
+		{ "eureka.server.renewal-percent-threshold", "nan", "must be between 0 and 1" },
+		{ "eureka.server.renewal-percent-threshold", "1.0", NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -21,7 +21,7 @@ static const struct name {
 	{ "a_b", "a__b" },	 { "$x", "_-x" },
 	{ "1st", "_.0031st" },	 { "a b", "a_.0020b" },
 	{ "a/b", "a_.002fb" },	 { "-a", "_.002da" },
-	{ "a-b:c", "a-b:c" },	 { "\xc3\xa9t", "\xc3\xa9t" },
+	{ "a-b:c", "a-b_.003ac" },	 { "\xc3\xa9t", "\xc3\xa9t" },
 	{ "\xed\x95\x9c", "\xed\x95\x9c" }, /* a Hangul syllable is a letter */
 	{ "\xe2\x82\xac", "_.20ac" }, { "\xf0\x9f\x8c\xbf", "_.d83c_.df3f" },
 	{ "", "_.0000" },	 { "_.0041", "__.0041" },
@@ -44,6 +44,7 @@ static void test_names(void **state)
 	/* what no encoder writes stays as it is */
 	assert_str(xml_name_decode(&a, STR("_x")), STR("_x"));
 	assert_str(xml_name_decode(&a, STR("_.12")), STR("_.12"));
+	assert_str(xml_name_decode(&a, STR("a:b")), STR("a:b")); /* as XStream writes it */
 	assert_str(xml_name_decode(&a, STR("_.d83c")), STR("_.d83c"));
 	assert_str(xml_name_decode(&a, STR("_.d83c_.0041")), STR("_.d83cA"));
 	arena_fini(&a);
@@ -56,6 +57,9 @@ static void test_text(void **state)
 	(void)state;
 	xml_text(&b, STR("a<b>&\"'\r\n\t\x01 \xef\xbf\xbf \xef\xbf\xbd \xc3\xa9"));
 	assert_str(buf_str(&b), STR("a&lt;b&gt;&amp;&quot;&apos;&#xd;\n\t? ? \xef\xbf\xbd \xc3\xa9"));
+	buf_clear(&b);
+	xml_text(&b, STR("\xff|\xed\xa0\x80|\xc3|\xf0\x9f\x8c\xbf|\xc0\x80|\x7f|\xe2\x82")); /* no UTF-8, or half of it */
+	assert_str(buf_str(&b), STR("?|???|?|\xf0\x9f\x8c\xbf|??|\x7f|??"));
 	buf_fini(&b);
 }
 
@@ -76,6 +80,9 @@ static void test_accepted(void **state)
 		  "\"port\":{\"$\":80,\"@enabled\":\"true\"},\"securePort\":{\"$\":443,\"@enabled\":\"false\"}" },
 		{ "ports with one", "<instance><port enabled=\"false\">80</port><securePort enabled=\"True\">443</securePort></instance>",
 		  "\"port\":{\"$\":80,\"@enabled\":\"false\"},\"securePort\":{\"$\":443,\"@enabled\":\"true\"}" },
+		{ "members of a lease that nobody knows", "<instance><leaseInfo><clock>x</clock><renewalTimestamp>y</renewalTimestamp>"
+		  "<durationInSecs>7</durationInSecs><z><durationInSecs>9</durationInSecs></z></leaseInfo></instance>",
+		  "\"durationInSecs\":7" },
 		{ "either spelling", "<instance><overriddenstatus>OUT_OF_SERVICE</overriddenstatus></instance>", "\"overriddenStatus\":\"OUT_OF_SERVICE\"" },
 		{ "either spelling, 2", "<instance><overriddenStatus>DOWN</overriddenStatus></instance>", "\"overriddenStatus\":\"DOWN\"" },
 		{ "a data center without class, as fargo sends", "<instance><dataCenterInfo><name>MyOwn</name></dataCenterInfo></instance>",

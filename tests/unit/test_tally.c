@@ -55,6 +55,11 @@ static void test_the_limit(void **state)
 	assert_true(addr_tally_enter(t, &a));
 	assert_false(addr_tally_enter(t, &a));
 	assert_int_equal(addr_tally_len(t), 2);
+	addr_tally_limit(t, 1); /* who is in stays */
+	addr_tally_leave(t, &a);
+	assert_false(addr_tally_enter(t, &a));
+	addr_tally_limit(t, UINT32_MAX);
+	assert_true(addr_tally_enter(t, &a));
 	addr_tally_free(t);
 	addr_tally_free(NULL);
 }
