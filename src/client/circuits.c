@@ -14,11 +14,13 @@
 
 static struct circuits circuits_of(struct vine_app *app)
 {
+	struct commands *cs = remotes_commands(app->remotes);
+
 	return (struct circuits){
-		.commands = remotes_commands(app->remotes),
-		.settings_of = remotes_settings_of,
-		.arg = app->remotes,
-		.pools = remotes_pools(app->remotes),
+		.commands = commands_table(cs),
+		.settings_of = commands_settings_of,
+		.arg = cs,
+		.pools = commands_pools(cs),
 		.props = app->props,
 		.now = loop_now(app->loop),
 		.wall = clock_wall(),

@@ -25,6 +25,7 @@
 #include "net/dns.h"
 #include "net/jobs.h"
 #include "net/mailbox.h"
+#include "props/load.h"
 #include "trace/context.h"
 
 struct identities;
@@ -63,11 +64,37 @@ struct app_use {
 	struct plugin *plugin;
 };
 
+/* The command line, kept so that it may be read again. Texts are owned. */
+struct app_args {
+	char *name, *config; /* of vine_app_opts, or -c; NULL: none */
+	char **set;          /* key=value */
+	size_t n;
+};
+
+/* See client/reload.h. */
+struct reload {
+	struct app_args args;    /* immutable after vine_app_new */
+	struct load_files files; /* that made the properties in force */
+	uint64_t stamp;          /* what they looked like */
+	struct jobs_lane *lane;
+	struct timer look;
+	struct job job;
+	bool is_busy, is_wanted, is_read;
+	_Atomic bool is_asked;
+	/* what the job has read */
+	struct props *next;
+	struct load_files next_files;
+	uint64_t next_stamp;
+	struct auth_creds creds;
+	struct err err;
+	int code;
+};
+
 enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_DRAINING, APP_OVER };
 
 struct vine_app {
 	struct app_settings set; /* immutable after vine_app_new */
-	struct props *props;
+	struct props *props; /* written by the loop thread, which reads it freely; others under property_lock */
 	struct log *logs;
 	struct logger log; /* libvine's own lines, under vine.client */
 	struct logger user; /* the service's, under its name */
@@ -75,11 +102,12 @@ struct vine_app {
 	struct app_route *routes[APP_ROUTES_MAX];
 	unsigned n_routes;
 	struct trace_make trace_make; /* immutable too */
-	struct auth_creds creds;      /* of the management endpoints; likewise */
+	struct auth_creds creds;      /* of the management endpoints; the loop thread's */
 	_Atomic unsigned streams;     /* readers of /hystrix.stream */
-	pthread_mutex_t property_lock; /* leaf; guards the two below */
+	pthread_mutex_t property_lock; /* leaf; guards the two below, and props */
 	struct arena property_texts;   /* of values, with a NUL */
-	struct map property_map;       /* of such a text, by key */
+	struct map property_map;       /* of such a text, by itself */
+	struct reload reload;
 	struct plugins *plugins;
 	struct app_use uses[APP_USES_MAX];
 	unsigned n_uses;
@@ -110,6 +138,13 @@ struct vine_app {
 	struct remotes *remotes;
 	struct callers callers;
 };
+
+/* --- config.c --- */
+
+/* Any thread; may block. *ret stays NULL where the files cannot be read. */
+int app_load(struct props **ret, const struct app_args *a, struct load_files *files, struct err *e);
+/* What is wrong with it as a whole, and what it says of the app itself. name: of vine_app_opts. Pure. */
+int app_judge(const struct props *p, const char *name, struct app_settings *set, struct auth_creds *creds, struct err *e);
 
 /* --- app.c --- */
 

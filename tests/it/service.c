@@ -110,6 +110,13 @@ static void call(struct vine_request *rq, void *ctx)
 	answer_call(rq, code, rs, &e);
 }
 
+static void property(struct vine_request *rq, void *ctx)
+{
+	const char *value = vine_app_property(ctx, or_empty(vine_request_query(rq, "key")));
+
+	vine_reply_text(rq, value ? 200 : 404, or_empty(value));
+}
+
 /* --- a rule of the program's own: the server whose port is the highest --- */
 
 static const struct vine_host *host;
@@ -177,6 +184,7 @@ int main(int argc, char **argv)
 	vine_app_route(app, "GET", "/silent", silent, app);
 	vine_app_route(app, "GET", "/slow", slow, app);
 	vine_app_route(app, "GET", "/call", call, app);
+	vine_app_route(app, "GET", "/property", property, app);
 	if (!vine_app_property(app, "test.embedded")) {
 		int code = vine_app_run(app);
 
@@ -189,8 +197,9 @@ int main(int argc, char **argv)
 	printf("embedded ready: http://127.0.0.1:%u pid 0\n", vine_app_port(app));
 	fflush(stdout);
 	pthread_create(&t, NULL, own_thread, app);
-	while (getchar() != EOF)
-		;
+	for (int c; (c = getchar()) != EOF;)
+		if (c == 'r')
+			vine_app_reload(app);
 	vine_app_stop(app);
 	vine_app_wait(app);
 	pthread_join(t, NULL);

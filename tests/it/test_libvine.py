@@ -598,3 +598,84 @@ def test_the_timeout_ends_both_sendings(isolation, service, upstream, connect):
     for up in ups:
         up.wait_open(0)
     assert ask(c, service="up", path="/")["code"] == -7, "it goes on calling"
+
+
+# --- the configuration, read again ---
+
+
+def rewrite(s, properties, servers=None):
+    """Other properties in the service's file, put in its place at once."""
+    lines = {"server.port": 0, "server.address": "127.0.0.1", "eureka.client.enabled": "false", "vine.timeouts.must-fit": "false", **properties}
+    for name, where in (servers or {}).items():
+        lines[f"{name}.ribbon.listOfServers"] = ",".join(up.address for up in where)
+    new = s.config.with_suffix(".new")
+    new.write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items()))
+    new.rename(s.config)
+
+
+def command(s, name):
+    return next(e for e in stream(s) if e["type"] == "HystrixCommand" and e["name"] == name)
+
+
+@pytest.mark.parametrize("how", ["file", "SIGHUP"])
+def test_a_changed_file_holds_from_the_next_call_on(service, upstream, connect, how):
+    first, second = upstream(serve(ok(b"1"))), upstream(serve(ok(b"2")))
+    s = service({"test.word": "old"}, servers={"up": [first]})
+    c = connect(s)
+    assert ask(c, service="up", path="/")["body"] == "1" and c.get("/property?key=test.word").body == b"old"
+    rewrite(s, {"test.word": "new", "logging.level.vine": "debug", "hystrix.command.up.circuitBreaker.requestVolumeThreshold": 7,
+                "hystrix.command.default.execution.isolation.strategy": "THREAD", "hystrix.threadpool.up.coreSize": 3}, {"up": [second]})
+    if how == "SIGHUP":
+        s.signal(signal.SIGHUP)
+    s.wait_log(r'info tester "configuration reloaded"')
+    assert ask(c, service="up", path="/")["body"] == "2" and c.get("/property?key=test.word").body == b"new"
+    event = command(s, "up")
+    assert event["propertyValue_circuitBreakerRequestVolumeThreshold"] == 7
+    assert event["propertyValue_executionIsolationStrategy"] == "THREAD"
+    assert next(e for e in stream(s) if e["type"] == "HystrixThreadPool" and e["name"] == "up")["currentCorePoolSize"] == 3
+    s.wait_log(r'debug tester "commands of a request"')
+    rewrite(s, {"hystrix.command.up.circuitBreaker.forceOpen": "true", "hystrix.threadpool.up.coreSize": 5,
+                "hystrix.command.default.execution.isolation.strategy": "THREAD"}, {"up": [second]})
+    wait_for(lambda: ask(c, service="up", path="/", fallback="spare")["cause"] == "short circuit", "the circuit to be forced open")
+    assert next(e for e in stream(s) if e["type"] == "HystrixThreadPool" and e["name"] == "up")["currentCorePoolSize"] == 5
+    assert c.get("/property?key=test.word").status == 404
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"hystrix.command.up.circuitBreaker.requestVolumeThreshold": "many"}, "requestVolumeThreshold"),
+    ({"hystrix.command.up.metrics.rollingStats.numBuckets": 7}, "do not divide into 7 buckets"),
+    ({"up.ribbon.listOfServers": "nix:port"}, "up.ribbon.listOfServers: 'nix:port' is not host:port"),
+    ({"vine.loadbalancer.up.hash-key": "nix"}, "vine.loadbalancer.up.hash-key = nix"),
+    ({"server.port": "x"}, "server.port"),
+    ({"vine.timeouts.must-fit": "true", "up.ribbon.ReadTimeout": 2000, "hystrix.command.up.execution.isolation.thread.timeoutInMilliseconds": 5000},
+     "6000 ms"),
+])
+def test_a_wrong_file_changes_nothing_and_is_said(service, upstream, connect, wrong, words):
+    up = upstream(serve(ok(b"1")))
+    s = service(servers={"up": [up]})
+    c = connect(s)
+    assert ask(c, service="up", path="/")["body"] == "1"
+    rewrite(s, {"hystrix.command.up.circuitBreaker.forceOpen": "true", "up.ribbon.listOfServers": up.address, **wrong})
+    s.wait_log(r'error tester "configuration is not valid: the old one stays in force" why=".*' + re.escape(words))
+    assert ask(c, service="up", path="/")["body"] == "1" and command(s, "up")["propertyValue_circuitBreakerForceOpen"] is False
+    s.config.unlink()
+    s.config.write_text("nonsense: [\n")
+    s.wait_log(r'stays in force" why=".*vine.yml')
+    rewrite(s, {}, {"up": [up]})
+    s.wait_log('configuration reloaded')
+    assert ask(c, service="up", path="/")["body"] == "1"
+
+
+def test_calls_go_on_while_the_configuration_changes(service, upstream, connect):
+    ups = [upstream(serve(ok(b"x"))) for _ in range(2)]
+    s = service({"test.embedded": "yes"}, servers={"own": ups[:1]}, stdin=subprocess.PIPE)
+    for i in range(12):
+        rewrite(s, {"test.embedded": "yes", "hystrix.command.own.circuitBreaker.requestVolumeThreshold": 10 + i,
+                    "hystrix.command.own.execution.isolation.strategy": ["SEMAPHORE", "THREAD"][i % 2],
+                    "own.ribbon.NFLoadBalancerRuleClassName": ["ring-hash", "p2c", "zone-avoidance"][i % 3]}, {"own": ups[i % 2:]})
+        s.process.stdin.write(b"r")  # which is vine_app_reload there
+        s.process.stdin.flush()
+        wait_for(lambda n=i: command(s, "own")["propertyValue_circuitBreakerRequestVolumeThreshold"] == 10 + n, "the change")
+    assert command(s, "own")["errorCount"] == 0
+    s.process.stdin.close()
+    assert s.wait() == 0
