@@ -68,7 +68,7 @@ int app_judge(const struct props *p, const char *name, struct app_settings *set,
 	int r = judge_findings(p, e);
 
 	if (r == 0 && props_bool(p, "vine.timeouts.must-fit"))
-		r = check_times(p, e);
+		r = check_times(p, CHECK_CLIENT, e);
 	if (r == 0)
 		r = flow_properties_check(p, e);
 	if (r == 0)
@@ -118,7 +118,7 @@ int vine_app_new(struct vine_app **ret, const struct vine_app_opts *opts, struct
 	make_logs(app);
 	app->plugins = plugins_new(&app->log, &user_host);
 	plugins_set_props(app->plugins, app->props);
-	if (!props_bool(app->props, "vine.timeouts.must-fit") && check_times(app->props, &unfit) < 0)
+	if (!props_bool(app->props, "vine.timeouts.must-fit") && check_times(app->props, CHECK_CLIENT, &unfit) < 0)
 		LOG(&app->log, LOG_WARN, "time-outs do not fit together", F_Z("why", unfit.text));
 	app->signals.fd = -1;
 	app->trace_make = (struct trace_make){ .sampler.probability = app->set.sample_rate, .supports_join = true };

@@ -8,6 +8,7 @@
 #include "client/membership.h"
 #include "eureka/view.h"
 #include "plugin/plugin.h"
+#include "props/check.h"
 #include "props/props.h"
 #include "ribbon/pinger.h"
 
@@ -264,6 +265,18 @@ static int find_remote(struct remotes *r, struct str service, usec now, struct r
 	return 0;
 }
 
+/* Which service a command is for shows only here. */
+static void judge_times(const struct remotes *r, struct str service, struct str command)
+{
+	struct check_timeouts t = check_timeouts_of(r->props, service, command);
+	struct err e;
+
+	if (check_timeouts_fit(&t))
+		return;
+	check_timeouts_tell(&t, service, command, &e);
+	LOG(&r->app->log, LOG_WARN, "time-outs do not fit together", F_STR("command", command), F_Z("why", e.text));
+}
+
 /* Caller holds the lock. */
 static int make_link(struct remotes *r, struct str service, struct str command, struct str group, usec now, struct link **ret,
 		     struct err *e)
@@ -289,6 +302,7 @@ static int make_link(struct remotes *r, struct str service, struct str command, 
 	l->key = xmalloc(service.len + command.len + 2);
 	snprintf(l->key, service.len + command.len + 2, "%.*s\t%.*s", STRF(service), STRF(command));
 	map_put(&r->links, str_from(l->key), l);
+	judge_times(r, service, command);
 	*ret = l;
 	return 0;
 }
