@@ -35,7 +35,8 @@ static int judge_table(struct plugins *ps, struct str spec, enum vine_plugin_kin
 	struct plugin *pl;
 
 	if (colon > 0 && access(path, F_OK) != 0)
-		return err_set(e, VINE_ENOTFOUND, "%s is not there; the role's start looks for it on its own machine (--no-plugins passes over tables)", path);
+		return err_set(e, VINE_ENOTFOUND,
+			       "%s is not there; a start looks for it on its own machine (--no-plugins passes over tables)", path);
 	return plugins_load(ps, spec, kind, &pl, e);
 }
 
