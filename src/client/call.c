@@ -544,6 +544,7 @@ static void set_spec(struct run_spec *spec, const struct going *g, struct vine_r
 		.settings = &g->policy->settings,
 		.threads = g->policy->threads,
 		.log = &g->app->log,
+		.cache_key = str_from(o->cache_key),
 		.fn = call_servers,
 		.deadline = DEADLINE_NONE,
 	};
@@ -551,9 +552,7 @@ static void set_spec(struct run_spec *spec, const struct going *g, struct vine_r
 		spec->deadline = deadline_in(clock_mono(), o->timeout_ms * USEC_PER_MSEC);
 	if (!rq)
 		return;
-	if (!rq->commands)
-		rq->commands = flow_request_new();
-	spec->request = rq->commands;
+	spec->request = request_commands(rq);
 	spec->trace = &rq->trace;
 	spec->deadline = deadline_min(spec->deadline, (struct deadline){ rq->deadline });
 }

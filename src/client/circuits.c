@@ -21,6 +21,7 @@ static struct circuits circuits_of(struct vine_app *app)
 		.settings_of = commands_settings_of,
 		.arg = cs,
 		.pools = commands_pools(cs),
+		.collapsers = commands_collapsers(cs),
 		.props = app->props,
 		.now = loop_now(app->loop),
 		.wall = clock_wall(),

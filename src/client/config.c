@@ -141,6 +141,7 @@ void vine_app_free(struct vine_app *app)
 	vine_app_wait(app);
 	if (app->loop)
 		loop_free(app->loop);
+	collapsers_free(app);
 	for (unsigned i = 0; i < app->n_routes; i++)
 		route_free(app->routes[i]);
 	router_free(app->router);

@@ -30,6 +30,7 @@
 
 struct identities;
 struct membership;
+struct vine_collapser;
 struct plugin;
 struct plugins;
 struct props;
@@ -104,9 +105,11 @@ struct vine_app {
 	struct trace_make trace_make; /* immutable too */
 	struct auth_creds creds;      /* of the management endpoints; the loop thread's */
 	_Atomic unsigned streams;     /* readers of /hystrix.stream */
-	pthread_mutex_t property_lock; /* leaf; guards the two below, and props */
+	pthread_mutex_t property_lock; /* guards what stands below, and props */
 	struct arena property_texts;   /* of values, with a NUL */
 	struct map property_map;       /* of such a text, by itself */
+	struct vine_collapser *collapsers;
+	unsigned n_collapsers;
 	struct reload reload;
 	struct plugins *plugins;
 	struct app_use uses[APP_USES_MAX];
@@ -164,7 +167,7 @@ struct vine_request {
 	struct trace_context trace;
 	char trace_text[33], span_text[17];
 	usec deadline; /* USEC_NEVER: not said */
-	struct flow_request *commands; /* what its calls share; made at the first one */
+	_Atomic(struct flow_request *) commands; /* what its calls share; made at the first one: request_commands */
 	struct str method, path, query, body;
 	char peer[ADDR_TEXT_MAX];
 	struct str var[ROUTE_VARS_MAX];
@@ -177,6 +180,13 @@ struct vine_request {
 	struct field reply[32];
 	unsigned n_reply;
 };
+
+/* What the calls on behalf of a request share; lives as long as it. Any thread. */
+struct flow_request *request_commands(struct vine_request *rq);
+
+/* --- gather.c: vine/collapser.h --- */
+
+void collapsers_free(struct vine_app *app); /* no batch runs any more */
 
 /* --- trace.c --- */
 

@@ -29,7 +29,8 @@ void run_unref(struct run *r)
 		shared_unref(&r->kept->shared);
 	if (r->spec.free_arg)
 		r->spec.free_arg(r->spec.arg);
-	flow_request_unref(r->request); /* last: the argument may be part of it */
+	flow_request_unref(r->request); /* late: the argument may be part of it */
+	shared_unref(r->spec.holder);
 	pthread_cond_destroy(&r->settled);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
@@ -46,6 +47,7 @@ static struct run *run_new(const struct run_spec *spec)
 	pthread_condattr_t attr;
 
 	r->spec = *spec;
+	shared_ref(spec->holder);
 	if (spec->trace)
 		r->trace = *spec->trace;
 	atomic_init(&r->refs, 1);

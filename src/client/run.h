@@ -58,7 +58,8 @@ enum run_cause {
 
 struct run_spec {
 	struct command *command;
-	const struct cmd_settings *settings; /* lives as long as the command's callers */
+	const struct cmd_settings *settings;
+	struct shared *holder;               /* what the settings are part of: the run takes a reference. NULL: they outlive it */
 	struct threads *threads;             /* THREAD isolation; else unused */
 	struct threads *fallback_threads;    /* NULL: fallbacks run on the caller */
 	struct timers *timers; /* NULL: run_wait keeps the time, and must be called. Else no function may need its caller's stack,

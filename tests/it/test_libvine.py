@@ -679,3 +679,115 @@ def test_calls_go_on_while_the_configuration_changes(service, upstream, connect)
     assert command(s, "own")["errorCount"] == 0
     s.process.stdin.close()
     assert s.wait() == 0
+
+
+# --- collapsers, and results that a request shares ---
+
+
+def levels(r):
+    """GET /many?ids=a,b: a line each; the warehouse of the example too."""
+    ids = r.target.split("ids=")[1].split(",")
+    return ok("".join(f"{i}=<{i}>\n" for i in ids if i not in ("unknown", "404")).encode())
+
+
+def collapsers(s):
+    return {e["name"]: e for e in stream(s) if e["type"] == "HystrixCollapser"}
+
+
+@pytest.mark.parametrize("isolation", ["SEMAPHORE", "THREAD"])
+def test_calls_of_a_request_leave_as_one(service, upstream, connect, isolation):
+    up = upstream(serve(levels))
+    s = service({STRATEGY: isolation, TIMEOUT: 5000 * SLOWNESS}, servers={"up": [up]})
+    c = connect(s)
+    assert c.get("/collapse?with=one&ids=a,b,a,unknown,refused").body == \
+        b"<a> <b> <a> E-11:the batch of one had no answer for it E-9:not this one"
+    assert [r.target for r in up.requests] == ["/many?ids=a,b,unknown,refused"]
+    c.get("/collapse?with=one&ids=c")  # another request, another scope
+    assert len(up.requests) == 2
+    one = collapsers(s)["one"]
+    assert (one["rollingCountRequestsBatched"], one["rollingCountBatches"], one["rollingCountResponsesFromCache"]) == (5, 2, 1)
+    assert one["batchSize"]["100"] == 4 and one["propertyValue_maxRequestsInBatch"] == 2147483647
+    assert one["propertyValue_timerDelayInMilliseconds"] == 10 and one["propertyValue_requestCacheEnabled"] is True
+    batch = command(s, "one")
+    assert (batch["rollingCountCollapsedRequests"], batch["rollingCountSuccess"], batch["group"]) == (5, 2, "one")
+
+
+def test_calls_of_many_requests_meet_in_the_global_scope(service, upstream, connect):
+    up = upstream(serve(levels))
+    s = service({"hystrix.collapser.all.timerDelayInMilliseconds": 200 * SLOWNESS, "hystrix.collapser.all.maxRequestsInBatch": 6},
+                servers={"up": [up]})
+    all_of_them = [connect(s) for _ in range(6)]
+    for i, c in enumerate(all_of_them):
+        c.send(peers.request_bytes("GET", f"/collapse?with=all&ids=n{i}"))
+    assert [c.read_response().body for c in all_of_them] == [f"<n{i}>".encode() for i in range(6)]
+    assert len(up.requests) <= 2
+    assert command(s, "batch")["group"] == "g"
+
+
+def test_a_full_batch_leaves_at_once_and_shards_side_by_side(service, upstream, connect):
+    up = upstream(serve(levels))
+    s = service({"hystrix.collapser.default.timerDelayInMilliseconds": 60000, "hystrix.collapser.default.maxRequestsInBatch": 2},
+                servers={"up": [up]})
+    c = connect(s)
+    assert c.get("/collapse?with=one&ids=a,b,c,d").body == b"<a> <b> <c> <d>"
+    assert [r.target for r in up.requests] == ["/many?ids=a,b", "/many?ids=c,d"]
+    rewrite(s, {"hystrix.collapser.parted.maxRequestsInBatch": 4}, {"up": [up]})  # live
+    s.wait_log("configuration reloaded")
+    assert c.get("/collapse?with=parted&ids=a,b,e,f").body == b"<a> <b> <e> <f>"
+    assert sorted(r.target for r in up.requests[2:]) == ["/many?ids=a,e", "/many?ids=b,f"]
+
+
+@pytest.mark.parametrize("ids, answer", [("mistake,b", "E-1:a mistake of the caller's E-1:a mistake of the caller's"),
+                                         ("x" * 300, "<" + "x" * 300 + ">"), ("", "<>")])
+def test_what_a_batch_can_come_to(service, upstream, connect, ids, answer):
+    s = service(servers={"up": [upstream(serve(levels))]})
+    assert connect(s).get(f"/collapse?with=one&ids={ids}").body.decode() == answer
+    assert command(s, "one")["errorCount"] == 0
+
+
+def test_a_batch_that_fails_is_every_calls_failure(service, upstream, connect):
+    up = upstream(serve(reply(503, b"no")))
+    s = service({"hystrix.command.one.circuitBreaker.requestVolumeThreshold": 1, "ribbon.MaxAutoRetriesNextServer": 0}, servers={"up": [up]})
+    c = connect(s)
+    both = c.get("/collapse?with=one&ids=a,b").body.decode()
+    assert both.count("E-11:up at") == 2 and both.count("answered 503") == 2
+    assert c.get("/collapse?with=one&ids=a").body == b"E-10:the circuit one is open"
+    assert c.get("/collapse?with=one&ids=a&alone=1").body == b"E-1:one gathers within a request, and there is none"
+    assert c.get("/collapse?with=one&ids=a,b&drop=1").body == b"- -"
+
+
+def test_a_batch_that_is_timed_out_frees_its_callers(service, upstream, connect):
+    s = service({STRATEGY: "THREAD", "hystrix.command.one.execution.isolation.thread.timeoutInMilliseconds": 200 * SLOWNESS,
+                 "hystrix.command.up.execution.isolation.thread.timeoutInMilliseconds": 20000, "ribbon.ReadTimeout": 20000},
+                servers={"up": [upstream(peers.stall)]})
+    assert connect(s).get("/collapse?with=one&ids=a,b").body == b"E-7:one did not answer in time E-7:one did not answer in time"
+    assert command(s, "one")["rollingCountTimeout"] == 1
+
+
+@pytest.mark.parametrize("script, query, codes, bodies, asked", [
+    (ok(b"1"), "", [0, 0], ["1", "1"], 1), (reply(503, b""), "", [-11, -11], ["", ""], 1),
+    (reply(503, b""), "?fallback=1", [0, 0], ["spare", "spare"], 1),
+    (ok(b"1"), "?clear=1", [0, 0], ["1", "1"], 2), (ok(b"1"), "?alone=1", [0, 0], ["1", "1"], 2),
+    (ok(b"1"), "?command=uncached", [0, 0], ["1", "1"], 2)])
+@pytest.mark.parametrize("isolation", ["SEMAPHORE", "THREAD"])
+def test_a_request_shares_equal_calls(service, upstream, connect, script, query, codes, bodies, asked, isolation):
+    up = upstream(serve(script))
+    s = service({STRATEGY: isolation, "hystrix.command.uncached.requestCache.enabled": "false", "ribbon.MaxAutoRetriesNextServer": 0},
+                servers={"up": [up]})
+    said = json.loads(connect(s).get(f"/twice{query}").body)
+    assert (said["codes"], said["bodies"]) == (codes, bodies) and len(up.requests) == asked
+    assert said["same"] is (asked == 1 and codes[0] == 0)
+    name = "uncached" if "command" in query else "up"
+    assert command(s, name)["rollingCountResponsesFromCache"] == 2 - asked
+
+
+def test_the_example_asks_the_warehouse_once(upstream, tmp_path, connect):
+    up = upstream(serve(levels))
+    s = Vine(tmp_path, "--server.port=0", "--server.address=127.0.0.1", "--eureka.client.enabled=false",
+             f"--warehouse.ribbon.listOfServers={up.address}", binary=BUILD / "examples/collapser/stock")
+    c = connect(s)
+    assert c.get("/stock/7").body == b"<7>" and c.get("/stock/404").status == 404 and c.get("/stock/x").status == 400
+    assert c.get("/stock?ids=7,9,404,9,x").body == b"<7>,<9>,?,<9>,?"
+    assert up.requests[-1].target == "/levels?ids=7,9,404"  # another request: what 7 was before is none of its business
+    assert collapsers(s)["stockById"]["rollingCountBatches"] == 3
+    s.stop()
