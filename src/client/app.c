@@ -91,7 +91,7 @@ static void drain(struct vine_app *app)
 		return;
 	set_state(app, APP_DRAINING);
 	app->give_up_at = loop_now(app->loop) + app->set.drain_time;
-	event_hub_end(&app->stream);
+	circuits_end(app);
 	http_server_drain(app->server);
 }
 

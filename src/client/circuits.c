@@ -1,5 +1,5 @@
-/* circuits.c - what a service tells of its circuits, and what may be done to them: /hystrix.stream and
- * /actuator/circuits.
+/* circuits.c - what a service tells of its circuits, and what may be done to them: /hystrix.stream and its
+ * siblings, and /actuator/circuits.
  *
  * Everything here runs on the loop thread; what it says is manage/circuits' to write. */
 #include "client/impl.h"
@@ -28,18 +28,24 @@ static struct circuits circuits_of(struct vine_app *app)
 	};
 }
 
+static enum hystrix_stream kind_of(const struct app_stream *s)
+{
+	return (enum hystrix_stream)(s - s->app->stream);
+}
+
 static usec interval(void *ctx)
 {
-	const struct vine_app *app = ctx;
+	const struct app_stream *s = ctx;
 
-	return props_ms(app->props, "hystrix.stream.dashboard.intervalInMilliseconds") * USEC_PER_MSEC;
+	return hystrix_stream_interval(kind_of(s), s->app->props);
 }
 
 static void write_events(void *ctx, struct buf *b)
 {
-	struct circuits c = circuits_of(ctx);
+	const struct app_stream *s = ctx;
+	struct circuits c = circuits_of(s->app);
 
-	circuits_stream(&c, b);
+	hystrix_stream_write(kind_of(s), &c, b);
 }
 
 static const struct event_hub_ops hub_ops = { .interval = interval, .write = write_events, .ping = HYSTREAM_PING };
@@ -55,12 +61,11 @@ static bool may(struct vine_app *app, struct exchange *ex)
 
 static void on_stream(struct exchange *ex, const struct route_match *m, void *ctx)
 {
-	struct vine_app *app = ctx;
+	struct app_stream *s = ctx;
 
 	(void)m;
-	if (may(app, ex))
-		event_hub_add(&app->stream, ex,
-			      props_int(app->props, "hystrix.config.stream.maxConcurrentConnections"));
+	if (may(s->app, ex))
+		event_hub_add(&s->hub, ex, props_int(s->app->props, "hystrix.config.stream.maxConcurrentConnections"));
 }
 
 /* --- /actuator/circuits --- */
@@ -141,13 +146,31 @@ static void on_force(struct exchange *ex, const struct route_match *m, void *ctx
 
 void circuits_init(struct vine_app *app)
 {
-	event_hub_init(&app->stream, app->loop, &app->streams, &hub_ops, app);
+	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++) {
+		app->stream[i].app = app;
+		event_hub_init(&app->stream[i].hub, app->loop, &app->streams[i], &hub_ops, &app->stream[i]);
+	}
+}
+
+void circuits_end(struct vine_app *app)
+{
+	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++)
+		event_hub_end(&app->stream[i].hub);
 }
 
 void circuits_routes(struct vine_app *app)
 {
-	router_add(app->router, "GET", "/actuator/hystrix.stream", on_stream, app);
-	router_add(app->router, "GET", "/hystrix.stream", on_stream, app);
+	static const char *const paths[HYSTRIX_STREAMS][2] = {
+		[STREAM_DASHBOARD] = { "/actuator/hystrix.stream", "/hystrix.stream" },
+		[STREAM_CONFIG] = { "/actuator/hystrix/config.stream", "/hystrix/config.stream" },
+		[STREAM_UTILIZATION] = { "/actuator/hystrix/utilization.stream", "/hystrix/utilization.stream" },
+	};
+
+	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++) {
+		app->stream[i].app = app;
+		router_add(app->router, "GET", paths[i][0], on_stream, &app->stream[i]);
+		router_add(app->router, "GET", paths[i][1], on_stream, &app->stream[i]);
+	}
 	router_add(app->router, "GET", "/actuator/circuits", on_show, app);
 	router_add(app->router, "GET", "/actuator/circuits/{key}", on_show, app);
 	router_add(app->router, "POST", "/actuator/circuits/{key}", on_force, app);

@@ -22,6 +22,7 @@
 #include "http/server.h"
 #include "manage/auth.h"
 #include "manage/circuits.h"
+#include "manage/siblings.h"
 #include "net/dns.h"
 #include "net/jobs.h"
 #include "net/mailbox.h"
@@ -104,7 +105,7 @@ struct vine_app {
 	unsigned n_routes;
 	struct trace_make trace_make; /* immutable too */
 	struct auth_creds creds;      /* of the management endpoints; the loop thread's */
-	_Atomic unsigned streams;     /* readers of /hystrix.stream */
+	_Atomic unsigned streams[HYSTRIX_STREAMS]; /* readers of each */
 	pthread_mutex_t property_lock; /* guards what stands below, and props */
 	struct arena property_texts;   /* of values, with a NUL */
 	struct map property_map;       /* of such a text, by itself */
@@ -131,7 +132,10 @@ struct vine_app {
 	struct addr_tally *tally; /* connections a client address; NULL: no limit */
 	struct identities *tls;
 	struct rng rng;
-	struct event_hub stream; /* /hystrix.stream */
+	struct app_stream {
+		struct event_hub hub;
+		struct vine_app *app;
+	} stream[HYSTRIX_STREAMS];
 	struct membership *membership; /* NULL: no registry */
 	bool is_secure;    /* the server speaks TLS */
 	struct io signals; /* fd -1: not asked to watch any */
@@ -194,9 +198,10 @@ void request_trace(struct vine_request *rq, const struct http_head *h);
 /* The span of a call of this thread: below the trace of its context, else of a new one. */
 void trace_for_call(struct trace_context *ret, const struct vine_app *app, struct rng *rng);
 
-/* --- circuits.c: /hystrix.stream, /actuator/circuits --- */
+/* --- circuits.c: /hystrix.stream and its siblings, /actuator/circuits --- */
 
 void circuits_init(struct vine_app *app);
+void circuits_end(struct vine_app *app); /* no reader is kept any more */
 void circuits_routes(struct vine_app *app);
 
 /* --- management.c --- */

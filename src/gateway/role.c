@@ -455,7 +455,7 @@ static void drain(struct host *h, void (*done)(struct host *h))
 {
 	struct gateway *gw = h->role;
 
-	event_hub_end(&gw->stream.hub);
+	gw_stream_end(&gw->stream);
 	gw_hubs_end(&gw->hubs);
 	if (!gw->eureka) {
 		done(h);
@@ -471,7 +471,7 @@ static void stop(struct host *h)
 
 	if (!gw)
 		return;
-	event_hub_end(&gw->stream.hub);
+	gw_stream_end(&gw->stream);
 	gw_hubs_end(&gw->hubs);
 	eureka_client_free(gw->eureka);
 	turbine_free(gw->turbine);
@@ -527,7 +527,7 @@ static void worker_props(struct worker *w, const struct props *old)
 
 static void end_streams(struct gw_worker *g)
 {
-	event_hub_end(&g->stream.hub);
+	gw_stream_end(&g->stream);
 	gw_hubs_end(&g->hubs);
 }
 

@@ -215,13 +215,13 @@ const struct prop_desc prop_catalogue[] = {
 	OFF("hystrix.collapser.{key}.metrics.rollingPercentile.bucketSize", INT, "100", "sizes kept in a bucket",
 	    "all are counted, in a histogram"),
 	OFF("hystrix.timer.threadpool.default.coreSize", INT, NULL, "threads of the timer", "the event loop keeps time"),
-	OFF("hystrix.stream.config.intervalInMilliseconds", MS, "5000", "how often the configuration is told", LATER),
-	OFF("hystrix.stream.utilization.intervalInMilliseconds", MS, "500", "how often the use of pools is told", LATER),
+	MS("hystrix.stream.config.intervalInMilliseconds", "5000", 50, HOUR, "how often /hystrix/config.stream tells"),
+	MS("hystrix.stream.utilization.intervalInMilliseconds", "500", 50, 60000, "how often /hystrix/utilization.stream tells"),
 	OFF("hystrix.metrics.enabled", BOOL, "true", "Spring's poller of Hystrix metrics", "metrics are always kept"),
 	OFF("hystrix.metrics.polling-interval-ms", MS, "2000", "its interval", "metrics are always current"),
 	OFF("hystrix.shareSecurityContext", BOOL, "false", "pass Spring Security's context to threads", NO_JVM),
 	OFF("hystrix.dashboard.proxy-stream-allow-list", LIST, NULL, "streams that the dashboard may fetch", LATER),
-	I("hystrix.config.stream.maxConcurrentConnections", "5", 0, 10000, "readers of /hystrix.stream at once"),
+	I("hystrix.config.stream.maxConcurrentConnections", "5", 0, 10000, "readers at once of /hystrix.stream, and of each of its siblings"),
 	MS("hystrix.stream.dashboard.intervalInMilliseconds", "500", 50, 60000, "how often the stream tells"),
 
 	/* ribbon */

@@ -375,10 +375,10 @@ def test_the_circuit_opens_and_one_trial_closes_it(service, upstream, connect):
     assert event["isCircuitBreakerOpen"] is False and event["rollingCountShortCircuited"] >= 5
 
 
-def stream(s):
-    """The commands of the next tick of its stream."""
+def stream(s, path="/actuator/hystrix.stream"):
+    """The events of the next tick of its stream."""
     c = peers.Client(s.port)
-    c.send(peers.request_bytes("GET", "/actuator/hystrix.stream", host="127.0.0.1"))
+    c.send(peers.request_bytes("GET", path, host="127.0.0.1"))
     head = c.read_response(body=False)
     assert head.get("content-type") == "text/event-stream;charset=UTF-8"
     events, text = [], b""
@@ -791,3 +791,17 @@ def test_the_example_asks_the_warehouse_once(upstream, tmp_path, connect):
     assert up.requests[-1].target == "/levels?ids=7,9,404"  # another request: what 7 was before is none of its business
     assert collapsers(s)["stockById"]["rollingCountBatches"] == 3
     s.stop()
+
+
+@pytest.mark.parametrize("prefix", ["", "/actuator"])
+def test_the_sibling_streams(service, upstream, connect, prefix):
+    s = service({"hystrix.command.up.circuitBreaker.requestVolumeThreshold": 7, STRATEGY: "THREAD", "hystrix.threadpool.up.coreSize": 3,
+                 "hystrix.collapser.one.maxRequestsInBatch": 9}, servers={"up": [upstream(serve(levels))]})
+    connect(s).get("/collapse?with=one&ids=a")
+    config, = stream(s, f"{prefix}/hystrix/config.stream")
+    assert config["type"] == "HystrixConfig" and config["commands"]["up"]["circuitBreaker"]["requestVolumeThreshold"] == 7
+    assert config["commands"]["up"]["threadPoolKey"] == "up" and config["threadpools"]["up"]["coreSize"] == 3
+    assert config["collapsers"]["one"]["maxRequestsInBatch"] == 9
+    use, = stream(s, f"{prefix}/hystrix/utilization.stream")
+    assert use["type"] == "HystrixUtilization" and use["commands"]["up"] == {"activeCount": 0}
+    assert use["threadpools"]["up"] == {"activeCount": 0, "queueSize": 0, "corePoolSize": 3, "poolSize": 1}
