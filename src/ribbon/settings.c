@@ -202,6 +202,7 @@ static void read_outlier(struct reader *rd, struct ribbon_settings *s)
 	os->enabled = bool_of(rd, LB "outlier.enabled");
 	os->consecutive = u32_of(rd, LB "outlier.consecutive-failures");
 	os->refused = u32_of(rd, LB "outlier.refused-connections");
+	os->probes = u32_of(rd, LB "outlier.probes");
 	os->base_ms = time_of(rd, LB "outlier.base-ejection-ms", 1) / USEC_PER_MSEC;
 	os->max_ms = time_of(rd, LB "outlier.max-ejection-ms", 1) / USEC_PER_MSEC;
 	os->max_ejected_pct = u32_of(rd, LB "outlier.max-ejected-percent");
