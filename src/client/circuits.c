@@ -1,11 +1,13 @@
 /* circuits.c - what a service tells of its circuits, and what may be done to them: /hystrix.stream and its
- * siblings, and /actuator/circuits.
+ * siblings, /actuator/circuits, and of its balancing.
  *
  * Everything here runs on the loop thread; what it says is manage/circuits' to write. */
 #include "client/impl.h"
 #include "client/remotes.h"
+#include "codec/json.h"
 #include "flow/hystream.h"
 #include "manage/actuator.h"
+#include "manage/balancers.h"
 #include "manage/guard.h"
 #include "props/props.h"
 
@@ -142,6 +144,52 @@ static void on_force(struct exchange *ex, const struct route_match *m, void *ctx
 	ex_collect(ex, BODY_MAX, force);
 }
 
+/* --- /actuator/loadbalancers --- */
+
+struct looking {
+	struct jsonw w;
+	struct buf *b;
+	struct balancers_when at;
+};
+
+static void add_one(void *ctx, const struct balancer_view *v)
+{
+	balancers_add(&((struct looking *)ctx)->w, v);
+}
+
+static void explain_one(void *ctx, const struct balancer_view *v)
+{
+	struct looking *l = ctx;
+
+	balancers_explain(l->b, v, &l->at);
+}
+
+static void on_balancers(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	struct vine_app *app = ctx;
+	struct buf b = BUF_INIT(ANSWER_MAX);
+	struct looking l = { .b = &b, .at = { loop_now(app->loop), clock_wall() } };
+	size_t n = 1;
+
+	if (!may(app, ex))
+		return;
+	if (m->n) {
+		n = m->var[0].len ? remotes_look(app->remotes, m->var[0], explain_one, &l) : 0;
+	} else {
+		jsonw_init(&l.w, &b);
+		balancers_begin(&l.w);
+		remotes_look(app->remotes, STR_EMPTY, add_one, &l);
+		balancers_end(&l.w);
+	}
+	if (n == 0)
+		fail(ex, 404, "no such service: one begins with the first call");
+	else if (b.failed)
+		fail(ex, 500, "the document is too large");
+	else
+		ex_respond_actuator(ex, 200, buf_str(&b));
+	buf_fini(&b);
+}
+
 /* --- */
 
 void circuits_init(struct vine_app *app)
@@ -174,4 +222,6 @@ void circuits_routes(struct vine_app *app)
 	router_add(app->router, "GET", "/actuator/circuits", on_show, app);
 	router_add(app->router, "GET", "/actuator/circuits/{key}", on_show, app);
 	router_add(app->router, "POST", "/actuator/circuits/{key}", on_force, app);
+	router_add(app->router, "GET", "/actuator/loadbalancers", on_balancers, app);
+	router_add(app->router, "GET", "/actuator/loadbalancers/{service}", on_balancers, app);
 }

@@ -7,6 +7,7 @@
 #include "client/impl.h"
 #include "client/membership.h"
 #include "eureka/view.h"
+#include "manage/balancers.h"
 #include "plugin/plugin.h"
 #include "props/check.h"
 #include "props/props.h"
@@ -392,6 +393,26 @@ int remotes_publish(struct remotes *r, struct props *p, struct err *e)
 	pthread_mutex_unlock(&r->lock);
 	free(next);
 	return code;
+}
+
+size_t remotes_look(struct remotes *r, struct str name, void (*fn)(void *ctx, const struct balancer_view *v), void *ctx)
+{
+	size_t pos = 0, n = 0;
+
+	pthread_mutex_lock(&r->lock);
+	for (struct remote *rm; (rm = map_next(&r->by_service, &pos));) {
+		if (name.len && !str_eq(rm->ribbon->name, name))
+			continue;
+		pthread_mutex_lock(&rm->lock);
+
+		struct balancer_view v = { rm->ribbon->name, &rm->settings->lb, rm->set, rm->settings->balancer, rm->ribbon };
+
+		fn(ctx, &v);
+		n++;
+		pthread_mutex_unlock(&rm->lock);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return n;
 }
 
 struct commands *remotes_commands(struct remotes *r)

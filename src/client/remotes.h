@@ -55,4 +55,9 @@ void remote_settings_unref(struct remote_settings *rs); /* NULL is fine */
  * nothing has changed. The loop thread's. */
 int remotes_publish(struct remotes *r, struct props *p, struct err *e);
 
+/* Calls fn with each service that was ever called, or (name) with that one; its ribbon must not change meanwhile, so fn is
+ * short. Returns how many. The loop thread's. */
+struct balancer_view;
+size_t remotes_look(struct remotes *r, struct str name, void (*fn)(void *ctx, const struct balancer_view *v), void *ctx);
+
 struct commands *remotes_commands(struct remotes *r);

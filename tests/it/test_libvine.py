@@ -805,3 +805,30 @@ def test_the_sibling_streams(service, upstream, connect, prefix):
     use, = stream(s, f"{prefix}/hystrix/utilization.stream")
     assert use["type"] == "HystrixUtilization" and use["commands"]["up"] == {"activeCount": 0}
     assert use["threadpools"]["up"] == {"activeCount": 0, "queueSize": 0, "corePoolSize": 3, "poolSize": 1}
+
+
+def told(s, path):
+    c = peers.Client(s.port)
+    c.send(peers.request_bytes("GET", path, host="127.0.0.1"))
+    answer = c.read_response()
+    c.close()
+    return answer.status, json.loads(answer.body)
+
+
+def test_it_explains_its_balancing(service, upstream, connect):
+    held, port = peers.free_port()
+    up = upstream(serve(ok(b"x")))
+    with held:
+        s = service({"up.ribbon.NFLoadBalancerRuleClassName": "round-robin", "vine.loadbalancer.up.outlier.base-ejection-ms": 60000},
+                    servers={"up": [up, f"127.0.0.1:{port}"]})
+        c = connect(s)
+        assert told(s, "/actuator/loadbalancers") == (200, {"loadbalancers": {}})
+        for _ in range(3):
+            assert ask(c, service="up", path="/")["code"] == 0
+        assert told(s, "/actuator/loadbalancers")[1]["loadbalancers"]["up"] == {
+            "rule": "round-robin", "balancer": "plain", "from": "configuration", "servers": 2, "in": 1, "panic": False}
+        said = told(s, "/actuator/loadbalancers/up")[1]
+        assert {x["id"]: x["state"] for x in said["servers"]} == {up.address: "in", f"127.0.0.1:{port}": "refusing"}
+        assert said["ejection"]["probes"] == 1 and said["rule"]["name"] == "round-robin"
+        assert told(s, "/actuator/loadbalancers/none")[0] == 404
+        assert c.get("/actuator/loadbalancers/up", "X-Forwarded-For: 10.1.1.1").status == 403
