@@ -802,7 +802,9 @@ def test_the_sibling_streams(service, upstream, connect, prefix):
     assert config["type"] == "HystrixConfig" and config["commands"]["up"]["circuitBreaker"]["requestVolumeThreshold"] == 7
     assert config["commands"]["up"]["threadPoolKey"] == "up" and config["threadpools"]["up"]["coreSize"] == 3
     assert config["collapsers"]["one"]["maxRequestsInBatch"] == 9
-    use, = stream(s, f"{prefix}/hystrix/utilization.stream")
+    idle = wait_for(lambda: [e for e in stream(s, f"{prefix}/hystrix/utilization.stream")  # who was answered is still giving its slot back
+                             if e["threadpools"]["up"]["activeCount"] == 0], "an idle pool")
+    use, = idle
     assert use["type"] == "HystrixUtilization" and use["commands"]["up"] == {"activeCount": 0}
     assert use["threadpools"]["up"] == {"activeCount": 0, "queueSize": 0, "corePoolSize": 3, "poolSize": 1}
 
