@@ -6,6 +6,7 @@
 
 #include "client/impl.h"
 #include "client/remotes.h"
+#include "http/identities.h"
 #include "manage/config.h"
 #include "plugin/plugin.h"
 #include "props/props.h"
@@ -14,7 +15,7 @@
 
 /* --- on the lane's thread --- */
 
-static void read_anew(struct reload *r)
+static void read_anew(struct vine_app *app, struct reload *r)
 {
 	struct app_settings set;
 
@@ -23,6 +24,8 @@ static void read_anew(struct reload *r)
 	r->next_stamp = load_files_stamp(&r->next_files);
 	if (r->code == 0)
 		r->code = app_judge(r->next, r->args.name, &set, &r->creds, &r->err);
+	if (r->code == 0)
+		r->code = identities_prepare(app->tls, r->next, &r->err);
 }
 
 static void look_or_read(struct job *j)
@@ -31,7 +34,7 @@ static void look_or_read(struct job *j)
 
 	r->is_read = r->is_wanted || load_files_stamp(&r->files) != r->stamp;
 	if (r->is_read)
-		read_anew(r);
+		read_anew(container_of(r, struct vine_app, reload), r);
 }
 
 /* --- on the loop thread --- */
@@ -66,9 +69,12 @@ static void put_in_force(struct vine_app *app)
 	if (r->code == 0)
 		r->code = remotes_publish(app->remotes, r->next, &r->err);
 	if (r->code < 0) {
+		identities_forget(app->tls);
 		LOG(&app->log, LOG_ERROR, "configuration is not valid: the old one stays in force", F_Z("why", r->err.text));
 		return;
 	}
+	identities_commit(app->tls);
+	identities_tell(app->tls, &app->log);
 	swap_props(app, TAKE(r->next));
 	app->creds = r->creds;
 	load_files_fini(&r->files);

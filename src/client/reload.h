@@ -6,7 +6,8 @@
  * changes nothing and is an error in the log.
  *
  * What follows it: hystrix.*, vine.command.*, ribbon and its families, vine.loadbalancer.*, logging.level.*, vine.log.format,
- * vine.management.user and -password, and the user's own keys (vine_app_property). All else holds from the next start on. */
+ * vine.management.user and -password, the files of TLS identities, and the user's own keys (vine_app_property). All else holds
+ * from the next start on. */
 #pragma once
 
 struct vine_app;
