@@ -243,6 +243,11 @@ void commands_publish(struct commands *c, struct props *p, const struct logger *
 	props_unref(old);
 }
 
+void commands_sweep(struct commands *c, usec now)
+{
+	command_table_sweep(c->table, now, USEC_NEVER, commands_settings_of, c);
+}
+
 /* --- life --- */
 
 struct commands *commands_new(struct props *p, uint64_t seed)

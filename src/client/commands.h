@@ -47,6 +47,10 @@ void policy_unref(struct policy *pl); /* NULL is fine */
  * there are too many pools, keeps those it has, and the log says so. */
 void commands_publish(struct commands *c, struct props *p, const struct logger *log);
 
+/* Keys that have been idle for longer than their windows give memory back; none is dropped. Every few seconds; the loop
+ * thread's. */
+void commands_sweep(struct commands *c, usec now);
+
 /* The collapser of that key, a reference of yours. VINE_ELIMIT: too many. */
 int commands_take_collapser(struct commands *c, struct str key, usec now, struct collapser **ret, struct err *e);
 void commands_collapser_settings(struct commands *c, struct str key, struct collapser_settings *ret);

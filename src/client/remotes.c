@@ -15,12 +15,14 @@
 
 #define LINKS_MAX 4096
 #define UPKEEP_EVERY USEC_PER_SEC
+#define SWEEP_EVERY (10 * USEC_PER_SEC)
 
 struct remotes {
 	struct vine_app *app;
 	struct ribbon_env ribbon;
 	struct pinger *pinger; /* the loop thread's; NULL: it does not run */
-	struct timer upkeep;   /* so is this */
+	struct timer upkeep;   /* so is this, and the next */
+	usec next_sweep;
 	struct commands *commands;
 	pthread_mutex_t lock;  /* guards all below */
 	struct props *props;
@@ -140,6 +142,10 @@ static void ping_all(struct timer *t)
 		eureka_view_unref(v);
 	}
 	pthread_mutex_unlock(&r->lock);
+	if (now >= r->next_sweep) {
+		commands_sweep(r->commands, now);
+		r->next_sweep = now + SWEEP_EVERY;
+	}
 	timer_set(r->app->loop, t, now + UPKEEP_EVERY);
 }
 

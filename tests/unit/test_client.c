@@ -515,6 +515,33 @@ static void test_links_have_a_limit(void **state)
 	world_fini(&w);
 }
 
+static void test_idle_keys_give_memory_back(void **state)
+{
+	struct cmd_settings cs = CMD_SETTINGS_DEFAULT;
+	usec now = clock_mono();
+	struct ticket t;
+	struct world w;
+	size_t busy;
+
+	(void)state;
+	world_init(&w, (struct row[]){ { 0 } });
+
+	struct link *l = link_to(&w, "a", "k");
+	struct commands *c = remotes_commands(w.r);
+
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(command_admit(l->entry->command, &cs, now, i, &t), ADMIT_OK);
+		command_done(l->entry->command, &cs, &t, OUTCOME_SUCCESS, now + 1000 * i);
+	}
+	busy = command_table_bytes(commands_table(c));
+	commands_sweep(c, now + USEC_PER_SEC);
+	assert_int_equal(command_table_bytes(commands_table(c)), busy);
+	commands_sweep(c, now + 3600 * USEC_PER_SEC);
+	assert_true(command_table_bytes(commands_table(c)) < busy / 2);
+	assert_int_equal(command_table_len(commands_table(c)), 1); /* whoever calls holds it */
+	world_fini(&w);
+}
+
 /* --- new properties --- */
 
 #define CMD "hystrix.command."
@@ -869,6 +896,7 @@ int main(void)
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_names_have_a_limit),
 		cmocka_unit_test(test_links_have_a_limit),
+		cmocka_unit_test(test_idle_keys_give_memory_back),
 		cmocka_unit_test(test_new_properties_hold_from_the_next_call_on),
 		cmocka_unit_test(test_what_cannot_be_carried_out_changes_nothing),
 		cmocka_unit_test(test_callers_meanwhile_see_whole_pictures),
