@@ -82,7 +82,7 @@ VINE_API int vine_collapse(struct vine_collapser *c, struct vine_request *rq, co
 			   struct vine_value **ret, struct vine_err *e);
 
 /* The same in two steps, so that several may be under way: begin all, then end each, once, by the time the request is
- * answered. ret NULL: its answer is not wanted. */
+ * answered. begin waits only where it fills a batch, which it then runs. ret NULL: its answer is not wanted. */
 VINE_API int vine_collapse_begin(struct vine_collapser *c, struct vine_request *rq, const void *arg, size_t len,
 				 struct vine_collapsing **ret, struct vine_err *e);
 VINE_API int vine_collapse_end(struct vine_collapsing *w, struct vine_value **ret, struct vine_err *e);
