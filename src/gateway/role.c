@@ -441,6 +441,7 @@ static void props_changed(struct host *h)
 	if (gw->turbine)
 		turbine_configure(gw->turbine, h->props);
 	rebuild_and_publish(gw, true, "configuration");
+	check_times_others(h->props, CHECK_GATEWAY, warn_of_unfit, h);
 }
 
 static void left(void *ctx)
