@@ -669,6 +669,7 @@ def test_a_wrong_file_changes_nothing_and_is_said(service, upstream, connect, wr
 def test_calls_go_on_while_the_configuration_changes(service, upstream, connect):
     ups = [upstream(serve(ok(b"x"))) for _ in range(2)]
     s = service({"test.embedded": "yes"}, servers={"own": ups[:1]}, stdin=subprocess.PIPE)
+    ups[0].wait_requests(1)  # a command begins with its first call
     for i in range(12):
         rewrite(s, {"test.embedded": "yes", "hystrix.command.own.circuitBreaker.requestVolumeThreshold": 10 + i,
                     "hystrix.command.own.execution.isolation.strategy": ["SEMAPHORE", "THREAD"][i % 2],
