@@ -9,6 +9,7 @@
 #include "client/run.h"
 #include "flow/balance.h"
 #include "flow/command.h"
+#include "flow/hash_ring.h"
 #include "flow/pool.h"
 #include "manage/circuits.h"
 #include "trace/context.h"
@@ -101,27 +102,41 @@ static double bench_two(void)
 
 /* --- choosing --- */
 
+/* Of the hashing rules, over the servers' ring or table; NULL: none. */
+static struct hash_ring *ring_for(const struct balance_ops *ops, struct fserver *const *list)
+{
+	struct hash_ring_settings s = { .maglev = ops->flags & BALANCE_MAGLEV };
+
+	s.size = s.maglev ? MAGLEV_SIZE : HASH_RING_SIZE;
+	return ops->flags & BALANCE_HASHES ? hash_ring_new(list, SERVERS, &s) : NULL;
+}
+
 static double bench_rule(const struct balance_ops *ops, unsigned picks)
 {
 	struct outlier_settings os = OUTLIER_SETTINGS_DEFAULT;
 	struct fserver **list = xmalloc(SERVERS * sizeof(*list));
+	struct hash_ring *ring;
 	struct balancer b;
 	struct rng rng;
 	usec now = clock_mono();
+	char id[32];
 
 	rng_seed(&rng, 1);
 	balancer_init(&b, ops);
 	for (unsigned i = 0; i < SERVERS; i++) {
-		list[i] = server_new(STR("10.0.0.1:8080"), i % 2 ? STR("a") : STR("b"), 100, now);
+		list[i] = server_new(str_of(id, (size_t)snprintf(id, sizeof(id), "10.0.%u.%u:8080", i / 250, i % 250)), i % 2 ? STR("a") : STR("b"), 100, now);
 		server_begin(list[i]);
 		server_end(list[i], &os, SERVER_OK, 500 + rng_below(&rng, 1000), now);
 	}
 
-	struct choice c = { .list = { list, SERVERS }, .settings = &os, .rng = &rng, .now = now + 1000 };
+	ring = ring_for(ops, list);
+
+	struct choice c = { .list = { list, SERVERS, .ring = ring }, .settings = &os, .rng = &rng, .now = now + 1000, .has_hash = ring };
 	usec start = clock_mono();
 
 	for (unsigned i = 0; i < picks; i++) {
 		c.now = now + 1000 + i / 8;
+		c.hash = ring ? hash_mix(i) : 0; /* another key each time */
 
 		struct pick p = balancer_choose(&b, &c);
 
@@ -132,6 +147,7 @@ static double bench_rule(const struct balance_ops *ops, unsigned picks)
 
 	for (unsigned i = 0; i < SERVERS; i++)
 		server_unref(list[i]);
+	hash_ring_unref(ring);
 	free(list);
 	return ns;
 }

@@ -27,7 +27,8 @@ ROWS = [
 ]
 RULES = [("p2c", 150, None), ("round-robin", 150, "RoundRobinRule"), ("random", 150, "RandomRule"),
          ("weighted-response-time", 150, "WeightedResponseTimeRule"), ("availability-filtering", 150, "AvailabilityFilteringRule"),
-         ("best-available", None, "BestAvailableRule"), ("least-requests", None, None), ("zone-avoidance", None, "ZoneAvoidanceRule")]
+         ("best-available", None, "BestAvailableRule"), ("least-requests", 150, None), ("zone-avoidance", None, "ZoneAvoidanceRule"),
+         ("ring-hash", 150, None), ("maglev", 150, None)]
 
 
 def run(*cmd):

@@ -47,8 +47,8 @@ VINE_API void vine_app_route(struct vine_app *app, const char *method, const cha
 VINE_API int vine_app_use(struct vine_app *app, const char *service, const struct vine_plugin *table, struct vine_err *e);
 
 /* start, the ready line on stdout ("member ready: http://127.0.0.1:8081 pid 4711"), then until SIGTERM or SIGINT or
- * vine_app_stop, then an orderly end. Returns what main should return: 0, or 1 with the reason in one line on stderr.
- * Both signals are blocked in the calling thread while it runs, and stay blocked where one of them ended it: call it on the
+ * vine_app_stop, then an orderly end. SIGHUP is vine_app_reload. Returns what main should return: 0, or 1 with the reason in one line on stderr.
+ * These signals are blocked in the calling thread while it runs, and stay blocked where one of them ended it: call it on the
  * main thread, before making others. */
 VINE_API int vine_app_run(struct vine_app *app);
 
@@ -66,10 +66,15 @@ VINE_API void vine_app_wait(struct vine_app *app); /* until that is over */
 enum vine_health { VINE_HEALTH_UNKNOWN, VINE_HEALTH_UP, VINE_HEALTH_OUT_OF_SERVICE, VINE_HEALTH_DOWN };
 VINE_API bool vine_app_health(struct vine_app *app, const char *part, enum vine_health health, const char *why);
 
+/* Reads the configuration again, as is done by itself within a second after one of its files has changed. One that is wrong
+ * changes nothing and is an error in the log. docs/libvine.md says what follows it. Returns at once; any thread, also a
+ * signal handler. */
+VINE_API void vine_app_reload(struct vine_app *app);
+
 VINE_API unsigned vine_app_port(const struct vine_app *app);     /* where it listens; 0 before start. Any thread */
 VINE_API const char *vine_app_name(const struct vine_app *app);  /* lives as long as app. Any thread */
-/* The value of any key of the configuration, the user's own too, placeholders resolved; NULL: not set. It lives as long
- * as app. Any thread. */
+/* The present value of any key of the configuration, the user's own too, placeholders resolved; NULL: not set. The text lives
+ * as long as app, also when a reload changes the value. Any thread. */
 VINE_API const char *vine_app_property(struct vine_app *app, const char *key);
 
 /* "name: text" on stderr; returns 1, for main. */

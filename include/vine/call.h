@@ -39,6 +39,9 @@ struct vine_call_opts {
 	size_t body_len;
 	const char *command; /* the command key; NULL: the service */
 	const char *group;   /* the command group, for the dashboard; NULL: the service */
+	/* Equal calls of one request share one answer, the failure or fallback's included, also while it is being made: command
+	 * and this key say which are equal. NULL, or no request: not shared. hystrix.command.<key>.requestCache.enabled */
+	const char *cache_key;
 	const char *stick;   /* with the rules ring-hash and maglev: calls of one key meet one server; NULL: by hash-key */
 	int64_t timeout_ms;  /* tighter than the command's; 0: no */
 	vine_fallback fallback; /* NULL: none */
@@ -51,6 +54,9 @@ struct vine_call_opts {
  * a broken answer), VINE_CODE_INVALID (opts are malformed), VINE_CODE_LIMIT (an answer above 8 MiB). */
 VINE_API int vine_call(struct vine_app *app, struct vine_request *rq, const struct vine_call_opts *opts,
 		       struct vine_response **ret, struct vine_err *e);
+
+/* The next call of this request with that command (or collapser) and key is made anew; for after a change. Any thread. */
+VINE_API void vine_cache_clear(struct vine_request *rq, const char *command, const char *key);
 
 VINE_API void vine_response_free(struct vine_response *rs); /* NULL is fine */
 VINE_API unsigned vine_response_status(const struct vine_response *rs);

@@ -15,6 +15,7 @@
 
 #include "client/impl.h"
 #include "client/membership.h"
+#include "client/reload.h"
 #include "client/remotes.h"
 #include "http/identities.h"
 #include "http/limits.h"
@@ -88,7 +89,7 @@ static void drain(struct vine_app *app)
 {
 	set_state(app, APP_DRAINING);
 	app->give_up_at = loop_now(app->loop) + app->set.drain_time;
-	event_hub_end(&app->stream);
+	circuits_end(app);
 	http_server_drain(app->server);
 }
 
@@ -119,6 +120,7 @@ static usec advance(struct vine_app *app)
 		leave(app);
 	if (atomic_exchange(&app->health_changed, false) && app->membership)
 		membership_look(app->membership);
+	reload_advance(app);
 	if (state_of(app) == APP_LEAVING && loop_now(app->loop) >= app->give_up_at)
 		drain(app); /* its lease will run out instead */
 	if (state_of(app) == APP_LEFT && loop_now(app->loop) >= app->give_up_at)
@@ -153,10 +155,14 @@ static void on_signal(struct io *io, uint32_t events)
 	struct signalfd_siginfo si;
 
 	(void)events;
-	if (read(io->fd, &si, sizeof(si)) == sizeof(si)) {
-		app->signalled = true;
-		vine_app_stop(app);
+	if (read(io->fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (si.ssi_signo == SIGHUP) {
+		vine_app_reload(app);
+		return;
 	}
+	app->signalled = true;
+	vine_app_stop(app);
 }
 
 /* --- start and end --- */
@@ -167,6 +173,7 @@ static void take_down(struct vine_app *app)
 {
 	jobs_lane_free(TAKE(app->handlers)); /* waits for handlers; their answers come by the mailbox */
 	callers_close(app);
+	reload_end(app);
 	remotes_end_upkeep(app->remotes);
 	membership_free(TAKE(app->membership));
 	loop_turn(app->loop, 0);
@@ -219,6 +226,7 @@ static int make_parts(struct vine_app *app, struct err *e)
 	atomic_store(&app->port, addr_port(http_server_local(app->server)));
 	app->remotes = remotes_new(app);
 	remotes_begin_upkeep(app->remotes);
+	reload_begin(app);
 	callers_open(app);
 	return membership_new(&app->membership, app, e);
 }
@@ -293,6 +301,7 @@ int vine_app_run(struct vine_app *app)
 	sigemptyset(&watch);
 	sigaddset(&watch, SIGTERM);
 	sigaddset(&watch, SIGINT);
+	sigaddset(&watch, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &watch, &old);
 
 	int r = start_with(app, &watch, &e);

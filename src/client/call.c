@@ -24,6 +24,7 @@
 struct going {
 	struct vine_app *app;
 	struct link *link;
+	struct policy *policy;   /* a reference */
 	struct vine_call_opts o; /* without the fallback, which is the caller's */
 	enum http_method method;
 	struct str method_name;
@@ -38,6 +39,7 @@ struct going {
 	struct caller *caller;
 	struct vine_response *rs;
 	struct server_set *servers;
+	struct remote_settings *settings; /* which held when it began */
 	struct trace_context trace;
 	struct deadline deadline;
 	struct retry_state retry;
@@ -135,17 +137,16 @@ static bool begin_second(struct hedge *h, struct str *host, uint16_t *port, stru
 {
 	struct second *s = container_of(h, struct second, h);
 	struct going *g = s->g;
-	const struct remote *rm = g->link->remote;
 	usec now = clock_mono();
 	struct pick pick;
 
-	if (!retry_budget_spend(&g->link->remote->ribbon->budget, &rm->lb.budget, now))
+	if (!retry_budget_spend(&g->link->remote->ribbon->budget, &g->settings->lb.budget, now))
 		return false;
 	pick = choose_server(g); /* the first one counts as tried */
 	if (!pick.server || pick.why == PICK_LAST || !addr_split(pick.server->id, 80, host, port))
 		return false;
 	s->server = pick.server;
-	h->tls = pick.server->secure ? rm->lb.tls : NULL;
+	h->tls = pick.server->secure ? g->settings->lb.tls : NULL;
 	h->rs = response_new();
 	write_head(&s->head, g, s->server->id, now);
 	*head = buf_str(&s->head);
@@ -194,7 +195,7 @@ static enum server_outcome server_outcome_of(const struct vine_response *rs, con
 /* Each try is credited to its server; whose answer was not waited for is nobody's failure. */
 static void settle(struct going *g, struct fserver *first, struct second *s, struct once_result *res)
 {
-	const struct outlier_settings *os = &g->link->remote->lb.outlier;
+	const struct outlier_settings *os = &g->settings->lb.outlier;
 	usec now = clock_mono();
 
 	server_end(first, os, s->h.first_let_go ? SERVER_ABANDONED : server_outcome_of(g->rs, res), res->took, now);
@@ -208,10 +209,10 @@ static void settle(struct going *g, struct fserver *first, struct second *s, str
 /* Exchanges with one server, or with a second one beside it; false if there was no whole answer. */
 static bool exchange_with(struct going *g, struct fserver *s, struct once_result *res)
 {
-	const struct remote *rm = g->link->remote;
+	const struct ribbon_settings *lb = &g->settings->lb;
 	struct buf head = BUF_INIT(HEAD_MAX);
-	struct second second = { .h = { .delay = rm->lb.hedge_delay, .begin = begin_second }, .g = g, .head = BUF_INIT(HEAD_MAX) };
-	bool may_hedge = rm->lb.hedge_delay && g->servers->n > 1 && retry_method_is_safe(g->method_name);
+	struct second second = { .h = { .delay = lb->hedge_delay, .begin = begin_second }, .g = g, .head = BUF_INIT(HEAD_MAX) };
+	bool may_hedge = lb->hedge_delay && g->servers->n > 1 && retry_method_is_safe(g->method_name);
 	struct str host;
 	uint16_t port;
 
@@ -224,11 +225,11 @@ static bool exchange_with(struct going *g, struct fserver *s, struct once_result
 			.method = g->method,
 			.head = buf_str(&head),
 			.body = str_of(g->o.body, g->o.body_len),
-			.connect_timeout = rm->lb.connect_timeout,
-			.read_timeout = rm->lb.read_timeout,
+			.connect_timeout = lb->connect_timeout,
+			.read_timeout = lb->read_timeout,
 			.deadline = g->deadline.at,
 			.cancel = context_now()->cancel,
-			.tls = s->secure ? rm->lb.tls : NULL,
+			.tls = s->secure ? lb->tls : NULL,
 			.rs = g->rs,
 		}, host, port, may_hedge ? &second.h : NULL, res);
 	settle(g, s, &second, res);
@@ -291,7 +292,7 @@ static void note_answer(struct going *g)
 /* Tries one server; true if another try follows (*again: with the same server). */
 static bool try_server(struct going *g, struct fserver *s, bool *again)
 {
-	struct remote *rm = g->link->remote;
+	const struct ribbon_settings *lb = &g->settings->lb;
 	struct once_result res;
 	bool whole;
 
@@ -302,16 +303,16 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 
 	usec now = clock_mono();
 
-	if (whole && g->rs->status < 500 && !retry_status_is_listed(&rm->lb.retry, g->rs->status)) {
+	if (whole && g->rs->status < 500 && !retry_status_is_listed(&lb->retry, g->rs->status)) {
 		note_answer(g);
 		return false;
 	}
 	note_failure(g, &res, now);
 
 	struct retry_attempt at = attempt_of(g, &res);
-	struct retry_decision d = retry_decide(&rm->lb.retry, &g->retry, &at, g->deadline, now);
+	struct retry_decision d = retry_decide(&lb->retry, &g->retry, &at, g->deadline, now);
 
-	if (d.verdict != RETRY_GIVE_UP && !retry_budget_spend(&rm->ribbon->budget, &rm->lb.budget, now))
+	if (d.verdict != RETRY_GIVE_UP && !retry_budget_spend(&g->link->remote->ribbon->budget, &lb->budget, now))
 		d = (struct retry_decision){ RETRY_GIVE_UP, RETRY_NO_BUDGET };
 	log_try(g, &res, &d);
 	*again = d.verdict == RETRY_SAME;
@@ -323,7 +324,7 @@ static bool try_server(struct going *g, struct fserver *s, bool *again)
 /* The key that sticks: the call's own, or where vine.loadbalancer.<client>.hash-key says. */
 static struct str stick_of(const struct going *g)
 {
-	const struct ribbon_settings *lb = &g->link->remote->lb;
+	const struct ribbon_settings *lb = &g->settings->lb;
 	struct str field = STR_EMPTY;
 
 	if (g->o.stick)
@@ -348,20 +349,20 @@ static struct str stick_of(const struct going *g)
 
 static struct pick choose_server(struct going *g)
 {
-	struct remote *rm = g->link->remote;
+	const struct ribbon_settings *lb = &g->settings->lb;
 	struct str key = stick_of(g);
 	struct choice c = {
 		.list = server_set_list(g->servers),
 		.tried = &g->tried,
-		.settings = &rm->lb.outlier,
-		.rule = &rm->lb.rules,
+		.settings = &lb->outlier,
+		.rule = &lb->rules,
 		.rng = &g->caller->rng,
 		.now = clock_mono(),
 		.has_hash = key.len > 0,
 		.hash = key.len ? hash_ring_key(key) : 0,
 	};
 
-	return balancer_choose(rm->balancer, &c);
+	return balancer_choose(g->settings->balancer, &c);
 }
 
 static void no_server(struct going *g, enum pick_why why)
@@ -370,7 +371,7 @@ static void no_server(struct going *g, enum pick_why why)
 	struct str fault;
 
 	arena_init(&a, 256);
-	fault = ribbon_rule_fault(g->link->remote->balancer, why, &a);
+	fault = ribbon_rule_fault(g->settings->balancer, why, &a);
 	g->answer = RUN_FAILED;
 	if (fault.len)
 		g->code = err_set(g->e, VINE_EUNAVAIL, "%s: %.*s", g->o.service, STRF(fault));
@@ -382,7 +383,7 @@ static void no_server(struct going *g, enum pick_why why)
 /* BackoffTimeout, or what the deadline leaves of it. false: meanwhile the call has been given up. */
 static bool pause_before(const struct going *g)
 {
-	usec pause = MIN(g->link->remote->lb.backoff, deadline_left(g->deadline, clock_mono()));
+	usec pause = MIN(g->settings->lb.backoff, deadline_left(g->deadline, clock_mono()));
 
 	if (pause > 0)
 		caller_pause(g->caller, context_now()->cancel, pause);
@@ -422,10 +423,11 @@ static enum run_answer call_servers(struct work *w, void *arg)
 	}
 	g->rs = response_new();
 	trace_for_call(&g->trace, g->app, &g->caller->rng);
-	retry_budget_request(&g->link->remote->ribbon->budget, &g->link->remote->lb.budget);
-	g->servers = remote_take_servers(g->app->remotes, g->link->remote, clock_mono());
+	g->servers = remote_take_servers(g->app->remotes, g->link->remote, clock_mono(), &g->settings);
+	retry_budget_request(&g->link->remote->ribbon->budget, &g->settings->lb.budget);
 	try_servers(g);
 	server_set_unref(g->servers);
+	remote_settings_unref(TAKE(g->settings));
 	caller_give(g->app, g->caller);
 	if (g->code == 0)
 		work_set_result(w, &g->rs->shared);
@@ -488,6 +490,7 @@ static void going_free(void *arg)
 	struct vine_app *app = g->app;
 
 	arena_fini(&g->texts);
+	policy_unref(g->policy);
 	free(g);
 	callers_leave(app); /* last: what the command stands on lives as long as somebody is in there */
 }
@@ -517,6 +520,7 @@ static struct going *going_copy(const struct going *g)
 	struct vine_call_opts *o = &own->o;
 
 	*own = *g;
+	shared_ref(&own->policy->shared);
 	arena_init(&own->texts, 1024);
 	o->service = keep(&own->texts, o->service);
 	o->method = keep(&own->texts, o->method);
@@ -536,10 +540,11 @@ static void set_spec(struct run_spec *spec, const struct going *g, struct vine_r
 	const struct vine_call_opts *o = &g->o;
 
 	*spec = (struct run_spec){
-		.command = g->link->command,
-		.settings = &g->link->settings,
-		.threads = g->link->threads,
+		.command = g->link->entry->command,
+		.settings = &g->policy->settings,
+		.threads = g->policy->threads,
 		.log = &g->app->log,
+		.cache_key = str_from(o->cache_key),
 		.fn = call_servers,
 		.deadline = DEADLINE_NONE,
 	};
@@ -547,9 +552,7 @@ static void set_spec(struct run_spec *spec, const struct going *g, struct vine_r
 		spec->deadline = deadline_in(clock_mono(), o->timeout_ms * USEC_PER_MSEC);
 	if (!rq)
 		return;
-	if (!rq->commands)
-		rq->commands = flow_request_new();
-	spec->request = rq->commands;
+	spec->request = request_commands(rq);
 	spec->trace = &rq->trace;
 	spec->deadline = deadline_min(spec->deadline, (struct deadline){ rq->deadline });
 }
@@ -614,8 +617,11 @@ int vine_call(struct vine_app *app, struct vine_request *rq, const struct vine_c
 		return err_set(why, VINE_EUNAVAIL, "the app does not run");
 	r = remotes_link(app->remotes, service, opts->command ? str_from(opts->command) : service,
 			 opts->group ? str_from(opts->group) : service, clock_mono(), &g.link, why);
-	if (r == 0)
+	if (r == 0) {
+		g.policy = commands_policy(remotes_commands(app->remotes), g.link->entry);
 		r = call_as_command(&g, rq, opts, ret, why);
+		policy_unref(g.policy);
+	}
 	callers_leave(app);
 	return r;
 }

@@ -1,11 +1,13 @@
-/* circuits.c - what a service tells of its circuits, and what may be done to them: /hystrix.stream and
- * /actuator/circuits.
+/* circuits.c - what a service tells of its circuits, and what may be done to them: /hystrix.stream and its
+ * siblings, /actuator/circuits, and of its balancing.
  *
  * Everything here runs on the loop thread; what it says is manage/circuits' to write. */
 #include "client/impl.h"
 #include "client/remotes.h"
+#include "codec/json.h"
 #include "flow/hystream.h"
 #include "manage/actuator.h"
+#include "manage/balancers.h"
 #include "manage/guard.h"
 #include "props/props.h"
 
@@ -14,29 +16,38 @@
 
 static struct circuits circuits_of(struct vine_app *app)
 {
+	struct commands *cs = remotes_commands(app->remotes);
+
 	return (struct circuits){
-		.commands = remotes_commands(app->remotes),
-		.settings_of = remotes_settings_of,
-		.arg = app->remotes,
-		.pools = remotes_pools(app->remotes),
+		.commands = commands_table(cs),
+		.settings_of = commands_settings_of,
+		.arg = cs,
+		.pools = commands_pools(cs),
+		.collapsers = commands_collapsers(cs),
 		.props = app->props,
 		.now = loop_now(app->loop),
 		.wall = clock_wall(),
 	};
 }
 
+static enum hystrix_stream kind_of(const struct app_stream *s)
+{
+	return (enum hystrix_stream)(s - s->app->stream);
+}
+
 static usec interval(void *ctx)
 {
-	const struct vine_app *app = ctx;
+	const struct app_stream *s = ctx;
 
-	return props_ms(app->props, "hystrix.stream.dashboard.intervalInMilliseconds") * USEC_PER_MSEC;
+	return hystrix_stream_interval(kind_of(s), s->app->props);
 }
 
 static void write_events(void *ctx, struct buf *b)
 {
-	struct circuits c = circuits_of(ctx);
+	const struct app_stream *s = ctx;
+	struct circuits c = circuits_of(s->app);
 
-	circuits_stream(&c, b);
+	hystrix_stream_write(kind_of(s), &c, b);
 }
 
 static const struct event_hub_ops hub_ops = { .interval = interval, .write = write_events, .ping = HYSTREAM_PING };
@@ -52,12 +63,11 @@ static bool may(struct vine_app *app, struct exchange *ex)
 
 static void on_stream(struct exchange *ex, const struct route_match *m, void *ctx)
 {
-	struct vine_app *app = ctx;
+	struct app_stream *s = ctx;
 
 	(void)m;
-	if (may(app, ex))
-		event_hub_add(&app->stream, ex,
-			      props_int(app->props, "hystrix.config.stream.maxConcurrentConnections"));
+	if (may(s->app, ex))
+		event_hub_add(&s->hub, ex, props_int(s->app->props, "hystrix.config.stream.maxConcurrentConnections"));
 }
 
 /* --- /actuator/circuits --- */
@@ -134,18 +144,84 @@ static void on_force(struct exchange *ex, const struct route_match *m, void *ctx
 	ex_collect(ex, BODY_MAX, force);
 }
 
+/* --- /actuator/loadbalancers --- */
+
+struct looking {
+	struct jsonw w;
+	struct buf *b;
+	struct balancers_when at;
+};
+
+static void add_one(void *ctx, const struct balancer_view *v)
+{
+	balancers_add(&((struct looking *)ctx)->w, v);
+}
+
+static void explain_one(void *ctx, const struct balancer_view *v)
+{
+	struct looking *l = ctx;
+
+	balancers_explain(l->b, v, &l->at);
+}
+
+static void on_balancers(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	struct vine_app *app = ctx;
+	struct buf b = BUF_INIT(ANSWER_MAX);
+	struct looking l = { .b = &b, .at = { loop_now(app->loop), clock_wall() } };
+	size_t n = 1;
+
+	if (!may(app, ex))
+		return;
+	if (m->n) {
+		n = m->var[0].len ? remotes_look(app->remotes, m->var[0], explain_one, &l) : 0;
+	} else {
+		jsonw_init(&l.w, &b);
+		balancers_begin(&l.w);
+		remotes_look(app->remotes, STR_EMPTY, add_one, &l);
+		balancers_end(&l.w);
+	}
+	if (n == 0)
+		fail(ex, 404, "no such service: one begins with the first call");
+	else if (b.failed)
+		fail(ex, 500, "the document is too large");
+	else
+		ex_respond_actuator(ex, 200, buf_str(&b));
+	buf_fini(&b);
+}
+
 /* --- */
 
 void circuits_init(struct vine_app *app)
 {
-	event_hub_init(&app->stream, app->loop, &app->streams, &hub_ops, app);
+	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++) {
+		app->stream[i].app = app;
+		event_hub_init(&app->stream[i].hub, app->loop, &app->streams[i], &hub_ops, &app->stream[i]);
+	}
+}
+
+void circuits_end(struct vine_app *app)
+{
+	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++)
+		event_hub_end(&app->stream[i].hub);
 }
 
 void circuits_routes(struct vine_app *app)
 {
-	router_add(app->router, "GET", "/actuator/hystrix.stream", on_stream, app);
-	router_add(app->router, "GET", "/hystrix.stream", on_stream, app);
+	static const char *const paths[HYSTRIX_STREAMS][2] = {
+		[STREAM_DASHBOARD] = { "/actuator/hystrix.stream", "/hystrix.stream" },
+		[STREAM_CONFIG] = { "/actuator/hystrix/config.stream", "/hystrix/config.stream" },
+		[STREAM_UTILIZATION] = { "/actuator/hystrix/utilization.stream", "/hystrix/utilization.stream" },
+	};
+
+	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++) {
+		app->stream[i].app = app;
+		router_add(app->router, "GET", paths[i][0], on_stream, &app->stream[i]);
+		router_add(app->router, "GET", paths[i][1], on_stream, &app->stream[i]);
+	}
 	router_add(app->router, "GET", "/actuator/circuits", on_show, app);
 	router_add(app->router, "GET", "/actuator/circuits/{key}", on_show, app);
 	router_add(app->router, "POST", "/actuator/circuits/{key}", on_force, app);
+	router_add(app->router, "GET", "/actuator/loadbalancers", on_balancers, app);
+	router_add(app->router, "GET", "/actuator/loadbalancers/{service}", on_balancers, app);
 }

@@ -22,13 +22,16 @@
 #include "http/server.h"
 #include "manage/auth.h"
 #include "manage/circuits.h"
+#include "manage/siblings.h"
 #include "net/dns.h"
 #include "net/jobs.h"
 #include "net/mailbox.h"
+#include "props/load.h"
 #include "trace/context.h"
 
 struct identities;
 struct membership;
+struct vine_collapser;
 struct plugin;
 struct plugins;
 struct props;
@@ -78,11 +81,37 @@ struct app_health {
 	struct health_part part[APP_HEALTH_MAX];
 };
 
+/* The command line, kept so that it may be read again. Texts are owned. */
+struct app_args {
+	char *name, *config; /* of vine_app_opts, or -c; NULL: none */
+	char **set;          /* key=value */
+	size_t n;
+};
+
+/* See client/reload.h. */
+struct reload {
+	struct app_args args;    /* immutable after vine_app_new */
+	struct load_files files; /* that made the properties in force */
+	uint64_t stamp;          /* what they looked like */
+	struct jobs_lane *lane;
+	struct timer look;
+	struct job job;
+	bool is_busy, is_wanted, is_read;
+	_Atomic bool is_asked;
+	/* what the job has read */
+	struct props *next;
+	struct load_files next_files;
+	uint64_t next_stamp;
+	struct auth_creds creds;
+	struct err err;
+	int code;
+};
+
 enum app_state { APP_NEW, APP_RUNNING, APP_LEAVING, APP_LEFT, APP_DRAINING, APP_OVER };
 
 struct vine_app {
 	struct app_settings set; /* immutable after vine_app_new */
-	struct props *props;
+	struct props *props; /* written by the loop thread, which reads it freely; others under property_lock */
 	struct log *logs;
 	struct logger log; /* libvine's own lines, under vine.client */
 	struct logger user; /* the service's, under its name */
@@ -90,11 +119,14 @@ struct vine_app {
 	struct app_route *routes[APP_ROUTES_MAX];
 	unsigned n_routes;
 	struct trace_make trace_make; /* immutable too */
-	struct auth_creds creds;      /* of the management endpoints; likewise */
-	_Atomic unsigned streams;     /* readers of /hystrix.stream */
-	pthread_mutex_t property_lock; /* leaf; guards the two below */
+	struct auth_creds creds;      /* of the management endpoints; the loop thread's */
+	_Atomic unsigned streams[HYSTRIX_STREAMS]; /* readers of each */
+	pthread_mutex_t property_lock; /* guards what stands below, and props */
 	struct arena property_texts;   /* of values, with a NUL */
-	struct map property_map;       /* of such a text, by key */
+	struct map property_map;       /* of such a text, by itself */
+	struct vine_collapser *collapsers;
+	unsigned n_collapsers;
+	struct reload reload;
 	struct app_health health;
 	_Atomic bool health_changed; /* the loop thread has not looked yet */
 	struct plugins *plugins;
@@ -117,7 +149,10 @@ struct vine_app {
 	struct addr_tally *tally; /* connections a client address; NULL: no limit */
 	struct identities *tls;
 	struct rng rng;
-	struct event_hub stream; /* /hystrix.stream */
+	struct app_stream {
+		struct event_hub hub;
+		struct vine_app *app;
+	} stream[HYSTRIX_STREAMS];
 	struct membership *membership; /* NULL: no registry */
 	bool is_secure;    /* the server speaks TLS */
 	struct io signals; /* fd -1: not asked to watch any */
@@ -128,6 +163,13 @@ struct vine_app {
 	struct remotes *remotes;
 	struct callers callers;
 };
+
+/* --- config.c --- */
+
+/* Any thread; may block. *ret stays NULL where the files cannot be read. */
+int app_load(struct props **ret, const struct app_args *a, struct load_files *files, struct err *e);
+/* What is wrong with it as a whole, and what it says of the app itself. name: of vine_app_opts. Pure. */
+int app_judge(const struct props *p, const char *name, struct app_settings *set, struct auth_creds *creds, struct err *e);
 
 /* --- app.c --- */
 
@@ -147,7 +189,7 @@ struct vine_request {
 	struct trace_context trace;
 	char trace_text[33], span_text[17];
 	usec deadline; /* USEC_NEVER: not said */
-	struct flow_request *commands; /* what its calls share; made at the first one */
+	_Atomic(struct flow_request *) commands; /* what its calls share; made at the first one: request_commands */
 	struct str method, path, query, body;
 	char peer[ADDR_TEXT_MAX];
 	struct str var[ROUTE_VARS_MAX];
@@ -161,15 +203,23 @@ struct vine_request {
 	unsigned n_reply;
 };
 
+/* What the calls on behalf of a request share; lives as long as it. Any thread. */
+struct flow_request *request_commands(struct vine_request *rq);
+
+/* --- gather.c: vine/collapser.h --- */
+
+void collapsers_free(struct vine_app *app); /* no batch runs any more */
+
 /* --- trace.c --- */
 
 void request_trace(struct vine_request *rq, const struct http_head *h);
 /* The span of a call of this thread: below the trace of its context, else of a new one. */
 void trace_for_call(struct trace_context *ret, const struct vine_app *app, struct rng *rng);
 
-/* --- circuits.c: /hystrix.stream, /actuator/circuits --- */
+/* --- circuits.c: /hystrix.stream and its siblings, /actuator/circuits --- */
 
 void circuits_init(struct vine_app *app);
+void circuits_end(struct vine_app *app); /* no reader is kept any more */
 void circuits_routes(struct vine_app *app);
 
 /* --- health.c --- */

@@ -26,7 +26,11 @@ static void index_of_all(struct exchange *ex, const struct route_match *m, void 
 		       "\"serviceregistry\":{\"href\":\"/actuator/serviceregistry\",\"templated\":false},"
 		       "\"circuits\":{\"href\":\"/actuator/circuits\",\"templated\":false},"
 		       "\"circuits-key\":{\"href\":\"/actuator/circuits/{key}\",\"templated\":true},"
-		       "\"hystrix.stream\":{\"href\":\"/actuator/hystrix.stream\",\"templated\":false}}}"),
+		       "\"loadbalancers\":{\"href\":\"/actuator/loadbalancers\",\"templated\":false},"
+		       "\"loadbalancers-service\":{\"href\":\"/actuator/loadbalancers/{service}\",\"templated\":true},"
+		       "\"hystrix.stream\":{\"href\":\"/actuator/hystrix.stream\",\"templated\":false},"
+		       "\"hystrix.config.stream\":{\"href\":\"/actuator/hystrix/config.stream\",\"templated\":false},"
+		       "\"hystrix.utilization.stream\":{\"href\":\"/actuator/hystrix/utilization.stream\",\"templated\":false}}}"),
 		   NULL, 0);
 }
 

@@ -6,71 +6,117 @@
 #include "base/map.h"
 #include "client/impl.h"
 #include "client/membership.h"
-#include "client/policy.h"
 #include "eureka/view.h"
-#include "flow/properties.h"
+#include "manage/balancers.h"
 #include "plugin/plugin.h"
+#include "props/check.h"
 #include "props/props.h"
 #include "ribbon/pinger.h"
 
 #define LINKS_MAX 4096
-#define POOLS_MAX 256
 #define UPKEEP_EVERY USEC_PER_SEC
+#define SWEEP_EVERY (10 * USEC_PER_SEC)
 
 struct remotes {
 	struct vine_app *app;
 	struct ribbon_env ribbon;
 	struct pinger *pinger; /* the loop thread's; NULL: it does not run */
-	struct timer upkeep;   /* so is this */
-	struct command_table *commands;
-	struct keyed_table *pools;
-	pthread_mutex_t lock; /* guards the maps */
+	struct timer upkeep;   /* so is this, and the next */
+	usec next_sweep;
+	struct commands *commands;
+	pthread_mutex_t lock;  /* guards all below */
+	struct props *props;
 	struct map by_service; /* of struct remote */
 	struct map links;      /* of struct link, by key */
-	struct map by_pool;    /* of struct threads */
-	struct map by_command; /* of struct link, by command key: the first link's settings hold for the stream */
 };
+
+/* --- settings --- */
+
+static void settings_free(struct shared *s)
+{
+	struct remote_settings *rs = container_of(s, struct remote_settings, shared);
+
+	arena_fini(&rs->texts);
+	props_unref(rs->props);
+	free(rs);
+}
+
+void remote_settings_unref(struct remote_settings *rs)
+{
+	if (rs)
+		shared_unref(&rs->shared);
+}
+
+/* By these properties; changes nothing of what is in force. Caller holds the remote's lock, or nobody knows it yet. */
+static int make_settings(struct remote *rm, struct props *p, struct remote_settings **ret, struct err *e)
+{
+	struct remote_settings *rs = xzalloc(sizeof(*rs));
+	int r;
+
+	shared_init(&rs->shared, settings_free);
+	arena_init(&rs->texts, 1024);
+	rs->props = props_ref(p);
+	r = ribbon_settings_read(&rs->lb, rm->ribbon, p, &rs->texts, e);
+	if (r == 0)
+		r = ribbon_check(&rs->lb, rm->ribbon, e);
+	if (r < 0) {
+		remote_settings_unref(rs);
+		return r;
+	}
+	rs->balancer = ribbon_balancer(rm->ribbon, &rs->lb);
+	*ret = rs;
+	return 0;
+}
 
 /* --- servers --- */
 
 static bool is_stale(const struct remote *rm, const struct eureka_view *v, usec now)
 {
-	return !rm->set || (v && v->version > rm->view_version) || now >= rm->next_update ||
+	return !rm->set || rm->is_changed || (v && v->version > rm->view_version) || now >= rm->next_update ||
 	       atomic_load_explicit(&rm->ribbon->refresh.wanted, memory_order_relaxed);
 }
 
 /* Caller holds the lock. */
 static int update(struct remote *rm, const struct eureka_view *v, usec now, struct err *e)
 {
+	const struct ribbon_settings *lb = &rm->settings->lb;
 	struct server_set *set;
-	int r = ribbon_update(rm->ribbon, &rm->lb, v, !rm->set, now, &set, e);
+	int r = ribbon_update(rm->ribbon, lb, v, !rm->set || rm->is_changed, now, &set, e);
 
 	if (r < 0)
 		return r;
 	server_set_unref(rm->set);
 	rm->set = set;
 	rm->view_version = v ? v->version : rm->view_version;
-	rm->next_update = ribbon_next_update(rm->ribbon, &rm->lb);
+	rm->next_update = ribbon_next_update(rm->ribbon, lb);
+	rm->is_changed = false;
 	return 0;
 }
 
+/* Caller holds the lock, or nobody knows the remote yet. */
 static struct eureka_view *view_for(const struct remotes *r, const struct remote *rm)
 {
-	bool wanted = rm->lb.list == LIST_REGISTRY || rm->lb.ping == PING_REGISTRY;
+	const struct ribbon_settings *lb = &rm->settings->lb;
+	bool wanted = lb->list == LIST_REGISTRY || lb->ping == PING_REGISTRY;
 
 	return wanted && r->app->membership ? membership_take_view(r->app->membership) : NULL;
 }
 
-struct server_set *remote_take_servers(struct remotes *r, struct remote *rm, usec now)
+struct server_set *remote_take_servers(struct remotes *r, struct remote *rm, usec now, struct remote_settings **settings)
 {
-	struct eureka_view *v = view_for(r, rm);
+	struct eureka_view *v;
 	struct server_set *s;
 	struct err e;
 
 	pthread_mutex_lock(&rm->lock);
+	v = view_for(r, rm);
 	if (is_stale(rm, v, now) && update(rm, v, now, &e) < 0)
 		LOG(&r->app->log, LOG_ERROR, "servers not changed", F_STR("service", rm->ribbon->name), F_Z("error", e.text));
 	s = server_set_ref(rm->set);
+	if (settings) {
+		shared_ref(&rm->settings->shared);
+		*settings = rm->settings;
+	}
 	pthread_mutex_unlock(&rm->lock);
 	eureka_view_unref(v);
 	return s;
@@ -86,15 +132,20 @@ static void ping_all(struct timer *t)
 
 	pthread_mutex_lock(&r->lock);
 	for (struct remote *rm; (rm = map_next(&r->by_service, &pos));) {
-		struct eureka_view *v = view_for(r, rm);
+		struct eureka_view *v;
 
 		pthread_mutex_lock(&rm->lock);
-		pinger_tick(r->pinger, rm->ribbon, &rm->lb, v, v && v->version > rm->view_version, now);
+		v = view_for(r, rm);
+		pinger_tick(r->pinger, rm->ribbon, &rm->settings->lb, v, v && v->version > rm->view_version, now);
 		ribbon_tell_changes(rm->ribbon, now);
 		pthread_mutex_unlock(&rm->lock);
 		eureka_view_unref(v);
 	}
 	pthread_mutex_unlock(&r->lock);
+	if (now >= r->next_sweep) {
+		commands_sweep(r->commands, now);
+		r->next_sweep = now + SWEEP_EVERY;
+	}
 	timer_set(r->app->loop, t, now + UPKEEP_EVERY);
 }
 
@@ -142,12 +193,10 @@ struct remotes *remotes_new(struct vine_app *app)
 	r->app = app;
 	r->ribbon = (struct ribbon_env){ .plugins = app->plugins, .log = &app->log, .given = given, .ctx = r, .tls = app->tls,
 					 .seed = str_hash(str_from(app->set.name), atomic_load(&app->port)) };
-	r->commands = command_table_new(&(struct command_table_opts){ .stripes = 8, .max = LINKS_MAX, .seed = seed });
-	r->pools = pool_table_new(POOLS_MAX, seed);
-	map_init(&r->by_pool, seed);
+	r->props = props_ref(app->props);
+	r->commands = commands_new(app->props, seed);
 	map_init(&r->by_service, seed);
 	map_init(&r->links, seed);
-	map_init(&r->by_command, seed);
 	pthread_mutex_init(&r->lock, NULL);
 	return r;
 }
@@ -157,15 +206,14 @@ static void remote_free(struct remote *rm)
 	if (!rm)
 		return;
 	server_set_unref(rm->set);
+	remote_settings_unref(rm->settings);
 	ribbon_free(rm->ribbon);
-	arena_fini(&rm->texts);
 	pthread_mutex_destroy(&rm->lock);
 	free(rm);
 }
 
 static void link_free(struct link *l)
 {
-	command_unref(l->command);
 	free(l->key);
 	free(l);
 }
@@ -176,20 +224,15 @@ void remotes_free(struct remotes *r)
 
 	if (!r)
 		return;
-	for (struct threads *t; (t = map_next(&r->by_pool, &pos));)
-		threads_free(t);
-	map_fini(&r->by_pool);
-	keyed_table_free(r->pools);
-	pos = 0;
+	commands_free(r->commands); /* first: functions may still run there */
 	for (struct link *l; (l = map_next(&r->links, &pos));)
 		link_free(l);
 	pos = 0;
 	for (struct remote *rm; (rm = map_next(&r->by_service, &pos));)
 		remote_free(rm);
-	map_fini(&r->by_command);
 	map_fini(&r->links);
 	map_fini(&r->by_service);
-	command_table_free(r->commands);
+	props_unref(r->props);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
@@ -201,9 +244,8 @@ static int remote_new(struct remotes *r, struct str service, usec now, struct re
 	int code;
 
 	pthread_mutex_init(&rm->lock, NULL);
-	arena_init(&rm->texts, 1024);
 	rm->ribbon = ribbon_new(service, &r->ribbon, now);
-	code = ribbon_settings_read(&rm->lb, rm->ribbon, r->app->props, &rm->texts, e);
+	code = make_settings(rm, r->props, &rm->settings, e);
 	if (code == 0) {
 		v = view_for(r, rm);
 		code = update(rm, v, now, e);
@@ -213,7 +255,6 @@ static int remote_new(struct remotes *r, struct str service, usec now, struct re
 		remote_free(rm);
 		return code;
 	}
-	rm->balancer = ribbon_balancer(rm->ribbon, &rm->lb);
 	*ret = rm;
 	return 0;
 }
@@ -231,63 +272,44 @@ static int find_remote(struct remotes *r, struct str service, usec now, struct r
 	return 0;
 }
 
-/* Caller holds the lock. */
-static int find_threads(struct remotes *r, struct str key, usec now, struct threads **ret, struct err *e)
+/* Which service a command is for shows only here. */
+static void judge_times(const struct remotes *r, struct str service, struct str command)
 {
-	struct pool_settings ps;
-	struct pool *p;
-	int code;
+	struct check_timeouts t = check_timeouts_of(r->props, service, command);
+	struct err e;
 
-	*ret = map_get(&r->by_pool, key);
-	if (*ret)
-		return 0;
-	pool_settings_read(&ps, r->app->props, key);
-	code = pool_settings_check(&ps, key, e);
-	if (code < 0)
-		return code;
-	p = pool_table_take(r->pools, key, now);
-	if (!p)
-		return err_set(e, VINE_ELIMIT, "more than %d thread pools", POOLS_MAX);
-	*ret = threads_new(p, &ps);
-	pool_unref(p);
-	map_put(&r->by_pool, threads_pool(*ret)->id.key, *ret);
-	return 0;
+	if (check_timeouts_fit(&t))
+		return;
+	check_timeouts_tell(&t, service, command, &e);
+	LOG(&r->app->log, LOG_WARN, "time-outs do not fit together", F_STR("command", command), F_Z("why", e.text));
 }
 
 /* Caller holds the lock. */
 static int make_link(struct remotes *r, struct str service, struct str command, struct str group, usec now, struct link **ret,
 		     struct err *e)
 {
-	struct threads *t = NULL;
-	struct cmd_settings cs;
+	struct command_entry *en = NULL;
 	struct remote *rm = NULL;
 	int code;
 
 	/* First of all: a service that is refused must not stay either. */
 	if (r->links.len >= LINKS_MAX)
 		return err_set(e, VINE_ELIMIT, "more than %d commands and services are called", LINKS_MAX);
-	code = policy_command(&cs, r->app->props, command, e);
-	if (code == 0 && cs.isolation == FLOW_THREAD)
-		code = find_threads(r, cs.pool_key.len ? cs.pool_key : group, now, &t, e);
+	code = commands_check(r->commands, command, group, e);
 	if (code == 0)
 		code = find_remote(r, service, now, &rm, e);
+	if (code == 0)
+		code = commands_take(r->commands, command, group, now, &en, e);
 	if (code < 0)
 		return code;
-	cs.pool = t ? threads_pool(t)->id.key : STR_EMPTY;
-
-	struct command *c = command_table_take(r->commands, command, group, now);
-
-	if (!c)
-		return err_set(e, VINE_ELIMIT, "more than %d command keys", LINKS_MAX);
 
 	struct link *l = xzalloc(sizeof(*l));
 
-	*l = (struct link){ .remote = rm, .command = c, .settings = cs, .threads = t };
+	*l = (struct link){ .remote = rm, .entry = en };
 	l->key = xmalloc(service.len + command.len + 2);
 	snprintf(l->key, service.len + command.len + 2, "%.*s\t%.*s", STRF(service), STRF(command));
 	map_put(&r->links, str_from(l->key), l);
-	if (!map_get(&r->by_command, c->key))
-		map_put(&r->by_command, c->key, l);
+	judge_times(r, service, command);
 	*ret = l;
 	return 0;
 }
@@ -317,25 +339,89 @@ int remotes_link(struct remotes *r, struct str service, struct str command, stru
 	return code;
 }
 
-struct command_table *remotes_commands(struct remotes *r)
+/* --- new properties --- */
+
+/* A remote's settings by the new properties, until all of them are known to be fine. */
+struct next {
+	struct remote *rm;
+	struct remote_settings *settings;
+};
+
+/* Caller holds the lock. */
+static int prepare(struct remotes *r, struct props *p, struct next *next, size_t *n, struct err *e)
 {
-	return r->commands;
+	size_t pos = 0;
+	int code = 0;
+
+	for (struct remote *rm; code == 0 && (rm = map_next(&r->by_service, &pos));) {
+		next[*n].rm = rm;
+		pthread_mutex_lock(&rm->lock);
+		code = make_settings(rm, p, &next[*n].settings, e);
+		pthread_mutex_unlock(&rm->lock);
+		if (code == 0)
+			(*n)++;
+	}
+	return code;
 }
 
-struct keyed_table *remotes_pools(struct remotes *r)
+static void put_in_force(struct next *next)
 {
-	return r->pools;
+	struct remote_settings *old;
+
+	pthread_mutex_lock(&next->rm->lock);
+	old = next->rm->settings;
+	next->rm->settings = TAKE(next->settings);
+	next->rm->is_changed = true;
+	pthread_mutex_unlock(&next->rm->lock);
+	remote_settings_unref(old);
 }
 
-const struct cmd_settings *remotes_settings_of(void *remotes, struct str key)
+int remotes_publish(struct remotes *r, struct props *p, struct err *e)
 {
-	static const struct cmd_settings defaults = CMD_SETTINGS_DEFAULT;
-	struct remotes *r = remotes;
+	struct next *next;
+	size_t n = 0;
+	int code;
 
 	pthread_mutex_lock(&r->lock);
-
-	const struct link *l = map_get(&r->by_command, key);
-
+	next = xzalloc((r->by_service.len + 1) * sizeof(*next));
+	code = prepare(r, p, next, &n, e);
+	for (size_t i = 0; i < n; i++) {
+		if (code == 0)
+			put_in_force(&next[i]);
+		else
+			remote_settings_unref(next[i].settings);
+	}
+	if (code == 0) {
+		props_unref(r->props);
+		r->props = props_ref(p);
+		commands_publish(r->commands, p, &r->app->log);
+	}
 	pthread_mutex_unlock(&r->lock);
-	return l ? &l->settings : &defaults;
+	free(next);
+	return code;
+}
+
+size_t remotes_look(struct remotes *r, struct str name, void (*fn)(void *ctx, const struct balancer_view *v), void *ctx)
+{
+	size_t pos = 0, n = 0;
+
+	pthread_mutex_lock(&r->lock);
+	for (struct remote *rm; (rm = map_next(&r->by_service, &pos));) {
+		if (name.len && !str_eq(rm->ribbon->name, name))
+			continue;
+		pthread_mutex_lock(&rm->lock);
+
+		struct balancer_view v = { rm->ribbon->name, &rm->settings->lb, rm->set, rm->settings->balancer, rm->ribbon };
+
+		fn(ctx, &v);
+		n++;
+		pthread_mutex_unlock(&rm->lock);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return n;
+}
+
+struct commands *remotes_commands(struct remotes *r)
+{
+	return r->commands;
 }

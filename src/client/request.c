@@ -16,10 +16,34 @@
 
 static void request_free(struct vine_request *rq)
 {
-	flow_request_unref(rq->commands);
+	flow_request_unref(atomic_load(&rq->commands));
 	buf_fini(&rq->out);
 	arena_fini(&rq->arena);
 	free(rq);
+}
+
+struct flow_request *request_commands(struct vine_request *rq)
+{
+	struct flow_request *there = atomic_load(&rq->commands), *made;
+
+	if (there)
+		return there;
+	made = flow_request_new();
+	if (atomic_compare_exchange_strong(&rq->commands, &there, made))
+		return made;
+	flow_request_unref(made);
+	return there;
+}
+
+void vine_cache_clear(struct vine_request *rq, const char *command, const char *key)
+{
+	struct flow_request *commands = atomic_load(&rq->commands);
+	struct str name = str_from(command), args = str_from(key);
+
+	if (!commands)
+		return;
+	request_cache_clear(commands, &(struct cache_key){ CACHE_OF_COMMAND, name, args });
+	request_cache_clear(commands, &(struct cache_key){ CACHE_OF_COLLAPSER, name, args });
 }
 
 /* --- on the handler's thread --- */
@@ -27,11 +51,12 @@ static void request_free(struct vine_request *rq)
 /* Hystrix' request log: what the request's calls came to. */
 static void tell_commands(struct vine_request *rq)
 {
+	struct flow_request *commands = atomic_load(&rq->commands);
 	struct buf ran = BUF_INIT(4096);
 
-	if (!rq->commands || !logger_enabled(&rq->app->log, LOG_DEBUG))
+	if (!commands || !logger_enabled(&rq->app->log, LOG_DEBUG))
 		return;
-	request_log_text(rq->commands, &ran);
+	request_log_text(commands, &ran);
 	LOG(&rq->app->log, LOG_DEBUG, "commands of a request", F_STR("ran", buf_str(&ran)), F_Z("trace", rq->trace_text),
 	    F_Z("span", rq->span_text));
 	buf_fini(&ran);

@@ -4,73 +4,33 @@
  *              result and err, tells the command the outcome, and then sets is_settled. After that the ticket, result and
  *              err are the waiter's. What a function has in its own `work` is its own: if it comes late, whoever lets go
  *              last drops it. A fallback on a thread is a second such race.
- * Life         References: the starter's, and one of each task under way. */
-#include "client/run.h"
-
-/* One function that may outlive who waits for it. */
-struct work {
-	struct task task;
-	struct run *run;
-	bool is_claimed, is_settled, is_queued; /* guarded by the run's lock */
-	enum run_answer answer;
-	struct shared *result;
-	struct err err;
-	struct context *context;
-	struct deadline deadline;
-};
-
-/* How a run ended, as the request remembers it. */
-struct outcome_kept {
-	struct shared shared;
-	struct run_result result;
-};
-
-struct run {
-	_Atomic uint32_t refs;
-	struct run_spec spec;
-	struct trace_context trace; /* where spec has one */
-	struct ticket ticket;
-	pthread_mutex_t lock;
-	pthread_cond_t settled;
-	struct work main, fallback;
-	enum run_cause cause;
-	struct shared *result;
-	struct err err;
-	bool is_fatal;
-
-	/* shared within a request */
-	struct flow_request *request; /* a reference; NULL: none */
-	struct cache_entry *entry;    /* that this run is to end; NULL: none */
-	struct cache_wait waits;      /* for another run */
-	bool is_follower, is_waiting; /* the second guarded by the lock */
-	struct outcome_kept *kept;    /* what the other one gave */
-	int noted;                    /* in the request's log */
-};
-
-static unsigned stripe_of_thread(void)
-{
-	return (unsigned)(((uint64_t)(uintptr_t)pthread_self() >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 56);
-}
+ *              Where nobody waits, the thread that settles goes on (go_on); `bell` is set for the function's deadline, then
+ *              for the fallback's, and never while nothing is awaited.
+ * Life         References: the starter's, one of each task under way, one of the bell while it is set. */
+#include "client/run_parts.h"
 
 /* --- life --- */
 
-static void end_entry(struct run *r, const struct run_result *how);
+static void go_on(struct run *r);
 
 void run_unref(struct run *r)
 {
 	if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	end_entry(r, NULL);
+	follow_end_entry(r, NULL);
 	shared_unref(r->main.result);
 	shared_unref(r->fallback.result);
 	shared_unref(r->result);
+	shared_unref(r->how.result);
+	context_unref(r->outer);
 	context_unref(r->main.context);
 	context_unref(r->fallback.context);
 	if (r->kept)
 		shared_unref(&r->kept->shared);
 	if (r->spec.free_arg)
 		r->spec.free_arg(r->spec.arg);
-	flow_request_unref(r->request); /* last: the argument may be part of it */
+	flow_request_unref(r->request); /* late: the argument may be part of it */
+	shared_unref(r->spec.holder);
 	pthread_cond_destroy(&r->settled);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
@@ -87,9 +47,11 @@ static struct run *run_new(const struct run_spec *spec)
 	pthread_condattr_t attr;
 
 	r->spec = *spec;
+	shared_ref(spec->holder);
 	if (spec->trace)
 		r->trace = *spec->trace;
 	atomic_init(&r->refs, 1);
+	r->main.deadline = DEADLINE_NONE;
 	r->main.run = r->fallback.run = r;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -101,8 +63,7 @@ static struct run *run_new(const struct run_spec *spec)
 
 static void prepare(struct run *r, struct work *w, struct deadline d)
 {
-	const struct context *outer = context_now();
-	struct context *c = context_copy(outer);
+	struct context *c = context_copy(r->outer);
 
 	c->deadline = w->deadline = d;
 	if (r->spec.trace) {
@@ -114,7 +75,7 @@ static void prepare(struct run *r, struct work *w, struct deadline d)
 		c->request = flow_request_ref(r->request);
 	}
 	cancel_unref(c->cancel);
-	c->cancel = cancel_new(outer ? outer->cancel : NULL);
+	c->cancel = cancel_new(r->outer ? r->outer->cancel : NULL);
 	w->context = c;
 }
 
@@ -164,7 +125,7 @@ static void tell_change(const struct run *r, enum breaker_state before)
 		LOG(r->spec.log, LOG_INFO, "circuit closed", F_STR("command", c->key));
 }
 
-static bool claim(struct run *r)
+bool run_claim(struct run *r)
 {
 	bool is_mine;
 
@@ -200,6 +161,8 @@ static void settle(struct run *r, enum outcome o, enum run_cause cause)
 	r->main.is_settled = true;
 	pthread_mutex_unlock(&r->lock);
 	pthread_cond_broadcast(&r->settled); /* he who settles holds a reference: the run is still there */
+	if (r->spec.timers)
+		go_on(r);
 }
 
 /* --- the function --- */
@@ -216,7 +179,7 @@ static void finish(struct run *r)
 {
 	enum outcome o = outcome_of(r->main.answer);
 
-	if (!claim(r))
+	if (!run_claim(r))
 		return; /* too late: nobody looks at it any more */
 	r->is_fatal = r->main.answer == RUN_FATAL;
 	r->result = TAKE(r->main.result);
@@ -253,41 +216,83 @@ static void let_go(struct task *t)
 	run_unref(container_of(t, struct work, task)->run);
 }
 
+static void cancel_now(struct run *r);
+
+/* From here on it may be cancelled. */
+static void note_begun(struct run *r)
+{
+	bool is_wanted;
+
+	pthread_mutex_lock(&r->lock);
+	r->is_begun = true;
+	is_wanted = r->is_cancel_wanted;
+	pthread_mutex_unlock(&r->lock);
+	if (is_wanted)
+		cancel_now(r);
+}
+
+static void ring_main(struct bell *b);
+
+/* The time that nobody else keeps. Not before the task is with the pool, which the bell may take it from again. */
+static void set_main_bell(struct run *r)
+{
+	pthread_mutex_lock(&r->lock);
+	if (!r->main.is_claimed && r->main.deadline.at != USEC_NEVER) {
+		run_ref(r);
+		r->bell.ring = ring_main;
+		timers_set(r->spec.timers, &r->bell, r->main.deadline.at);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
 static void start_on_thread(struct run *r)
 {
 	r->main.task = (struct task){ .run = run_main, .returned = let_go };
 	r->main.is_queued = true; /* said beforehand: it may run before the answer is here */
 	command_queued(r->spec.command);
 	run_ref(r);
-	if (threads_submit(r->spec.threads, &r->main.task, r->ticket.start) != POOL_REJECTED)
+	if (threads_submit(r->spec.threads, &r->main.task, r->ticket.start) != POOL_REJECTED) {
+		if (r->spec.timers)
+			set_main_bell(r);
+		note_begun(r);
 		return;
+	}
 	run_unref(r);
-	r->main.is_claimed = true;
+	run_claim(r);
 	err_set(&r->err, VINE_EUNAVAIL, "the thread pool %.*s of %.*s is full", STRF(threads_pool(r->spec.threads)->id.key),
 		STRF(r->spec.command->key));
 	settle(r, OUTCOME_POOL_REJECTED, RUN_CAUSE_POOL_REJECTED);
 }
 
 /* Out of the queue, if it is still there: then the function will not run, and its reference is ours to drop. */
-static void withdraw(struct run *r)
+static void withdraw(struct work *w)
 {
-	if (r->spec.settings->isolation == FLOW_THREAD && threads_withdraw(&r->main.task))
-		run_unref(r);
+	if (w->task.threads && threads_withdraw(&w->task))
+		run_unref(w->run);
 }
 
 static void time_out(struct run *r)
 {
-	if (!claim(r))
+	if (!run_claim(r))
 		return;
-	withdraw(r);
+	withdraw(&r->main);
 	if (r->spec.settings->interrupt_on_timeout)
 		cancel_ask(r->main.context->cancel);
 	err_set(&r->err, VINE_ETIMEOUT, "%.*s did not answer in time", STRF(r->spec.command->key));
 	settle(r, OUTCOME_TIMEOUT, RUN_CAUSE_TIMEOUT);
 }
 
+static void ring_main(struct bell *b)
+{
+	struct run *r = container_of(b, struct run, bell);
+
+	time_out(r);
+	run_unref(r);
+}
+
 static void start_here(struct run *r)
 {
+	note_begun(r);
 	call_main(r);
 	if (r->main.answer == RUN_OK && deadline_is_over(r->main.deadline, clock_mono()))
 		time_out(r);
@@ -297,15 +302,14 @@ static void start_here(struct run *r)
 /* With its ticket. */
 static void begin(struct run *r, usec now)
 {
-	const struct context *outer = context_now();
 	struct deadline d = { command_deadline(r->spec.settings, &r->ticket) };
 
 	d = deadline_min(d, r->spec.deadline);
-	if (outer)
-		d = deadline_min(d, outer->deadline);
+	if (r->outer)
+		d = deadline_min(d, r->outer->deadline);
 	prepare(r, &r->main, d);
 	if (deadline_is_over(d, now)) { /* it came with no time left: that is nobody's failure here */
-		r->main.is_claimed = true;
+		run_claim(r);
 		err_set(&r->err, VINE_ETIMEOUT, "no time was left for %.*s", STRF(r->spec.command->key));
 		settle(r, OUTCOME_CANCELLED, RUN_CAUSE_TIMEOUT);
 	} else if (r->spec.settings->isolation == FLOW_THREAD) {
@@ -315,20 +319,32 @@ static void begin(struct run *r, usec now)
 	}
 }
 
+/* By who has claimed it and has written err. */
+void run_settle_without_ticket(struct run *r, enum run_cause cause)
+{
+	pthread_mutex_lock(&r->lock);
+	r->cause = cause;
+	r->main.is_settled = true;
+	pthread_mutex_unlock(&r->lock);
+	pthread_cond_broadcast(&r->settled);
+	if (r->spec.timers)
+		go_on(r);
+}
+
 /* No ticket was given. */
 static void refuse(struct run *r, enum run_cause cause)
 {
 	struct str key = r->spec.command->key;
 
-	r->main.is_claimed = r->main.is_settled = true;
-	r->cause = cause;
+	run_claim(r);
 	if (cause == RUN_CAUSE_SHORT_CIRCUIT)
 		err_set(&r->err, VINE_EUNAVAIL, "the circuit %.*s is open", STRF(key));
 	else
 		err_set(&r->err, VINE_EUNAVAIL, "too many calls of %.*s are running", STRF(key));
+	run_settle_without_ticket(r, cause);
 }
 
-static void admit(struct run *r)
+void run_admit(struct run *r)
 {
 	usec now = clock_mono();
 
@@ -345,112 +361,53 @@ static void admit(struct run *r)
 	}
 }
 
-/* --- shared within a request --- */
-
-/* By the other run's thread. */
-static void on_kept(struct cache_wait *w, struct shared *result)
-{
-	struct run *r = container_of(w, struct run, waits);
-
-	pthread_mutex_lock(&r->lock);
-	r->kept = result ? container_of(result, struct outcome_kept, shared) : NULL;
-	r->is_waiting = false;
-	pthread_cond_broadcast(&r->settled);
-	pthread_mutex_unlock(&r->lock);
-	run_unref(r);
-}
-
-/* true: another run of this request has the result, or is making it. */
-static bool is_shared(struct run *r)
-{
-	struct cache_key k = { CACHE_OF_COMMAND, r->spec.command->key, r->spec.cache_key };
-	struct shared *there = NULL;
-
-	if (!r->spec.cache_key.ptr)
-		return false;
-	r->waits.wake = on_kept;
-	r->is_waiting = true; /* said beforehand: it may be woken before the answer is here */
-	run_ref(r);           /* for that */
-	switch (request_cache_begin(r->request, r->spec.settings->request_cache, &k, &r->waits, &r->entry, &there)) {
-	case CACHE_WAIT:
-		return true;
-	case CACHE_READY:
-		r->kept = container_of(there, struct outcome_kept, shared);
-		break;
-	case CACHE_RUN:
-	case CACHE_NONE:
-		break;
-	}
-	r->is_waiting = false;
-	run_unref(r);
-	return r->kept != NULL;
-}
-
-static void kept_free(struct shared *s)
-{
-	struct outcome_kept *k = container_of(s, struct outcome_kept, shared);
-
-	shared_unref(k->result.result);
-	free(k);
-}
-
-/* The request remembers how it ended; NULL: it did not. */
-static void end_entry(struct run *r, const struct run_result *how)
-{
-	struct outcome_kept *k;
-
-	if (!r->entry)
-		return;
-	if (!how || how->cause == RUN_CAUSE_CANCELLED) {
-		request_cache_end(r->request, TAKE(r->entry), NULL);
-		return;
-	}
-	k = xzalloc(sizeof(*k));
-	shared_init(&k->shared, kept_free);
-	k->result = *how;
-	shared_ref(how->result);
-	request_cache_end(r->request, TAKE(r->entry), &k->shared);
-	shared_unref(&k->shared);
-}
-
-/* The other run's outcome; false: it was cancelled, there is none. */
-static bool await_kept(struct run *r, struct run_result *ret)
-{
-	pthread_mutex_lock(&r->lock);
-	while (r->is_waiting)
-		pthread_cond_wait(&r->settled, &r->lock);
-	pthread_mutex_unlock(&r->lock);
-	if (!r->kept)
-		return false;
-	*ret = r->kept->result;
-	shared_ref(ret->result);
-	ret->from_cache = true;
-	command_count(r->spec.command, r->spec.settings, stripe_of_thread(), EVENT_RESPONSE_FROM_CACHE, clock_mono());
-	return true;
-}
+/* --- starting and cancelling --- */
 
 struct run *run_start(const struct run_spec *spec)
 {
-	const struct context *outer = context_now();
+	struct context *outer = (struct context *)(uintptr_t)context_now();
 	struct run *r = run_new(spec);
+	enum cache_answer a;
 
+	assert(!spec->timers || (!spec->fallback_arg && (!spec->fallback || spec->fallback_threads)));
+	r->outer = context_ref(outer);
 	r->request = flow_request_ref(spec->request ? spec->request : outer ? outer->request : NULL);
 	r->noted = request_log_begin(r->request, spec->settings->request_log, spec->command->key);
-	r->is_follower = is_shared(r);
+	a = follow_ask(r);
+	r->is_follower = a == CACHE_WAIT || a == CACHE_READY;
 	if (!r->is_follower)
-		admit(r);
+		run_admit(r);
+	else if (r->spec.timers && a == CACHE_READY)
+		follow_end_kept(r);
+	else if (r->spec.timers)
+		follow_set_bell(r);
 	return r;
 }
 
-void run_cancel(struct run *r)
+static void cancel_now(struct run *r)
 {
-	if (!claim(r))
+	if (!run_claim(r))
 		return;
-	withdraw(r);
+	withdraw(&r->main);
 	if (r->spec.settings->interrupt_on_cancel)
 		cancel_ask(r->main.context->cancel);
 	err_set(&r->err, VINE_ECANCELED, "%.*s was cancelled", STRF(r->spec.command->key));
 	settle(r, OUTCOME_CANCELLED, RUN_CAUSE_CANCELLED);
+}
+
+void run_cancel(struct run *r)
+{
+	bool is_waiting, is_begun;
+
+	pthread_mutex_lock(&r->lock);
+	is_waiting = r->is_waiting;
+	is_begun = r->is_begun;
+	r->is_cancel_wanted = true;
+	pthread_mutex_unlock(&r->lock);
+	if (is_waiting)
+		follow_cancel(r);
+	else if (is_begun)
+		cancel_now(r);
 }
 
 /* --- waiting --- */
@@ -498,17 +455,28 @@ static void call_fallback(struct run *r)
 	context_leave(previous);
 }
 
-static void run_fallback(struct task *t)
+static bool claim_fallback(struct run *r, bool is_here)
 {
-	struct work *w = container_of(t, struct work, task);
-	struct run *r = w->run;
+	bool is_mine;
 
-	call_fallback(r);
 	pthread_mutex_lock(&r->lock);
-	w->is_settled = !w->is_claimed;
-	w->is_claimed = true;
+	is_mine = !r->fallback.is_claimed;
+	r->fallback.is_claimed = true;
+	r->fallback.is_settled |= is_mine && is_here;
 	pthread_cond_broadcast(&r->settled);
 	pthread_mutex_unlock(&r->lock);
+	return is_mine;
+}
+
+static void end_alone(struct run *r, enum fallback_end how);
+
+static void run_fallback(struct task *t)
+{
+	struct run *r = container_of(t, struct work, task)->run;
+
+	call_fallback(r);
+	if (claim_fallback(r, true) && r->spec.timers)
+		end_alone(r, r->fallback.answer == RUN_OK ? FALLBACK_OK : FALLBACK_FAILED);
 }
 
 /* false: there is no thread for it. */
@@ -529,8 +497,7 @@ static bool fall_back_on_thread(struct run *r, bool *is_late)
 	if (!*is_late)
 		return true;
 	cancel_ask(w->context->cancel);
-	if (threads_withdraw(&w->task))
-		run_unref(r);
+	withdraw(w);
 	return true;
 }
 
@@ -552,22 +519,23 @@ static bool wants_fallback(const struct run *r)
 	return r->cause != RUN_CAUSE_NONE && r->cause != RUN_CAUSE_BAD_REQUEST && r->cause != RUN_CAUSE_CANCELLED && !r->is_fatal;
 }
 
-static void try_fallback(struct run *r, struct run_result *ret)
+/* true: it is to run. */
+static bool begin_fallback(struct run *r)
 {
-	struct command *c = r->spec.command;
-	const struct cmd_settings *cs = r->spec.settings;
-	enum fallback_end how;
-
-	ret->wanted_fallback = true;
-	ret->fallback = command_fallback_begin(c, cs, &r->ticket, r->spec.fallback != NULL, clock_mono());
-	if (ret->fallback != FALLBACK_RUN)
-		return;
-	how = fall_back(r);
-	command_fallback_end(c, cs, &r->ticket, how, clock_mono());
-	ret->from_fallback = how == FALLBACK_OK;
-	if (ret->from_fallback)
-		ret->result = TAKE(r->fallback.result);
+	r->how.wanted_fallback = true;
+	r->how.fallback = command_fallback_begin(r->spec.command, r->spec.settings, &r->ticket, r->spec.fallback != NULL, clock_mono());
+	return r->how.fallback == FALLBACK_RUN;
 }
+
+static void end_fallback(struct run *r, enum fallback_end how)
+{
+	command_fallback_end(r->spec.command, r->spec.settings, &r->ticket, how, clock_mono());
+	r->how.from_fallback = how == FALLBACK_OK;
+	if (r->how.from_fallback)
+		r->how.result = TAKE(r->fallback.result);
+}
+
+/* --- the end --- */
 
 static enum flow_event event_of(enum run_cause c)
 {
@@ -608,24 +576,121 @@ static void note(struct run *r, const struct run_result *how)
 		request_log_took(r->request, r->noted, r->ticket.execute);
 }
 
+static void take_outcome(struct run *r)
+{
+	r->how = (struct run_result){ .cause = r->cause, .err = r->err };
+	if (r->cause == RUN_CAUSE_NONE || r->cause == RUN_CAUSE_BAD_REQUEST)
+		r->how.result = TAKE(r->result);
+}
+
+void run_end(struct run *r)
+{
+	follow_end_entry(r, &r->how);
+	note(r, &r->how);
+	if (!r->spec.timers)
+		return;
+	if (r->spec.ended)
+		r->spec.ended(r->spec.arg, &r->how);
+	pthread_mutex_lock(&r->lock);
+	r->is_over = true;
+	pthread_mutex_unlock(&r->lock);
+	pthread_cond_broadcast(&r->settled);
+}
+
+/* --- the same where nobody waits --- */
+
+void run_stop_bell(struct run *r)
+{
+	if (timers_cancel(r->spec.timers, &r->bell))
+		run_unref(r);
+}
+
+static void end_alone(struct run *r, enum fallback_end how)
+{
+	run_stop_bell(r);
+	end_fallback(r, how);
+	run_end(r);
+}
+
+static void ring_fallback(struct bell *b)
+{
+	struct run *r = container_of(b, struct run, bell);
+
+	if (claim_fallback(r, false)) {
+		cancel_ask(r->fallback.context->cancel);
+		withdraw(&r->fallback);
+		end_alone(r, FALLBACK_LATE);
+	}
+	run_unref(r);
+}
+
+static void start_fallback(struct run *r)
+{
+	struct work *w = &r->fallback;
+
+	prepare(r, w, command_fallback_deadline(r->spec.settings, clock_mono()));
+	w->task = (struct task){ .run = run_fallback, .returned = let_go };
+	run_ref(r);
+	if (threads_submit(r->spec.fallback_threads, &w->task, clock_mono()) == POOL_REJECTED) {
+		run_unref(r);
+		end_alone(r, FALLBACK_FAILED);
+		return;
+	}
+	pthread_mutex_lock(&r->lock);
+	if (!w->is_claimed && w->deadline.at != USEC_NEVER) {
+		run_ref(r);
+		r->bell.ring = ring_fallback;
+		timers_set(r->spec.timers, &r->bell, w->deadline.at);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* By who has settled it. */
+static void go_on(struct run *r)
+{
+	run_stop_bell(r);
+	take_outcome(r);
+	if (wants_fallback(r) && begin_fallback(r))
+		start_fallback(r);
+	else
+		run_end(r);
+}
+
+/* --- waiting for the end --- */
+
+static void await_end(struct run *r)
+{
+	pthread_mutex_lock(&r->lock);
+	while (!r->is_over)
+		pthread_cond_wait(&r->settled, &r->lock);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* With what this thread has to do for it. */
+static void end_here(struct run *r)
+{
+	if (r->is_follower && follow_await(r)) {
+		follow_count_kept(r);
+		run_end(r);
+		return;
+	}
+	if (r->is_follower && !r->is_given_up)
+		run_admit(r);
+	await(r);
+	take_outcome(r);
+	if (wants_fallback(r) && begin_fallback(r))
+		end_fallback(r, fall_back(r));
+	run_end(r);
+}
+
 int run_wait(struct run *r, struct run_result *ret)
 {
-	bool is_kept = r->is_follower;
-
-	if (is_kept && !await_kept(r, ret)) {
-		is_kept = false;
-		admit(r);
-	}
-	if (!is_kept) {
-		await(r);
-		*ret = (struct run_result){ .cause = r->cause, .err = r->err };
-		if (r->cause == RUN_CAUSE_NONE || r->cause == RUN_CAUSE_BAD_REQUEST)
-			ret->result = TAKE(r->result);
-		else if (wants_fallback(r))
-			try_fallback(r, ret);
-		end_entry(r, ret);
-	}
-	note(r, ret);
+	if (r->spec.timers)
+		await_end(r);
+	else
+		end_here(r);
+	*ret = r->how;
+	shared_ref(ret->result);
 	return ret->from_fallback ? 0 : ret->err.code;
 }
 

@@ -11,8 +11,12 @@
  * SEMAPHORE isolation: the function runs within run_start, on the caller, whose deadline bounds every libvine call inside.
  * What comes late is a TIMEOUT here too, as in Hystrix.
  *
+ * A run may go without a waiter (spec.timers): then a timer keeps its time, and whoever settles it goes on to the fallback, on
+ * a thread of fallback_threads, to the numbers, and to `ended`. run_wait may still be called, by one.
+ *
  * A key of its arguments makes its result shared within the request (flow/request.h): who asks again, also while it runs,
- * gets the same outcome, fallback and error included, and counts RESPONSE_FROM_CACHE.
+ * gets the same outcome, fallback and error included, and counts RESPONSE_FROM_CACHE; but it waits no longer than its own
+ * timeout.
  *
  * A failure is counted when it happens. The fallback has its permits and its own deadline; in THREAD isolation it runs on a
  * thread as well, so that the deadline holds, in SEMAPHORE on the caller. After a timeout it may run while the function
@@ -24,9 +28,11 @@
 #include "base/log.h"
 #include "client/context.h"
 #include "client/threads.h"
+#include "client/timers.h"
 #include "flow/command.h"
 
 struct run;
+struct run_result;
 struct work; /* the run as the function, or the fallback, sees it */
 
 /* What the function says. */
@@ -52,9 +58,12 @@ enum run_cause {
 
 struct run_spec {
 	struct command *command;
-	const struct cmd_settings *settings; /* lives as long as the command's callers */
+	const struct cmd_settings *settings;
+	struct shared *holder;               /* what the settings are part of: the run takes a reference. NULL: they outlive it */
 	struct threads *threads;             /* THREAD isolation; else unused */
 	struct threads *fallback_threads;    /* NULL: fallbacks run on the caller */
+	struct timers *timers; /* NULL: run_wait keeps the time, and must be called. Else no function may need its caller's stack,
+				* and a fallback needs fallback_threads */
 	const struct logger *log;            /* a circuit's changes are told there; NULL: nowhere */
 
 	enum run_answer (*fn)(struct work *w, void *arg);
@@ -65,6 +74,10 @@ struct run_spec {
 	 * in for. */
 	int (*fallback)(struct work *w, void *arg, enum run_cause cause, const struct err *why);
 	void *fallback_arg; /* NULL: arg. Else the fallback runs on the caller, whose it is */
+
+	/* With timers: how it ended, once, before the argument goes; on whatever thread ended it. Must not block. NULL: nobody
+	 * asks. */
+	void (*ended)(void *arg, const struct run_result *how);
 
 	struct str cache_key; /* of the arguments; lives until run_wait. ptr NULL: not cached */
 

@@ -22,7 +22,7 @@ static bool flag(const char *arg, struct cmdline *c)
 {
 	const struct { const char *name; bool *to; } flags[] = {
 		{ "-h", &c->help }, { "--help", &c->help }, { "-V", &c->version }, { "--version", &c->version },
-		{ "--single", &c->single }, { "--force", &c->force },
+		{ "--single", &c->single }, { "--force", &c->force }, { "--no-plugins", &c->no_plugins },
 	};
 
 	for (size_t k = 0; k < ARRAY_LEN(flags); k++) {

@@ -12,7 +12,7 @@ struct cmdline {
 	size_t n_props;
 	const char *args[CMDLINE_MAX]; /* what is no option */
 	size_t n_args;
-	bool help, version, single, force;
+	bool help, version, single, force, no_plugins;
 	const char *default_address; /* --default-address, from a supervisor */
 	int ready_fd;                /* --ready-fd, from a supervisor; 0: stdout */
 };

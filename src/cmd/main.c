@@ -29,7 +29,11 @@ const struct command commands[] = {
 	{ "gateway", "", "proxy requests to services, with circuit breakers, balancing and retries (Zuul)", NULL, run_role,
 	  &gateway_role },
 	{ "init", "[FILE]", "write a commented configuration to start from", NULL, cmd_init, NULL },
-	{ "check", "[FILE]", "say what a configuration means: honoured, mapped, refused, cannot fit together", NULL, cmd_check, NULL },
+	{ "check", "[FILE]", "say what a configuration means: honoured, mapped, refused, cannot fit together",
+	  "Shared objects that properties name as path:symbol are loaded and their tables judged, as at the start of a role; nothing\n"
+	  "of them is called. Where they are not on this machine:\n\n"
+	  "  --no-plugins         passes over them\n",
+	  cmd_check, NULL },
 	{ "show-config", "[PREFIX]", "print the values in force and where each comes from", NULL, cmd_show_config, NULL },
 	{ "help", "[COMMAND | KEY]", "explain a command or a property", NULL, cmd_help, NULL },
 	{ 0 },

@@ -439,7 +439,7 @@ static int supervise(const struct cmdline *cl, struct props *props, const struct
 
 	up.loop = loop_new();
 	up.logs = log_new(STDERR_FILENO, LOG_LOGFMT);
-	config_apply_log(props, up.logs);
+	config_apply_log(props, NULL, up.logs);
 	up.log = logger_of(up.logs, "vine.up", "up");
 	up.drain_time = config_drain_time(props);
 	rng_seed_os(&up.rng);

@@ -193,6 +193,12 @@ void batch_answer(struct collapse_batch *b, uint32_t place, struct shared *answe
 	answer_place(b->scope, b->place[place], answer, NULL);
 }
 
+void batch_refuse_one(struct collapse_batch *b, uint32_t place, const struct err *why)
+{
+	assert(place < b->n);
+	answer_place(b->scope, b->place[place], NULL, why);
+}
+
 void batch_refuse(struct collapse_batch *b, const struct err *why)
 {
 	for (uint32_t i = 0; i < b->n; i++)

@@ -75,6 +75,7 @@ struct collapse_batch {
 	struct map by_key;            /* of place, while it is open */
 	struct batch_place **place;
 	uint32_t n, cap;
+	void *owner; /* whose it is to run, where that says so; of the caller's */
 };
 
 enum collapse_answer {
@@ -105,7 +106,8 @@ void batch_shard(struct collapse_batch *b, uint32_t n, uint32_t (*shard_of)(cons
 		 struct collapse_batch **ret);
 /* A second one does nothing. These two may meet on different threads. */
 void batch_answer(struct collapse_batch *b, uint32_t place, struct shared *answer);
-void batch_refuse(struct collapse_batch *b, const struct err *why);
+void batch_refuse(struct collapse_batch *b, const struct err *why); /* all that still wait */
+void batch_refuse_one(struct collapse_batch *b, uint32_t place, const struct err *why);
 void batch_end(struct collapse_batch *b); /* NULL is fine */
 
 /* A result came from the request's cache, and no batch was needed. */

@@ -113,7 +113,7 @@ enum admit command_admit(struct command *c, const struct cmd_settings *cs, usec 
 	return ADMIT_OK;
 }
 
-static uint32_t active_of(const struct command *c)
+uint32_t command_active(const struct command *c)
 {
 	uint32_t queued = atomic_load_explicit(&c->queued, memory_order_relaxed), used = semaphore_used(&c->running);
 
@@ -132,7 +132,7 @@ void command_dequeued(struct command *c)
 
 void command_started(struct command *c)
 {
-	stats_note_active(&c->stats, active_of(c));
+	stats_note_active(&c->stats, command_active(c));
 }
 
 static enum flow_event event_of(enum outcome o)
@@ -267,7 +267,7 @@ void command_snapshot(struct command *c, const struct cmd_settings *cs, usec now
 	ret->group = c->group;
 	breaker_view(&c->breaker, &ret->breaker);
 	ret->is_open = breaker_is_open(&c->breaker, cs);
-	ret->active = active_of(c);
+	ret->active = command_active(c);
 	ret->fallback_active = semaphore_used(&c->fallback);
 	ret->limit = limit_of(c, cs);
 	stats_read(&c->stats, cs, ret->breaker.state == BREAKER_CLOSED ? ret->breaker.generation : 0, ret->active, now,

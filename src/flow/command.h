@@ -81,6 +81,7 @@ void command_done(struct command *c, const struct cmd_settings *cs, struct ticke
 void command_queued(struct command *c);
 void command_dequeued(struct command *c);
 void command_started(struct command *c);
+uint32_t command_active(const struct command *c); /* calls that run, without those that wait for a slot */
 
 /* After a refusal or an error. Counts MISSING, REJECTED and DISABLED by itself. */
 enum fallback command_fallback_begin(struct command *c, const struct cmd_settings *cs, struct ticket *t,

@@ -173,6 +173,7 @@ void server_eject(struct fserver *s, const struct outlier_settings *os, enum ser
 	if (!atomic_compare_exchange_strong(&s->out_until, &until, MAX(now + ejection_length(os, times), (usec)1)))
 		return; /* somebody else has just done it */
 	STORE(s->times_out, times);
+	STORE(s->probes_ok, 0);
 	STORE(s->out_flags, is_hard ? OUT_HARD : 0);
 	note_change(s, why, now);
 }
@@ -262,7 +263,7 @@ const char *server_state_name(enum server_state st)
 
 /* --- outcomes --- */
 
-static void note_good(struct fserver *s, usec now)
+static void note_good(struct fserver *s, const struct outlier_settings *os, usec now)
 {
 	if (LOAD(s->failures_in_row))
 		STORE(s->failures_in_row, 0);
@@ -283,8 +284,14 @@ static void note_good(struct fserver *s, usec now)
 	}
 	/* A reply that was still under way when it went out proves little; the probe's proves that it is back, and so does
 	 * any reply once the ejection is over. */
-	if (LOAD(s->out_flags) & OUT_PROBE || now >= until)
+	if (!(LOAD(s->out_flags) & OUT_PROBE) && now < until)
+		return;
+	if (atomic_fetch_add_explicit(&s->probes_ok, 1, memory_order_relaxed) + 1 >= os->probes) {
 		server_return(s, SERVER_BACK_REPLY, now);
+		return;
+	}
+	atomic_fetch_and(&s->out_flags, ~OUT_PROBE);
+	STORE(s->out_until, MAX(now, (usec)1)); /* the next probe may go */
 }
 
 static void note_bad(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec now)
@@ -316,7 +323,7 @@ void server_end(struct fserver *s, const struct outlier_settings *os, enum serve
 	case SERVER_OK:
 		ewma_add(s, os, latency, true, now);
 		atomic_fetch_add_explicit(&s->latency_sum, (uint64_t)MAX(latency, (usec)0), memory_order_relaxed);
-		note_good(s, now);
+		note_good(s, os, now);
 		break;
 	case SERVER_ERROR:
 	case SERVER_TIMEOUT:

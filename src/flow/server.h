@@ -6,8 +6,8 @@
  * Ejection is passive and by time. A refused connection ejects at once (hard: nobody is listening); a run of failed
  * replies, resets or timeouts ejects at a threshold (soft: the balancer may bring it back when too many are out), and so
  * does being much worse than the others (flow/outlier.h). Each further ejection lasts longer, up to a maximum. When it ends,
- * one request is let through as a probe (server_try_probe); its result brings the server back or ejects it again; a lost
- * probe is replaced when its lease ends.
+ * one request is let through as a probe (server_try_probe); a bad one ejects it again, a good one, or so many as `probes`
+ * says, brings it back; a lost probe is replaced when its lease ends.
  *
  * Pings are another matter: a server that a ping calls dead is out until a ping calls it alive (server_set_alive). */
 #pragma once
@@ -21,6 +21,7 @@ struct outlier_settings {
 	uint32_t consecutive; /* failures in a row that eject; 0: never */
 	uint32_t refused;     /* connections in a row that failed; 0: never */
 	msec base_ms, max_ms; /* length: base x times ejected, at most max */
+	uint32_t probes;      /* good ones, one after the other, that bring a server back */
 	uint32_t
 		max_ejected_pct; /* softly ejected servers beyond this share are brought back (one is always allowed) */
 	uint32_t panic_pct;      /* fewer usable than this share: soft ejections are ignored; 0: never */
@@ -36,7 +37,7 @@ struct outlier_settings {
 
 #define OUTLIER_SETTINGS_DEFAULT                                                                                       \
 	{                                                                                                              \
-		.enabled = true, .consecutive = 5, .refused = 1, .base_ms = 5000, .max_ms = 300000,                    \
+		.enabled = true, .consecutive = 5, .refused = 1, .probes = 1, .base_ms = 5000, .max_ms = 300000,                    \
 		.max_ejected_pct = 50, .panic_pct = 50, .slow_start_bend = 1, .ewma_tau = 10 * USEC_PER_SEC,           \
 		.judge_ms = 10000, .success_hosts = 5, .success_requests = 100                                         \
 	}
@@ -89,6 +90,7 @@ struct fserver {
 	_Atomic uint64_t latency_sum; /* us, of replies */
 	_Atomic usec last_failure;
 	_Atomic uint32_t connect_failures;      /* in a row, as Ribbon counts */
+	_Atomic uint32_t probes_ok;             /* since it went out */
 	_Atomic uint32_t why;                   /* enum server_why: of the last change */
 	_Atomic usec changed;                   /* when that was */
 	_Atomic uint64_t judged_ok, judged_bad; /* outcomes at the last comparison with the others */

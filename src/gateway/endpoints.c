@@ -100,20 +100,25 @@ struct circuits gw_circuits(struct gateway *gw, const struct props *p, struct lo
 	};
 }
 
+static enum hystrix_stream kind_of(const struct gw_stream_hub *h)
+{
+	return (enum hystrix_stream)(h - h->of->hub);
+}
+
 static usec stream_interval(void *ctx)
 {
-	const struct gw_stream *s = ctx;
+	const struct gw_stream_hub *h = ctx;
 
-	return props_ms(*s->props, "hystrix.stream.dashboard.intervalInMilliseconds") * USEC_PER_MSEC;
+	return hystrix_stream_interval(kind_of(h), *h->of->props);
 }
 
 static void write_stream(void *ctx, struct buf *b)
 {
-	const struct gw_stream *s = ctx;
+	const struct gw_stream_hub *h = ctx;
 	struct gw_settings_of room;
-	struct circuits c = gw_circuits(s->gw, *s->props, s->hub.loop, &room);
+	struct circuits c = gw_circuits(h->of->gw, *h->of->props, h->hub.loop, &room);
 
-	circuits_stream(&c, b);
+	hystrix_stream_write(kind_of(h), &c, b);
 }
 
 static const struct event_hub_ops stream_ops = { .interval = stream_interval, .write = write_stream, .ping = HYSTREAM_PING };
@@ -122,7 +127,16 @@ void gw_stream_init(struct gw_stream *s, struct gateway *gw, struct loop *loop, 
 {
 	s->gw = gw;
 	s->props = props;
-	event_hub_init(&s->hub, loop, &gw->streams, &stream_ops, s);
+	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++) {
+		s->hub[i].of = s;
+		event_hub_init(&s->hub[i].hub, loop, &gw->streams[i], &stream_ops, &s->hub[i]);
+	}
+}
+
+void gw_stream_end(struct gw_stream *s)
+{
+	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++)
+		event_hub_end(&s->hub[i].hub);
 }
 
 static struct circuits circuits_of(struct control_call *c, struct gw_settings_of *room)
@@ -175,14 +189,30 @@ static struct gw_worker *worker_of(struct gateway *gw, const struct exchange *ex
 	return NULL; /* the management port's: the control thread */
 }
 
-static void on_stream(struct exchange *ex, const struct route_match *m, void *ctx)
+static void add_reader(struct exchange *ex, struct gateway *gw, enum hystrix_stream kind)
 {
-	struct gateway *gw = ctx;
 	struct gw_worker *g = worker_of(gw, ex);
 	struct gw_stream *s = g ? &g->stream : &gw->stream;
 
+	event_hub_add(&s->hub[kind].hub, ex, props_int(*s->props, "hystrix.config.stream.maxConcurrentConnections"));
+}
+
+static void on_stream(struct exchange *ex, const struct route_match *m, void *ctx)
+{
 	(void)m;
-	event_hub_add(&s->hub, ex, props_int(*s->props, "hystrix.config.stream.maxConcurrentConnections"));
+	add_reader(ex, ctx, STREAM_DASHBOARD);
+}
+
+static void on_config_stream(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	(void)m;
+	add_reader(ex, ctx, STREAM_CONFIG);
+}
+
+static void on_utilization_stream(struct exchange *ex, const struct route_match *m, void *ctx)
+{
+	(void)m;
+	add_reader(ex, ctx, STREAM_UTILIZATION);
 }
 
 static void on_turbine_stream(struct exchange *ex, const struct route_match *m, void *ctx)
@@ -228,6 +258,12 @@ void gw_endpoints_add(struct gateway *gw)
 		{ "routes-details", "GET", "/routes/details", .fn = on_routes_details, .ctx = gw },
 		{ "hystrix.stream", "GET", "/hystrix.stream", .fn = on_stream, .ctx = gw },
 		{ "hystrix.stream", "GET", "/hystrix.stream", .fn = on_stream, .ctx = gw,
+		  .flags = ENDPOINT_ROOT | ENDPOINT_HIDDEN },
+		{ "hystrix.config.stream", "GET", "/hystrix/config.stream", .fn = on_config_stream, .ctx = gw },
+		{ "hystrix.config.stream", "GET", "/hystrix/config.stream", .fn = on_config_stream, .ctx = gw,
+		  .flags = ENDPOINT_ROOT | ENDPOINT_HIDDEN },
+		{ "hystrix.utilization.stream", "GET", "/hystrix/utilization.stream", .fn = on_utilization_stream, .ctx = gw },
+		{ "hystrix.utilization.stream", "GET", "/hystrix/utilization.stream", .fn = on_utilization_stream, .ctx = gw,
 		  .flags = ENDPOINT_ROOT | ENDPOINT_HIDDEN },
 		{ "turbine.stream", "GET", "/turbine.stream", .fn = on_turbine_stream, .ctx = gw },
 		{ "turbine.stream", "GET", "/turbine.stream", .fn = on_turbine_stream, .ctx = gw,

@@ -4,6 +4,7 @@
 #include "gateway/picture.h"
 #include "http/eventstream.h"
 #include "manage/circuits.h"
+#include "manage/siblings.h"
 #include "manage/host.h"
 #include "net/loop.h"
 
@@ -12,11 +13,14 @@ struct discovery;
 struct gateway;
 struct turbine;
 
-/* /hystrix.stream on one loop. */
+/* Hystrix' streams on one loop. */
 struct gw_stream {
-	struct event_hub hub;
 	struct gateway *gw;
-	struct props *const *props; /* the thread's own, as it changes */
+	struct props *const *props; /* the loop's */
+	struct gw_stream_hub {
+		struct event_hub hub;
+		struct gw_stream *of;
+	} hub[HYSTRIX_STREAMS];
 };
 
 /* /turbine.stream on one loop: a hub for each cluster that was read there. */
@@ -45,7 +49,7 @@ struct gateway {
 	usec turbine_from;
 	uint64_t turbine_version;       /* of the view that turbine has */
 	struct timer sweep;
-	_Atomic unsigned streams;       /* readers of /hystrix.stream */
+	_Atomic unsigned streams[HYSTRIX_STREAMS]; /* readers of each */
 	struct gw_stream stream;        /* on the management port */
 	struct turbine *turbine;        /* NULL: no registry */
 	struct gw_hubs hubs;            /* on the management port */
@@ -81,9 +85,10 @@ struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, con
 /* The listener's port, for X-Forwarded-Port. */
 struct str gw_port_text(struct gw_worker *g);
 
-/* Endpoints of the gateway's own: /actuator/routes, /actuator/circuits, /hystrix.stream. */
+/* Endpoints of the gateway's own: /actuator/routes, /actuator/circuits, /hystrix.stream and its siblings. */
 void gw_endpoints_add(struct gateway *gw);
 void gw_stream_init(struct gw_stream *s, struct gateway *gw, struct loop *loop, struct props *const *props);
+void gw_stream_end(struct gw_stream *s);
 
 /* clusters.c: /turbine.stream, /actuator/clusters. */
 void gw_turbine_start(struct gateway *gw); /* where there is a registry */

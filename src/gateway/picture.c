@@ -115,7 +115,7 @@ static msec command_timeout(const struct props *p, struct str service)
 
 	if (props_is_set(p, name, service, true))
 		return props_ms_of(p, name, service);
-	return check_timeouts_of(p, service).tries_ms;
+	return check_timeouts_of(p, service, service).tries_ms;
 }
 
 static uint32_t semaphore_limit(const struct props *p, struct str service)

@@ -358,14 +358,24 @@ static uint64_t process_seed(const struct host *h)
 	return str_hash(str_from(name), str_hash(str_from(h->app_name), (uint64_t)props_int(h->props, "server.port")));
 }
 
+/* In a file that several programs share it may be the command of another one. */
+static void warn_of_unfit(void *ctx, const struct err *why)
+{
+	const struct host *h = ctx;
+
+	LOG(&h->log, LOG_WARN, "time-outs that would not fit together if this were a service of the gateway", F_Z("why", why->text));
+}
+
 /* Time-outs that do not fit together stop the start, or are a warning. */
 static int check_fit(struct host *h, struct err *e)
 {
-	int r = check_times(h->props, e);
+	int r = check_times(h->props, CHECK_GATEWAY, e);
 
-	if (r == 0 || props_bool(h->props, "vine.timeouts.must-fit"))
+	if (r < 0 && props_bool(h->props, "vine.timeouts.must-fit"))
 		return r;
-	LOG(&h->log, LOG_WARN, "time-outs do not fit together", F_Z("why", e->text));
+	if (r < 0)
+		LOG(&h->log, LOG_WARN, "time-outs do not fit together", F_Z("why", e->text));
+	check_times_others(h->props, CHECK_GATEWAY, warn_of_unfit, h);
 	return 0;
 }
 
@@ -424,7 +434,7 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 		r = discovery_check(p, e);
 	if (r < 0)
 		return r;
-	if (props_bool(p, "vine.timeouts.must-fit") && check_times(p, e) < 0)
+	if (props_bool(p, "vine.timeouts.must-fit") && check_times(p, CHECK_GATEWAY, e) < 0)
 		return VINE_EINVAL;
 	gw_services_init(&trial, gw->commands, gw->pools, &gw->ribbon, h->seed); /* apart, so that a refused reload leaves no trace */
 	trial.trial = true;
@@ -443,13 +453,14 @@ static void props_changed(struct host *h)
 		turbine_configure(gw->turbine, h->props);
 	discovery_changed(gw->discovery);
 	rebuild_and_publish(gw, true, "configuration");
+	check_times_others(h->props, CHECK_GATEWAY, warn_of_unfit, h);
 }
 
 static void drain(struct host *h, void (*done)(struct host *h))
 {
 	struct gateway *gw = h->role;
 
-	event_hub_end(&gw->stream.hub);
+	gw_stream_end(&gw->stream);
 	gw_hubs_end(&gw->hubs);
 	discovery_leave(gw->discovery, h, done);
 }
@@ -460,7 +471,7 @@ static void stop(struct host *h)
 
 	if (!gw)
 		return;
-	event_hub_end(&gw->stream.hub);
+	gw_stream_end(&gw->stream);
 	gw_hubs_end(&gw->hubs);
 	discovery_free(gw->discovery);
 	turbine_free(gw->turbine);
@@ -517,7 +528,7 @@ static void worker_props(struct worker *w, const struct props *old)
 
 static void end_streams(struct gw_worker *g)
 {
-	event_hub_end(&g->stream.hub);
+	gw_stream_end(&g->stream);
 	gw_hubs_end(&g->hubs);
 }
 

@@ -25,6 +25,23 @@ static void add_pools(const struct circuits *c, struct buf *b)
 	keyed_list_free(list, n);
 }
 
+static void add_collapsers(const struct circuits *c, struct buf *b)
+{
+	struct collapser_snapshot *snap = xmalloc(sizeof(*snap));
+	size_t n;
+	struct keyed **list = keyed_table_list(c->collapsers, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct collapser_settings cs;
+
+		collapser_settings_read(&cs, c->props, list[i]->key);
+		collapser_snapshot(collapser_of(list[i]), &cs, c->now, snap);
+		hystream_frame_collapser(b, snap, c->wall);
+	}
+	keyed_list_free(list, n);
+	free(snap);
+}
+
 void circuits_stream(const struct circuits *c, struct buf *b)
 {
 	struct command_snapshot *snap = xmalloc(sizeof(*snap));
@@ -41,6 +58,8 @@ void circuits_stream(const struct circuits *c, struct buf *b)
 	free(snap);
 	if (c->pools)
 		add_pools(c, b);
+	if (c->collapsers)
+		add_collapsers(c, b);
 }
 
 /* --- the state as an operator names it: properties and hands count, not only the breaker --- */

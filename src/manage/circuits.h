@@ -17,12 +17,13 @@ struct circuits {
 	command_settings_fn *settings_of;
 	void *arg; /* of settings_of */
 	struct keyed_table *pools; /* of struct pool; NULL: none */
-	const struct props *props; /* the pools' settings are read from it */
+	struct keyed_table *collapsers; /* of struct collapser; NULL: none */
+	const struct props *props; /* their settings are read from it */
 	usec now;
 	msec wall;
 };
 
-/* Every command, and every pool that was ever used, as an event of /hystrix.stream. */
+/* Every command, every pool that was ever used, and every collapser, as an event of /hystrix.stream. */
 void circuits_stream(const struct circuits *c, struct buf *b);
 
 /* {"circuits":[...]}: one line a circuit; those that are not closed first, then by name. */

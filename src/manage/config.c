@@ -2,7 +2,6 @@
 #include "manage/config.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "http/identities.h"
@@ -97,10 +96,10 @@ static void set_levels(const struct props *p, struct log *logs, const struct pro
 	}
 }
 
-void config_apply_log(const struct props *p, struct log *logs)
+void config_apply_log(const struct props *p, const struct props *before, struct log *logs)
 {
 	log_set_format(logs, props_enum_is(p, "vine.log.format", STR("json")) ? LOG_JSON : LOG_LOGFMT);
-	set_levels(p, logs, NULL);
+	set_levels(p, logs, before);
 }
 
 /* --- reload --- */
@@ -132,27 +131,10 @@ void config_publish(struct control *c, struct props *p)
 	c->props = p;
 	identities_commit(c->tls);
 	identities_tell(c->tls, &c->log);
-	log_set_format(c->logs, props_enum_is(p, "vine.log.format", STR("json")) ? LOG_JSON : LOG_LOGFMT);
-	set_levels(p, c->logs, old);
+	config_apply_log(p, old, c->logs);
 	for (size_t i = 0; i < c->n_hosts; i++)
 		host_swap_props(&c->hosts[i], p);
 	props_unref(old);
-}
-
-/* What the files look like: any of them written, replaced, come or gone changes it. */
-static uint64_t stamp_of(const struct load_files *files)
-{
-	uint64_t h = files->n;
-
-	for (size_t i = 0; i < files->n; i++) {
-		struct stat st = { 0 };
-		bool there = stat(files->path[i], &st) == 0;
-		const uint64_t seen[] = { there, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec,
-					  (uint64_t)st.st_ino };
-
-		h = str_hash(str_of((const char *)seen, sizeof(seen)), h + i);
-	}
-	return h;
 }
 
 void config_reload(struct control *c)
@@ -165,7 +147,7 @@ void config_reload(struct control *c)
 	if (c->phase != PHASE_RUN)
 		return;
 	c->reload.last = clock_wall();
-	c->reload.stamp = stamp_of(&c->files); /* before reading: what changes meanwhile is seen again */
+	c->reload.stamp = load_files_stamp(&c->files); /* before reading: what changes meanwhile is seen again */
 	r = load(&p, c->opts, &files, &c->log, &e);
 	if (r == 0)
 		r = acceptable(c, p, &e);
@@ -177,7 +159,7 @@ void config_reload(struct control *c)
 	}
 	load_files_fini(&c->files);
 	c->files = files;
-	c->reload.stamp = stamp_of(&c->files);
+	c->reload.stamp = load_files_stamp(&c->files);
 	c->reload.accepted++;
 	c->reload.bad = false;
 	c->reload.error[0] = '\0';
@@ -190,7 +172,7 @@ static void look(struct timer *t)
 	struct control *c = container_of(t, struct control, watch);
 
 	timer_set(c->loop, t, loop_now(c->loop) + LOOK_EVERY);
-	if (c->phase == PHASE_RUN && stamp_of(&c->files) != c->reload.stamp)
+	if (c->phase == PHASE_RUN && load_files_stamp(&c->files) != c->reload.stamp)
 		config_reload(c);
 }
 
@@ -198,7 +180,7 @@ int config_first_load(struct control *c, struct err *e)
 {
 	int r = load(&c->props, c->opts, &c->files, NULL, e);
 
-	c->reload.stamp = stamp_of(&c->files);
+	c->reload.stamp = load_files_stamp(&c->files);
 	return r;
 }
 

@@ -13,7 +13,8 @@ struct props;
 
 /* Reads and validates; every finding is one line on stderr. What e then says is only the sum of it. */
 int config_load(struct props **ret, const struct host_opts *opts, struct err *e);
-void config_apply_log(const struct props *p, struct log *logs); /* format and levels */
+/* Format and levels; before: the properties that held until now, NULL: none did. */
+void config_apply_log(const struct props *p, const struct props *before, struct log *logs);
 usec config_drain_time(const struct props *p);
 
 int config_first_load(struct control *c, struct err *e); /* the same, into c->props and c->files */

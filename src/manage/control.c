@@ -241,7 +241,7 @@ int host_run_all(const struct role_ops *const *ops, size_t n, const struct host_
 	}
 	c.logs = log_new(STDERR_FILENO, LOG_LOGFMT);
 	c.log = logger_of(c.logs, "vine.control", "control");
-	config_apply_log(c.props, c.logs);
+	config_apply_log(c.props, NULL, c.logs);
 	control_open(&c);
 	r = start_hosts(&c, ops, n, &e);
 	if (r < 0) {

@@ -28,6 +28,7 @@ struct plugins {
 	pthread_mutex_t lock; /* guards the list */
 	struct plugin *list[PLUGINS_MAX];
 	unsigned n;
+	bool only_judges;
 	pthread_mutex_t props_lock; /* leaf; guards props */
 	struct props *props;
 };
@@ -136,6 +137,11 @@ void plugins_set_props(struct plugins *p, struct props *props)
 	props_unref(old);
 }
 
+void plugins_only_judge(struct plugins *p)
+{
+	p->only_judges = true;
+}
+
 /* --- life --- */
 
 struct plugins *plugins_new(const struct logger *log, const struct vine_balance_host *balance)
@@ -191,7 +197,7 @@ static int take(struct plugins *p, const struct vine_plugin *table, struct str s
 		return r;
 	if (p->n == PLUGINS_MAX)
 		return err_set(e, VINE_ELIMIT, "more than %d plugins", PLUGINS_MAX);
-	r = table->init ? table->init(&p->host) : 0;
+	r = table->init && !p->only_judges ? table->init(&p->host) : 0;
 	if (r < 0)
 		return err_set(e, VINE_EINVAL, "%s: its init failed (%d)", table->name, r);
 	pl = xzalloc(sizeof(*pl));

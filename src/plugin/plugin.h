@@ -21,6 +21,7 @@ struct props;
 struct plugins *plugins_new(const struct logger *log, const struct vine_balance_host *balance);
 void plugins_free(struct plugins *p);                           /* NULL is fine; nothing of them is in use any more */
 void plugins_set_props(struct plugins *p, struct props *props); /* what host->property reads from now on */
+void plugins_only_judge(struct plugins *p); /* from now on tables are judged, and nothing of them is called */
 const struct vine_host *plugins_host(const struct plugins *p);
 
 /* The error names the file or symbol, and what is wrong with the table. The same spec gives the same plugin. */

@@ -20,7 +20,7 @@ static int64_t clamp(int64_t v, int64_t max)
 	return v < 0 ? 0 : MIN(v, max);
 }
 
-struct check_timeouts check_timeouts_of(const struct props *p, struct str service)
+struct check_timeouts check_timeouts_of(const struct props *p, struct str service, struct str command)
 {
 	struct check_timeouts t = {
 		.connect = clamp(props_ms_of(p, "{client}.ribbon.ConnectTimeout", service), INT32_MAX),
@@ -32,24 +32,33 @@ struct check_timeouts check_timeouts_of(const struct props *p, struct str servic
 	int64_t tries = (t.same + 1) * (t.next + 1);
 
 	t.tries_ms = (t.connect + t.read) * tries + t.backoff * (tries - 1);
-	if (props_bool_of(p, HYSTRIX "execution.timeout.enabled", service))
-		t.command_ms = props_ms_of(p, TIMEOUT, service);
-	t.command_is_set = props_is_set(p, TIMEOUT, service, true);
+	if (props_bool_of(p, HYSTRIX "execution.timeout.enabled", command))
+		t.command_ms = props_ms_of(p, TIMEOUT, command);
+	t.command_is_set = props_is_set(p, TIMEOUT, command, true);
 	return t;
 }
 
+struct name {
+	struct str name;
+	bool is_service; /* of those that are meant */
+};
+
 struct names {
-	struct map seen;
-	struct str name[SERVICES_MAX];
+	struct map seen; /* of struct name */
+	struct name at[SERVICES_MAX];
 	size_t n;
 };
 
-static void add_name(struct names *l, struct str name)
+static void add_name(struct names *l, struct str name, bool is_service)
 {
-	if (name.len == 0 || l->n == SERVICES_MAX || map_get(&l->seen, name))
+	struct name *known = map_get(&l->seen, name);
+
+	if (known)
+		known->is_service |= is_service;
+	if (known || name.len == 0 || l->n == SERVICES_MAX)
 		return;
-	l->name[l->n] = name;
-	map_put(&l->seen, name, &l->name[l->n++]);
+	l->at[l->n] = (struct name){ name, is_service };
+	map_put(&l->seen, name, &l->at[l->n++]);
 }
 
 static bool is_address(struct str s)
@@ -74,19 +83,30 @@ static struct str service_of(const struct props *p, struct str id)
 	return id;
 }
 
-static void gather_services(struct names *l, const struct props *p)
+static struct names *names_new(const struct props *p, enum check_who who)
 {
+	bool clients = who != CHECK_GATEWAY || props_bool(p, "eureka.client.enabled");
+	struct names *l = xzalloc(sizeof(*l));
+
+	map_init(&l->seen, (uintptr_t)l);
 	for (size_t i = 0; i < props_count(p); i++) {
 		const struct prop_value *v = props_at(p, i);
 		struct str name = v->desc ? str_from(v->desc->name) : STR_EMPTY;
 
 		if (str_has_prefix(name, STR("zuul.routes.{id}")))
-			add_name(l, service_of(p, v->key));
+			add_name(l, service_of(p, v->key), who != CHECK_CLIENT);
 		else if (str_has_prefix(name, STR("{client}.ribbon.")))
-			add_name(l, v->key);
+			add_name(l, v->key, clients);
 		else if (str_has_prefix(name, STR("hystrix.command.")) && !str_eq(v->key, STR("default")))
-			add_name(l, v->key);
+			add_name(l, v->key, false);
 	}
+	return l;
+}
+
+static void names_free(struct names *l)
+{
+	map_fini(&l->seen);
+	free(l);
 }
 
 static void add_arithmetic(struct buf *out, const struct check_timeouts *t)
@@ -99,12 +119,14 @@ static void add_arithmetic(struct buf *out, const struct check_timeouts *t)
 	buf_addf(out, "= %lld ms", (long long)t->tries_ms);
 }
 
-static bool report_timeout(struct buf *out, const struct props *p, struct str service)
+static bool report_timeout(struct buf *out, const struct props *p, const struct name *n)
 {
-	struct check_timeouts t = check_timeouts_of(p, service);
+	struct check_timeouts t = check_timeouts_of(p, n->name, n->name);
 	bool fits = check_timeouts_fit(&t);
 
-	buf_addf(out, "  %s  %.*s: ", fits ? "fits   " : "TOO LOW", STRF(service));
+	if (!n->is_service && fits)
+		return true; /* a command, perhaps of a service */
+	buf_addf(out, "  %s  %.*s: ", fits ? "fits   " : n->is_service ? "TOO LOW" : "perhaps", STRF(n->name));
 	add_arithmetic(out, &t);
 	if (t.command_ms == 0)
 		buf_addz(out, "; the command has no time-out");
@@ -113,12 +135,13 @@ static bool report_timeout(struct buf *out, const struct props *p, struct str se
 	else if (fits)
 		buf_addf(out, ", within the hystrix time-out of %lld ms", (long long)t.command_ms);
 	else
-		buf_addf(out, ", but hystrix ends the command after %lld ms: later tries are cut off", (long long)t.command_ms);
+		buf_addf(out, ", but hystrix ends the command after %lld ms: %s", (long long)t.command_ms,
+			 n->is_service ? "later tries are cut off" : "too low if it is a service, which no route or ribbon key says");
 	buf_addc(out, '\n');
-	return fits;
+	return fits || !n->is_service;
 }
 
-static int does_not_fit(struct str service, const struct check_timeouts *t, struct err *e)
+int check_timeouts_tell(const struct check_timeouts *t, struct str service, struct str command, struct err *e)
 {
 	_cleanup_(buf_finip) struct buf sum = BUF_INIT(1024);
 
@@ -127,25 +150,40 @@ static int does_not_fit(struct str service, const struct check_timeouts *t, stru
 		       "%.*s: %.*s, but hystrix ends the command after %lld ms; raise "
 		       "hystrix.command.%.*s.execution.isolation.thread.timeoutInMilliseconds, lower the others, or set "
 		       "vine.timeouts.must-fit to false",
-		       STRF(service), STRF(buf_str(&sum)), (long long)t->command_ms, STRF(service));
+		       STRF(service), STRF(buf_str(&sum)), (long long)t->command_ms, STRF(command));
 }
 
-int check_times(const struct props *p, struct err *e)
+int check_times(const struct props *p, enum check_who who, struct err *e)
 {
-	struct names *l = xzalloc(sizeof(*l));
+	struct names *l = names_new(p, who);
 	int r = 0;
 
-	map_init(&l->seen, (uintptr_t)l);
-	gather_services(l, p);
 	for (size_t i = 0; i < l->n && r == 0; i++) {
-		struct check_timeouts t = check_timeouts_of(p, l->name[i]);
+		struct str name = l->at[i].name;
+		struct check_timeouts t = check_timeouts_of(p, name, name);
 
-		if (!check_timeouts_fit(&t))
-			r = does_not_fit(l->name[i], &t, e);
+		if (l->at[i].is_service && !check_timeouts_fit(&t))
+			r = check_timeouts_tell(&t, name, name, e);
 	}
-	map_fini(&l->seen);
-	free(l);
+	names_free(l);
 	return r;
+}
+
+void check_times_others(const struct props *p, enum check_who who, void (*fn)(void *ctx, const struct err *why), void *ctx)
+{
+	struct names *l = names_new(p, who);
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct str name = l->at[i].name;
+		struct check_timeouts t = check_timeouts_of(p, name, name);
+		struct err e;
+
+		if (l->at[i].is_service || check_timeouts_fit(&t))
+			continue;
+		check_timeouts_tell(&t, name, name, &e);
+		fn(ctx, &e);
+	}
+	names_free(l);
 }
 
 static size_t report_lease(struct buf *out, const struct props *p)
@@ -162,14 +200,11 @@ static size_t report_lease(struct buf *out, const struct props *p)
 
 static size_t report_fits(struct buf *out, const struct props *p, check_fn *more)
 {
-	struct names *l = xzalloc(sizeof(*l));
-	size_t wrong = 0, before;
+	struct names *l = names_new(p, CHECK_ALL);
+	size_t wrong = 0, before = out->len;
 
-	map_init(&l->seen, (uintptr_t)l);
-	gather_services(l, p);
-	before = out->len;
 	for (size_t i = 0; i < l->n; i++)
-		wrong += !report_timeout(out, p, l->name[i]);
+		wrong += !report_timeout(out, p, &l->at[i]);
 	if (l->n == SERVICES_MAX)
 		buf_addf(out, "  and more services than %d, which are not shown\n", SERVICES_MAX);
 	wrong += report_lease(out, p);
@@ -177,8 +212,7 @@ static size_t report_fits(struct buf *out, const struct props *p, check_fn *more
 		wrong += more(out, p);
 	if (out->len != before)
 		buf_addc(out, '\n');
-	map_fini(&l->seen);
-	free(l);
+	names_free(l);
 	return wrong;
 }
 

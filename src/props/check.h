@@ -21,10 +21,21 @@ struct check_timeouts {
 	bool command_is_set;               /* in a source, not by default */
 };
 
-/* The first service whose tries do not fit into its command's time-out, with the sum written out: VINE_EINVAL; or 0. */
-int check_times(const struct props *p, struct err *e);
+/* Whose services are meant. A key under hystrix.command alone may be anybody's command. */
+enum check_who {
+	CHECK_GATEWAY, /* where routes lead to; with a registry also clients that have Ribbon settings, for they may be found */
+	CHECK_CLIENT,  /* clients that have Ribbon settings: of libvine */
+	CHECK_ALL,     /* either: of `vine check` */
+};
 
-struct check_timeouts check_timeouts_of(const struct props *p, struct str service);
+/* The first service whose tries do not fit into its command's time-out, with the sum written out: VINE_EINVAL; or 0. */
+int check_times(const struct props *p, enum check_who who, struct err *e);
+/* Tells of each other key that would not fit if it were a service: in a shared file it may be another program's. */
+void check_times_others(const struct props *p, enum check_who who, void (*fn)(void *ctx, const struct err *why), void *ctx);
+
+struct check_timeouts check_timeouts_of(const struct props *p, struct str service, struct str command);
+/* What does not fit about it, in words; returns VINE_EINVAL. */
+int check_timeouts_tell(const struct check_timeouts *t, struct str service, struct str command, struct err *e);
 static inline bool check_timeouts_fit(const struct check_timeouts *t)
 {
 	return !t->command_is_set || t->command_ms == 0 || t->tries_ms <= t->command_ms;

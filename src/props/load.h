@@ -24,6 +24,8 @@ struct load_files {
 	size_t n;
 };
 void load_files_fini(struct load_files *f);
+/* What they look like: any of them written, replaced, come or gone changes it. Blocking. */
+uint64_t load_files_stamp(const struct load_files *f);
 
 /* Returns 0 and a picture, perhaps with findings; or a negative code and one line if a file cannot be read or parsed.
  * files may be NULL. */

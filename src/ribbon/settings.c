@@ -119,6 +119,11 @@ static const enum vine_plugin_kind plugin_kinds[] = {
 	[CLASS_LIST] = VINE_PLUGIN_LIST, [CLASS_FILTER] = VINE_PLUGIN_FILTER,     [CLASS_UPDATER] = VINE_PLUGIN_UPDATER,
 };
 
+enum vine_plugin_kind ribbon_plugin_kind(enum class_kind kind)
+{
+	return plugin_kinds[kind];
+}
+
 /* The part of that kind: a built-in one (its name), or the user's (put into s->user); NULL: a fault, or none is named. */
 static const struct class_name *part_of(struct reader *rd, struct ribbon_settings *s, enum class_kind kind)
 {
@@ -132,6 +137,8 @@ static const struct class_name *part_of(struct reader *rd, struct ribbon_setting
 	snprintf(row, sizeof(row), RIBBON "%s", class_property(kind));
 	name = str_trim(text_of(rd, row));
 	if (name.len == 0 || rd->r < 0)
+		return NULL;
+	if (prop_class_is_plugin(name) && !rd->rb->env->plugins)
 		return NULL;
 	if (prop_class_is_plugin(name)) {
 		int r = plugins_load(rd->rb->env->plugins, name, plugin_kinds[kind], &s->user[kind], rd->e);
@@ -195,6 +202,7 @@ static void read_outlier(struct reader *rd, struct ribbon_settings *s)
 	os->enabled = bool_of(rd, LB "outlier.enabled");
 	os->consecutive = u32_of(rd, LB "outlier.consecutive-failures");
 	os->refused = u32_of(rd, LB "outlier.refused-connections");
+	os->probes = u32_of(rd, LB "outlier.probes");
 	os->base_ms = time_of(rd, LB "outlier.base-ejection-ms", 1) / USEC_PER_MSEC;
 	os->max_ms = time_of(rd, LB "outlier.max-ejection-ms", 1) / USEC_PER_MSEC;
 	os->max_ejected_pct = u32_of(rd, LB "outlier.max-ejected-percent");
@@ -339,7 +347,7 @@ static int find_config(struct reader *rd)
 	struct plugin *pl = ribbon_given(rd->rb, VINE_PLUGIN_CONFIG);
 	struct str spec = str_trim(props_str_of(rd->p, LB "client-config", rd->rb->name));
 
-	if (!pl && spec.len == 0)
+	if (!pl && (spec.len == 0 || !rd->rb->env->plugins))
 		return 0;
 	if (!pl) {
 		int r = plugins_load(rd->rb->env->plugins, spec, VINE_PLUGIN_CONFIG, &pl, rd->e);

@@ -3,6 +3,8 @@
  * <client>.ribbon.X, ribbon.X, vine.loadbalancer.<client>.x, ....default.x, built in; the user's client config is asked first
  * for the former. Texts are borrowed from the properties, or live in the arena. */
 #pragma once
+#include <vine/plugin.h>
+
 #include "base/arena.h"
 #include "flow/balance.h"
 #include "flow/filter.h"
@@ -60,6 +62,9 @@ struct ribbon_settings {
 	struct plugin *user[CLASS_KINDS];
 };
 
-/* rb: whose settings; holds the user's client config, if there is one. VINE_EINVAL: the key, its value, what is wrong. */
+enum vine_plugin_kind ribbon_plugin_kind(enum class_kind kind); /* of the table that may stand there */
+
+/* rb: whose settings; holds the user's client config, if there is one. VINE_EINVAL: the key, its value, what is wrong. With an
+ * environment without plugins what names a table counts as not set. */
 int ribbon_settings_read(struct ribbon_settings *ret, struct ribbon *rb, const struct props *p, struct arena *a,
 			 struct err *e);

@@ -8,6 +8,7 @@
 #include <vine/app.h>
 #include <vine/balance.h>
 #include <vine/call.h>
+#include <vine/collapser.h>
 #include <vine/log.h>
 
 static const char *or_empty(const char *s)
@@ -119,6 +120,133 @@ static void call(struct vine_request *rq, void *ctx)
 	answer_call(rq, code, rs, &e);
 }
 
+static void property(struct vine_request *rq, void *ctx)
+{
+	const char *value = vine_app_property(ctx, or_empty(vine_request_query(rq, "key")));
+
+	vine_reply_text(rq, value ? 200 : 404, or_empty(value));
+}
+
+/* --- a collapser: a batch's answers come from the service `up`, a line "id=text" each --- */
+
+struct gathering {
+	struct vine_app *app;
+	struct vine_collapser *by_request, *global, *parted;
+};
+
+static struct gathering gathering;
+
+static int fetch(struct vine_batch *b, struct vine_err *e, void *ctx)
+{
+	struct vine_response *rs = NULL;
+	char path[4096] = "/many?ids=";
+	int r;
+
+	(void)ctx;
+	for (size_t i = 0; i < vine_batch_len(b); i++) {
+		strncat(path, i ? "," : "", sizeof(path) - strlen(path) - 1);
+		strncat(path, vine_batch_arg(b, i, NULL), sizeof(path) - strlen(path) - 1);
+	}
+	if (strstr(path, "mistake")) {
+		snprintf(e->text, sizeof(e->text), "a mistake of the caller's");
+		return VINE_CODE_INVALID;
+	}
+	r = vine_call(gathering.app, NULL, &(struct vine_call_opts){ .service = "up", .path = path, .cache_key = path }, &rs, e);
+	for (size_t i = 0; r == 0 && i < vine_batch_len(b); i++) {
+		size_t len;
+		const char *id = vine_batch_arg(b, i, &len), *line = strstr(vine_response_body(rs, NULL), id);
+
+		if (strcmp(id, "refused") == 0)
+			vine_batch_refuse(b, i, VINE_CODE_FORBIDDEN, "not this one");
+		else if (line && line[len] == '=')
+			vine_batch_answer(b, i, vine_value_new(line + len + 1, strcspn(line + len + 1, "\n")));
+	}
+	vine_response_free(rs);
+	return r;
+}
+
+static unsigned by_first_byte(const void *arg, size_t len, void *ctx)
+{
+	(void)ctx;
+	return len ? (unsigned)*(const unsigned char *)arg % 4 : 0;
+}
+
+static int make_collapsers(struct vine_app *app, struct vine_err *e)
+{
+	int r;
+
+	gathering.app = app;
+	r = vine_collapser_new(&gathering.by_request, app, &(struct vine_collapser_opts){ .key = "one", .batch = fetch }, e);
+	if (r == 0)
+		r = vine_collapser_new(&gathering.global, app, &(struct vine_collapser_opts){ .key = "all", .command = "batch", .group = "g",
+			.scope = VINE_COLLAPSE_GLOBAL, .batch = fetch }, e);
+	if (r == 0)
+		r = vine_collapser_new(&gathering.parted, app, &(struct vine_collapser_opts){ .key = "parted", .batch = fetch,
+			.shard = by_first_byte, .n_shards = 4 }, e);
+	return r;
+}
+
+/* /collapse?with=one&ids=a,b,a: all begun, then ended; "a=1 b=E-4:why a=1" */
+static void collapse(struct vine_request *rq, void *ctx)
+{
+	const char *with = or_empty(vine_request_query(rq, "with")), *ids = or_empty(vine_request_query(rq, "ids"));
+	struct vine_collapser *c = strcmp(with, "all") == 0	 ? gathering.global
+				   : strcmp(with, "parted") == 0 ? gathering.parted
+								 : gathering.by_request;
+	struct vine_collapsing *w[64];
+	char text[1024], out[8192] = "", *rest = text, *id;
+	size_t n = 0;
+
+	(void)ctx;
+	snprintf(text, sizeof(text), "%s", ids);
+	while (n < 64 && (id = strsep(&rest, ","))) {
+		struct vine_err e = { 0 };
+		int r = vine_collapse_begin(c, vine_request_query(rq, "alone") ? NULL : rq, id, strlen(id), &w[n], &e);
+
+		if (r < 0) {
+			vine_replyf(rq, 200, "text/plain", "E%d:%s", r, e.text);
+			while (n)
+				vine_collapse_end(w[--n], NULL, NULL);
+			return;
+		}
+		n++;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct vine_value *v = NULL;
+		struct vine_err e = { 0 };
+		int r = vine_collapse_end(w[i], vine_request_query(rq, "drop") ? NULL : &v, &e);
+		size_t len = strlen(out);
+
+		if (r < 0)
+			snprintf(out + len, sizeof(out) - len, "%sE%d:%s", i ? " " : "", r, e.text);
+		else
+			snprintf(out + len, sizeof(out) - len, "%s%s", i ? " " : "", v ? (const char *)vine_value_data(v, NULL) : "-");
+		vine_value_free(v);
+	}
+	vine_reply_text(rq, 200, out);
+}
+
+/* /twice?clear=1: the same call two times within one request, with one cache key. */
+static void twice(struct vine_request *rq, void *ctx)
+{
+	struct vine_call_opts o = { .service = "up", .path = "/x", .command = vine_request_query(rq, "command"), .cache_key = "x",
+				    .fallback = vine_request_query(rq, "fallback") ? reserve : NULL, .ctx = "spare" };
+	struct vine_response *rs[2] = { 0 };
+	struct vine_err e[2] = { 0 };
+	int code[2];
+
+	for (int i = 0; i < 2; i++) {
+		code[i] = vine_call(ctx, vine_request_query(rq, "alone") ? NULL : rq, &o, &rs[i], &e[i]);
+		if (vine_request_query(rq, "clear"))
+			vine_cache_clear(rq, o.command ? o.command : "up", "x");
+	}
+	vine_replyf(rq, 200, "application/json", "{\"codes\":[%d,%d],\"bodies\":[\"%s\",\"%s\"],\"same\":%s}", code[0], code[1],
+		    rs[0] ? vine_response_body(rs[0], NULL) : "", rs[1] ? vine_response_body(rs[1], NULL) : "",
+		    rs[0] && rs[0] == rs[1] ? "true" : "false");
+	vine_response_free(rs[0]);
+	vine_response_free(rs[1]);
+}
+
 /* --- a rule of the program's own: the server whose port is the highest --- */
 
 static const struct vine_host *host;
@@ -187,6 +315,11 @@ int main(int argc, char **argv)
 	vine_app_route(app, "GET", "/ail", ail, app);
 	vine_app_route(app, "GET", "/slow", slow, app);
 	vine_app_route(app, "GET", "/call", call, app);
+	vine_app_route(app, "GET", "/property", property, app);
+	if (make_collapsers(app, &e) < 0)
+		return vine_app_complain("tester", &e);
+	vine_app_route(app, "GET", "/collapse", collapse, app);
+	vine_app_route(app, "GET", "/twice", twice, app);
 	if (!vine_app_property(app, "test.embedded")) {
 		int code = vine_app_run(app);
 
@@ -199,8 +332,9 @@ int main(int argc, char **argv)
 	printf("embedded ready: http://127.0.0.1:%u pid 0\n", vine_app_port(app));
 	fflush(stdout);
 	pthread_create(&t, NULL, own_thread, app);
-	while (getchar() != EOF)
-		;
+	for (int c; (c = getchar()) != EOF;)
+		if (c == 'r')
+			vine_app_reload(app);
 	vine_app_stop(app);
 	vine_app_wait(app);
 	pthread_join(t, NULL);

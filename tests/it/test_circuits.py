@@ -82,6 +82,23 @@ def test_a_pool_is_told_of(caller, upstream):
     assert command["threadPool"] == pool["name"], "by which dashboards join the two"
 
 
+@pytest.mark.parametrize("prefix", ["", "/actuator"])
+def test_configuration_and_use_have_streams_of_their_own(caller, upstream, prefix):
+    p = caller(upstream(serve(ok(b"fine"))), {"zuul.ribbonIsolationStrategy": "THREAD", "hystrix.threadpool.default.coreSize": 3,
+                                              "hystrix.command.default.execution.isolation.strategy": "THREAD",
+                                              "hystrix.command.up.circuitBreaker.requestVolumeThreshold": 7,
+                                              "hystrix.stream.config.intervalInMilliseconds": 100})
+    assert p.call() == 200
+    told = events(p.port, f"{prefix}/hystrix/config.stream")
+    for _ in range(2):  # at its own pace
+        config_now = next(told)
+        assert config_now["type"] == "HystrixConfig" and config_now["commands"]["up"]["circuitBreaker"]["requestVolumeThreshold"] == 7
+        pool = config_now["commands"]["up"]["threadPoolKey"]
+        assert config_now["threadpools"][pool]["coreSize"] == 3
+    use = next(events(p.port, f"{prefix}/hystrix/utilization.stream"))
+    assert use["commands"]["up"] == {"activeCount": 0} and use["threadpools"][pool]["corePoolSize"] == 3
+
+
 def test_the_number_of_readers_is_bounded(caller, upstream):
     p = caller(upstream(serve(ok(b"fine"))), {"hystrix.config.stream.maxConcurrentConnections": 2})
     first, second = stream(p.port), stream(p.port, path="/hystrix.stream")

@@ -273,6 +273,14 @@ def test_time_outs_that_cannot_fit_stop_the_start(read, command, fits, vine, ups
     assert gw.err.wait(re.escape(want))
 
 
+def test_a_command_of_another_program_does_not_stop_the_start(vine, upstream):
+    """One file for a gateway and for services: what a tight command of theirs is for, the gateway cannot know."""
+    text = simple(upstream(named("a")), up__ribbon__ReadTimeout=1000, up__ribbon__ConnectTimeout=1000,
+                  hystrix__command__sql__execution__isolation__thread__timeoutInMilliseconds=50)
+    gw = vine("gateway", config=text.replace('vine.timeouts.must-fit: "false"\n', ""))
+    gw.wait_log(r'warn gateway "time-outs that would not fit together if this were a service of the gateway" why="sql: ')
+
+
 # --- names ---
 
 
@@ -364,6 +372,31 @@ def test_a_table_of_another_kind_stops_the_start(vine, bad_rules):
     gw.expect_code = 1
     assert gw.wait() == 1
     assert gw.err.wait("nobody is a rule, not a ping")
+
+
+@pytest.mark.parametrize("key, symbol, why", [
+    ("NFLoadBalancerRuleClassName", "rule_empty", "empty: a rule needs the function choose"),
+    ("NFLoadBalancerRuleClassName", "rule_foreign", "made for version 99 of the plugin interface, this is version 1"),
+    ("NFLoadBalancerRuleClassName", "rule_gone", ".* has no symbol rule_gone"),
+    ("NFLoadBalancerPingClassName", "rule_nobody", "nobody is a rule, not a ping"),
+    ("NFLoadBalancerRuleClassName", "rule_lazy", None)])
+def test_check_judges_tables_as_the_start_does(key, symbol, why, bad_rules, tmp_path):
+    (tmp_path / "a.yml").write_text(f"up:\n  ribbon:\n    {key}: {bad_rules}:{symbol}\n")
+    done = subprocess.run([BINARY, "check", "a.yml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == (1 if why else 0) and done.stderr == "", done
+    if why:
+        assert re.search(rf"(?m)^  WRONG    a.yml:3:\d+: up.ribbon.{key} = {re.escape(str(bad_rules))}:{symbol}: {why}$", done.stdout), done.stdout
+        done = subprocess.run([BINARY, "check", "--no-plugins", "a.yml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "  note     1 table of your own was not looked at" in done.stdout
+
+
+def test_check_says_which_shared_object_is_not_there_or_is_none(tmp_path):
+    (tmp_path / "none.so").write_text("no shared object\n")
+    for path, why in (("./gone.so", r"\./gone\.so is not there; "), ("./none.so", "cannot be loaded: .*none.so.*")):
+        (tmp_path / "a.yml").write_text(f"ribbon.NFLoadBalancerRuleClassName: {path}:rule\n")
+        done = subprocess.run([BINARY, "check", "a.yml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert re.search(rf"(?m)^  WRONG    a.yml:1:\d+: ribbon.NFLoadBalancerRuleClassName = {path}:rule: {why}", done.stdout), done.stdout
 
 
 # --- what it says ---

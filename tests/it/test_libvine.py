@@ -407,10 +407,10 @@ def test_the_circuit_opens_and_one_trial_closes_it(service, upstream, connect):
     assert event["isCircuitBreakerOpen"] is False and event["rollingCountShortCircuited"] >= 5
 
 
-def stream(s):
-    """The commands of the next tick of its stream."""
+def stream(s, path="/actuator/hystrix.stream"):
+    """The events of the next tick of its stream."""
     c = peers.Client(s.port)
-    c.send(peers.request_bytes("GET", "/actuator/hystrix.stream", host="127.0.0.1"))
+    c.send(peers.request_bytes("GET", path, host="127.0.0.1"))
     head = c.read_response(body=False)
     assert head.get("content-type") == "text/event-stream;charset=UTF-8"
     events, text = [], b""
@@ -630,3 +630,241 @@ def test_the_timeout_ends_both_sendings(isolation, service, upstream, connect):
     for up in ups:
         up.wait_open(0)
     assert ask(c, service="up", path="/")["code"] == -7, "it goes on calling"
+
+
+# --- the configuration, read again ---
+
+
+def rewrite(s, properties, servers=None):
+    """Other properties in the service's file, put in its place at once."""
+    lines = {"server.port": 0, "server.address": "127.0.0.1", "eureka.client.enabled": "false", "vine.timeouts.must-fit": "false", **properties}
+    for name, where in (servers or {}).items():
+        lines[f"{name}.ribbon.listOfServers"] = ",".join(up.address for up in where)
+    new = s.config.with_suffix(".new")
+    new.write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in lines.items()))
+    new.rename(s.config)
+
+
+def command(s, name):
+    return next(e for e in stream(s) if e["type"] == "HystrixCommand" and e["name"] == name)
+
+
+@pytest.mark.parametrize("how", ["file", "SIGHUP"])
+def test_a_changed_file_holds_from_the_next_call_on(service, upstream, connect, how):
+    first, second = upstream(serve(ok(b"1"))), upstream(serve(ok(b"2")))
+    s = service({"test.word": "old"}, servers={"up": [first]})
+    c = connect(s)
+    assert ask(c, service="up", path="/")["body"] == "1" and c.get("/property?key=test.word").body == b"old"
+    rewrite(s, {"test.word": "new", "logging.level.vine": "debug", "hystrix.command.up.circuitBreaker.requestVolumeThreshold": 7,
+                "hystrix.command.default.execution.isolation.strategy": "THREAD", "hystrix.threadpool.up.coreSize": 3}, {"up": [second]})
+    if how == "SIGHUP":
+        s.signal(signal.SIGHUP)
+    s.wait_log(r'info tester "configuration reloaded"')
+    assert ask(c, service="up", path="/")["body"] == "2" and c.get("/property?key=test.word").body == b"new"
+    event = command(s, "up")
+    assert event["propertyValue_circuitBreakerRequestVolumeThreshold"] == 7
+    assert event["propertyValue_executionIsolationStrategy"] == "THREAD"
+    assert next(e for e in stream(s) if e["type"] == "HystrixThreadPool" and e["name"] == "up")["currentCorePoolSize"] == 3
+    s.wait_log(r'debug tester "commands of a request"')
+    rewrite(s, {"hystrix.command.up.circuitBreaker.forceOpen": "true", "hystrix.threadpool.up.coreSize": 5,
+                "hystrix.command.default.execution.isolation.strategy": "THREAD"}, {"up": [second]})
+    wait_for(lambda: ask(c, service="up", path="/", fallback="spare")["cause"] == "short circuit", "the circuit to be forced open")
+    assert next(e for e in stream(s) if e["type"] == "HystrixThreadPool" and e["name"] == "up")["currentCorePoolSize"] == 5
+    assert c.get("/property?key=test.word").status == 404
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"hystrix.command.up.circuitBreaker.requestVolumeThreshold": "many"}, "requestVolumeThreshold"),
+    ({"hystrix.command.up.metrics.rollingStats.numBuckets": 7}, "do not divide into 7 buckets"),
+    ({"up.ribbon.listOfServers": "nix:port"}, "up.ribbon.listOfServers: 'nix:port' is not host:port"),
+    ({"vine.loadbalancer.up.hash-key": "nix"}, "vine.loadbalancer.up.hash-key = nix"),
+    ({"server.port": "x"}, "server.port"),
+    ({"vine.timeouts.must-fit": "true", "up.ribbon.ReadTimeout": 2000, "hystrix.command.up.execution.isolation.thread.timeoutInMilliseconds": 5000},
+     "6000 ms"),
+])
+def test_a_wrong_file_changes_nothing_and_is_said(service, upstream, connect, wrong, words):
+    up = upstream(serve(ok(b"1")))
+    s = service(servers={"up": [up]})
+    c = connect(s)
+    assert ask(c, service="up", path="/")["body"] == "1"
+    rewrite(s, {"hystrix.command.up.circuitBreaker.forceOpen": "true", "up.ribbon.listOfServers": up.address, **wrong})
+    s.wait_log(r'error tester "configuration is not valid: the old one stays in force" why=".*' + re.escape(words))
+    assert ask(c, service="up", path="/")["body"] == "1" and command(s, "up")["propertyValue_circuitBreakerForceOpen"] is False
+    s.config.unlink()
+    s.config.write_text("nonsense: [\n")
+    s.wait_log(r'stays in force" why=".*vine.yml')
+    rewrite(s, {}, {"up": [up]})
+    s.wait_log('configuration reloaded')
+    assert ask(c, service="up", path="/")["body"] == "1"
+
+
+def test_calls_go_on_while_the_configuration_changes(service, upstream, connect):
+    ups = [upstream(serve(ok(b"x"))) for _ in range(2)]
+    s = service({"test.embedded": "yes"}, servers={"own": ups[:1]}, stdin=subprocess.PIPE)
+    ups[0].wait_requests(1)  # a command begins with its first call
+    for i in range(12):
+        rewrite(s, {"test.embedded": "yes", "hystrix.command.own.circuitBreaker.requestVolumeThreshold": 10 + i,
+                    "hystrix.command.own.execution.isolation.strategy": ["SEMAPHORE", "THREAD"][i % 2],
+                    "own.ribbon.NFLoadBalancerRuleClassName": ["ring-hash", "p2c", "zone-avoidance"][i % 3]}, {"own": ups[i % 2:]})
+        s.process.stdin.write(b"r")  # which is vine_app_reload there
+        s.process.stdin.flush()
+        wait_for(lambda n=i: command(s, "own")["propertyValue_circuitBreakerRequestVolumeThreshold"] == 10 + n, "the change")
+    assert command(s, "own")["errorCount"] == 0
+    s.process.stdin.close()
+    assert s.wait() == 0
+
+
+# --- collapsers, and results that a request shares ---
+
+
+def levels(r):
+    """GET /many?ids=a,b: a line each; the warehouse of the example too."""
+    ids = r.target.split("ids=")[1].split(",")
+    return ok("".join(f"{i}=<{i}>\n" for i in ids if i not in ("unknown", "404")).encode())
+
+
+def collapsers(s):
+    return {e["name"]: e for e in stream(s) if e["type"] == "HystrixCollapser"}
+
+
+@pytest.mark.parametrize("isolation", ["SEMAPHORE", "THREAD"])
+def test_calls_of_a_request_leave_as_one(service, upstream, connect, isolation):
+    up = upstream(serve(levels))
+    s = service({STRATEGY: isolation, TIMEOUT: 5000 * SLOWNESS}, servers={"up": [up]})
+    c = connect(s)
+    assert c.get("/collapse?with=one&ids=a,b,a,unknown,refused").body == \
+        b"<a> <b> <a> E-11:the batch of one had no answer for it E-9:not this one"
+    assert [r.target for r in up.requests] == ["/many?ids=a,b,unknown,refused"]
+    c.get("/collapse?with=one&ids=c")  # another request, another scope
+    assert len(up.requests) == 2
+    one = collapsers(s)["one"]
+    assert (one["rollingCountRequestsBatched"], one["rollingCountBatches"], one["rollingCountResponsesFromCache"]) == (5, 2, 1)
+    assert one["batchSize"]["100"] == 4 and one["propertyValue_maxRequestsInBatch"] == 2147483647
+    assert one["propertyValue_timerDelayInMilliseconds"] == 10 and one["propertyValue_requestCacheEnabled"] is True
+    batch = command(s, "one")
+    assert (batch["rollingCountCollapsedRequests"], batch["rollingCountSuccess"], batch["group"]) == (5, 2, "one")
+
+
+def test_calls_of_many_requests_meet_in_the_global_scope(service, upstream, connect):
+    up = upstream(serve(levels))
+    s = service({"hystrix.collapser.all.timerDelayInMilliseconds": 200 * SLOWNESS, "hystrix.collapser.all.maxRequestsInBatch": 6},
+                servers={"up": [up]})
+    all_of_them = [connect(s) for _ in range(6)]
+    for i, c in enumerate(all_of_them):
+        c.send(peers.request_bytes("GET", f"/collapse?with=all&ids=n{i}"))
+    assert [c.read_response().body for c in all_of_them] == [f"<n{i}>".encode() for i in range(6)]
+    assert len(up.requests) <= 2
+    assert command(s, "batch")["group"] == "g"
+
+
+def test_a_full_batch_leaves_at_once_and_shards_side_by_side(service, upstream, connect):
+    up = upstream(serve(levels))
+    s = service({"hystrix.collapser.default.timerDelayInMilliseconds": 60000, "hystrix.collapser.default.maxRequestsInBatch": 2},
+                servers={"up": [up]})
+    c = connect(s)
+    assert c.get("/collapse?with=one&ids=a,b,c,d").body == b"<a> <b> <c> <d>"
+    assert [r.target for r in up.requests] == ["/many?ids=a,b", "/many?ids=c,d"]
+    rewrite(s, {"hystrix.collapser.parted.maxRequestsInBatch": 4}, {"up": [up]})  # live
+    s.wait_log("configuration reloaded")
+    assert c.get("/collapse?with=parted&ids=a,b,e,f").body == b"<a> <b> <e> <f>"
+    assert sorted(r.target for r in up.requests[2:]) == ["/many?ids=a,e", "/many?ids=b,f"]
+
+
+@pytest.mark.parametrize("ids, answer", [("mistake,b", "E-1:a mistake of the caller's E-1:a mistake of the caller's"),
+                                         ("x" * 300, "<" + "x" * 300 + ">"), ("", "<>")])
+def test_what_a_batch_can_come_to(service, upstream, connect, ids, answer):
+    s = service(servers={"up": [upstream(serve(levels))]})
+    assert connect(s).get(f"/collapse?with=one&ids={ids}").body.decode() == answer
+    assert command(s, "one")["errorCount"] == 0
+
+
+def test_a_batch_that_fails_is_every_calls_failure(service, upstream, connect):
+    up = upstream(serve(reply(503, b"no")))
+    s = service({"hystrix.command.one.circuitBreaker.requestVolumeThreshold": 1, "ribbon.MaxAutoRetriesNextServer": 0}, servers={"up": [up]})
+    c = connect(s)
+    both = c.get("/collapse?with=one&ids=a,b").body.decode()
+    assert both.count("E-11:up at") == 2 and both.count("answered 503") == 2
+    assert c.get("/collapse?with=one&ids=a").body == b"E-10:the circuit one is open"
+    assert c.get("/collapse?with=one&ids=a&alone=1").body == b"E-1:one gathers within a request, and there is none"
+    assert c.get("/collapse?with=one&ids=a,b&drop=1").body == b"- -"
+
+
+def test_a_batch_that_is_timed_out_frees_its_callers(service, upstream, connect):
+    s = service({STRATEGY: "THREAD", "hystrix.command.one.execution.isolation.thread.timeoutInMilliseconds": 200 * SLOWNESS,
+                 "hystrix.command.up.execution.isolation.thread.timeoutInMilliseconds": 20000, "ribbon.ReadTimeout": 20000},
+                servers={"up": [upstream(peers.stall)]})
+    # Whichever notices first: the batch's command, or the call inside of it, which has the same deadline.
+    assert re.fullmatch(rb"(E-7:(one|up( at [\d.:]+)?) did not answer in time ?){2}", connect(s).get("/collapse?with=one&ids=a,b").body)
+    assert command(s, "one")["rollingCountTimeout"] == 1
+
+
+@pytest.mark.parametrize("script, query, codes, bodies, asked", [
+    (ok(b"1"), "", [0, 0], ["1", "1"], 1), (reply(503, b""), "", [-11, -11], ["", ""], 1),
+    (reply(503, b""), "?fallback=1", [0, 0], ["spare", "spare"], 1),
+    (ok(b"1"), "?clear=1", [0, 0], ["1", "1"], 2), (ok(b"1"), "?alone=1", [0, 0], ["1", "1"], 2),
+    (ok(b"1"), "?command=uncached", [0, 0], ["1", "1"], 2)])
+@pytest.mark.parametrize("isolation", ["SEMAPHORE", "THREAD"])
+def test_a_request_shares_equal_calls(service, upstream, connect, script, query, codes, bodies, asked, isolation):
+    up = upstream(serve(script))
+    s = service({STRATEGY: isolation, "hystrix.command.uncached.requestCache.enabled": "false", "ribbon.MaxAutoRetriesNextServer": 0},
+                servers={"up": [up]})
+    said = json.loads(connect(s).get(f"/twice{query}").body)
+    assert (said["codes"], said["bodies"]) == (codes, bodies) and len(up.requests) == asked
+    assert said["same"] is (asked == 1 and codes[0] == 0)
+    name = "uncached" if "command" in query else "up"
+    assert command(s, name)["rollingCountResponsesFromCache"] == 2 - asked
+
+
+def test_the_example_asks_the_warehouse_once(upstream, tmp_path, connect):
+    up = upstream(serve(levels))
+    s = Vine(tmp_path, "--server.port=0", "--server.address=127.0.0.1", "--eureka.client.enabled=false",
+             f"--warehouse.ribbon.listOfServers={up.address}", binary=BUILD / "examples/collapser/stock")
+    c = connect(s)
+    assert c.get("/stock/7").body == b"<7>" and c.get("/stock/404").status == 404 and c.get("/stock/x").status == 400
+    assert c.get("/stock?ids=7,9,404,9,x").body == b"<7>,<9>,?,<9>,?"
+    assert up.requests[-1].target == "/levels?ids=7,9,404"  # another request: what 7 was before is none of its business
+    assert collapsers(s)["stockById"]["rollingCountBatches"] == 3
+    s.stop()
+
+
+@pytest.mark.parametrize("prefix", ["", "/actuator"])
+def test_the_sibling_streams(service, upstream, connect, prefix):
+    s = service({"hystrix.command.up.circuitBreaker.requestVolumeThreshold": 7, STRATEGY: "THREAD", "hystrix.threadpool.up.coreSize": 3,
+                 "hystrix.collapser.one.maxRequestsInBatch": 9}, servers={"up": [upstream(serve(levels))]})
+    connect(s).get("/collapse?with=one&ids=a")
+    config, = stream(s, f"{prefix}/hystrix/config.stream")
+    assert config["type"] == "HystrixConfig" and config["commands"]["up"]["circuitBreaker"]["requestVolumeThreshold"] == 7
+    assert config["commands"]["up"]["threadPoolKey"] == "up" and config["threadpools"]["up"]["coreSize"] == 3
+    assert config["collapsers"]["one"]["maxRequestsInBatch"] == 9
+    idle = wait_for(lambda: [e for e in stream(s, f"{prefix}/hystrix/utilization.stream")  # who was answered is still giving its slot back
+                             if e["threadpools"]["up"]["activeCount"] == 0], "an idle pool")
+    use, = idle
+    assert use["type"] == "HystrixUtilization" and use["commands"]["up"] == {"activeCount": 0}
+    assert use["threadpools"]["up"] == {"activeCount": 0, "queueSize": 0, "corePoolSize": 3, "poolSize": 1}
+
+
+def told(s, path):
+    c = peers.Client(s.port)
+    c.send(peers.request_bytes("GET", path, host="127.0.0.1"))
+    answer = c.read_response()
+    c.close()
+    return answer.status, json.loads(answer.body)
+
+
+def test_it_explains_its_balancing(service, upstream, connect):
+    held, port = peers.free_port()
+    up = upstream(serve(ok(b"x")))
+    with held:
+        s = service({"up.ribbon.NFLoadBalancerRuleClassName": "round-robin", "vine.loadbalancer.up.outlier.base-ejection-ms": 60000},
+                    servers={"up": [up, f"127.0.0.1:{port}"]})
+        c = connect(s)
+        assert told(s, "/actuator/loadbalancers") == (200, {"loadbalancers": {}})
+        for _ in range(3):
+            assert ask(c, service="up", path="/")["code"] == 0
+        assert told(s, "/actuator/loadbalancers")[1]["loadbalancers"]["up"] == {
+            "rule": "round-robin", "balancer": "plain", "from": "configuration", "servers": 2, "in": 1, "panic": False}
+        said = told(s, "/actuator/loadbalancers/up")[1]
+        assert {x["id"]: x["state"] for x in said["servers"]} == {up.address: "in", f"127.0.0.1:{port}": "refusing"}
+        assert said["ejection"]["probes"] == 1 and said["rule"]["name"] == "round-robin"
+        assert told(s, "/actuator/loadbalancers/none")[0] == 404
+        assert c.get("/actuator/loadbalancers/up", "X-Forwarded-For: 10.1.1.1").status == 403

@@ -8,6 +8,7 @@
 #include "flow/properties.h"
 #include "props/check.h"
 #include "props/reference.h"
+#include "ribbon/report.h"
 
 static struct props *props_of(const char *yaml)
 {
@@ -248,6 +249,99 @@ static void test_report_of_a_zuul_file(void **state)
 	buf_fini(&b);
 }
 
+/* In a shared file a tight command of one program must not stop another. */
+static const struct {
+	const char *yaml;
+	bool gateway, client;            /* stopped? */
+	int gateway_others, client_others; /* how many are only told of */
+} shared_files[] = {
+	{ "hystrix.command.sql.execution.isolation.thread.timeoutInMilliseconds: 50\n", false, false, 1, 1 },
+	{ "zuul.routes.sql: /s/**\n"
+	  "hystrix.command.sql.execution.isolation.thread.timeoutInMilliseconds: 50\n", true, false, 0, 1 },
+	{ "zuul.routes.s: {path: /s/**, serviceId: sql}\n"
+	  "hystrix.command.s.execution.isolation.thread.timeoutInMilliseconds: 50\n", false, false, 1, 1 },
+	{ "sql.ribbon.ReadTimeout: 100\n"
+	  "hystrix.command.sql.execution.isolation.thread.timeoutInMilliseconds: 50\n", true, true, 0, 0 },
+	{ "sql.ribbon.ReadTimeout: 100\neureka.client.enabled: false\n"
+	  "hystrix.command.sql.execution.isolation.thread.timeoutInMilliseconds: 50\n", false, true, 1, 0 },
+	{ "zuul.routes.sql: /s/**\nhystrix.command.default.execution.isolation.thread.timeoutInMilliseconds: 50\n", true, false, 0, 1 },
+	{ "hystrix.command.a.execution.isolation.thread.timeoutInMilliseconds: 50\n"
+	  "hystrix.command.b.execution.isolation.thread.timeoutInMilliseconds: 60\n"
+	  "hystrix.command.c.execution.isolation.thread.timeoutInMilliseconds: 60000\n", false, false, 2, 2 },
+};
+
+static void count_told(void *ctx, const struct err *why)
+{
+	assert_true(str_find(str_from(why->text), STR("but hystrix ends the command after")) > 0);
+	++*(int *)ctx;
+}
+
+static void test_whose_time_outs_must_fit(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(shared_files); i++) {
+		struct props *p = props_of(shared_files[i].yaml);
+		int gateway = 0, client = 0;
+		struct err e;
+
+		assert_int_equal(check_times(p, CHECK_GATEWAY, &e), shared_files[i].gateway ? VINE_EINVAL : 0);
+		assert_int_equal(check_times(p, CHECK_CLIENT, &e), shared_files[i].client ? VINE_EINVAL : 0);
+		check_times_others(p, CHECK_GATEWAY, count_told, &gateway);
+		check_times_others(p, CHECK_CLIENT, count_told, &client);
+		assert_int_equal(gateway, shared_files[i].gateway_others);
+		assert_int_equal(client, shared_files[i].client_others);
+		props_unref(p);
+	}
+}
+
+static void test_a_command_that_is_no_service_is_not_wrong(void **state)
+{
+	struct buf b = BUF_INIT(1 << 20);
+
+	assert_int_equal(report(shared_files[0].yaml, &b), 0);
+	assert_says(&b, "  perhaps  sql: (ConnectTimeout 1000");
+	assert_says(&b, "after 50 ms: too low if it is a service, which no route or ribbon key says\n");
+	assert_int_equal(report(shared_files[4].yaml, &b), 1); /* some program's it is */
+	assert_says(&b, "TOO LOW  sql: ");
+	buf_fini(&b);
+}
+
+/* What ribbon/report adds. */
+static void test_report_of_clients(void **state)
+{
+	static const struct {
+		const char *yaml, *says; /* NULL: fine */
+	} cases[] = {
+		{ "a.ribbon.listOfServers: 'x:1,nix:port'\n", "  WRONG    vine.yml:1:25: a.ribbon.listOfServers: 'nix:port' is not host:port\n" },
+		{ "vine.loadbalancer.default.hash-key: nix\n",
+		  "  WRONG    vine.yml:1:37: vine.loadbalancer.default.hash-key = nix: must be header:NAME, cookie:NAME, address or path\n" },
+		{ "vine.loadbalancer.a.hash-balance-percent: 50\n", "vine.loadbalancer.a.hash-balance-percent = 50: below 100" },
+		{ "a.ribbon.retryableStatusCodes: 5xx\n", "'5xx' is not a status" },
+		{ "a.ribbon.NFLoadBalancerRuleClassName: /nowhere/x.so:y\n",
+		  "  WRONG    vine.yml:1:39: a.ribbon.NFLoadBalancerRuleClassName = /nowhere/x.so:y: /nowhere/x.so is not there" },
+		{ "vine.loadbalancer.a.client-config: ./x.so:y\n", "vine.loadbalancer.a.client-config = ./x.so:y: ./x.so is not there" },
+		{ "a.ribbon.listOfServers: 'x:1'\nribbon.NFLoadBalancerRuleClassName: maglev\n", NULL },
+	};
+	struct buf b = BUF_INIT(1 << 20);
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct props *p = props_of(cases[i].yaml);
+
+		buf_clear(&b);
+		assert_int_equal(ribbon_report(&b, p, true), cases[i].says != NULL);
+		if (cases[i].says)
+			assert_says(&b, cases[i].says);
+		props_unref(p);
+	}
+
+	struct props *p = props_of(cases[4].yaml);
+
+	buf_clear(&b);
+	assert_int_equal(ribbon_report(&b, p, false), 0);
+	assert_says(&b, "  note     1 table of your own was not looked at\n");
+	props_unref(p);
+	buf_fini(&b);
+}
+
 static void test_report_of_faults(void **state)
 {
 	struct buf b = BUF_INIT(1 << 20);
@@ -353,6 +447,9 @@ int main(void)
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_report_of_a_zuul_file),
+		cmocka_unit_test(test_whose_time_outs_must_fit),
+		cmocka_unit_test(test_a_command_that_is_no_service_is_not_wrong),
+		cmocka_unit_test(test_report_of_clients),
 		cmocka_unit_test(test_report_of_faults),
 		cmocka_unit_test(test_faults_hide_secrets),
 		cmocka_unit_test(test_many_faults_are_bounded),

@@ -1,9 +1,14 @@
 /* test_circuits.c - what /actuator/circuits says, and forcing by hand; read back by jansson. */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/rng.h"
+#include "flow/collapser.h"
+#include "flow/pool.h"
 #include "manage/circuits.h"
+#include "manage/siblings.h"
+#include "props/props.h"
 #include "test.h"
 
 #define START (INT64_C(100) * USEC_PER_SEC)
@@ -379,6 +384,94 @@ static void test_the_list_has_trouble_first(void **state)
 	scene_free(&s);
 }
 
+/* --- the sibling streams, held against what Hystrix' jar writes (make interop compares that list with the jar) --- */
+
+static bool is_kind(const json_t *v, const char *kind)
+{
+	if (strcmp(kind, "null") == 0)
+		return json_is_null(v);
+	return strcmp(kind, "integer") == 0 ? json_is_integer(v) : strcmp(kind, "boolean") == 0 ? json_is_boolean(v) : json_is_string(v);
+}
+
+/* The same fields in the same order; of a family of keys, each. */
+static void want_tree(const char *where, json_t *ours, json_t *theirs)
+{
+	json_t *each = json_object_get(theirs, "{key}");
+	const char *key;
+	json_t *v;
+
+	if (json_is_string(theirs)) {
+		if (!is_kind(ours, json_string_value(theirs)))
+			fail_msg("%s is no %s", where, json_string_value(theirs));
+		return;
+	}
+	assert_true(json_is_object(ours) && json_object_size(ours) > 0);
+	if (!each && json_object_size(ours) != json_object_size(theirs))
+		fail_msg("%s: another number of fields", where);
+
+	void *it = json_object_iter(theirs);
+
+	json_object_foreach(ours, key, v)
+	{
+		if (!each && strcmp(key, json_object_iter_key(it)) != 0)
+			fail_msg("%s.%s stands where %s is", where, key, json_object_iter_key(it));
+		want_tree(key, v, each ? each : json_object_iter_value(it));
+		it = each ? it : json_object_iter_next(theirs, it);
+	}
+}
+
+static void want_sibling(const char *type, void (*write)(const struct circuits *c, struct buf *b), const struct circuits *c)
+{
+	const char *root = getenv("VINE_SOURCE");
+	struct buf b = BUF_INIT(1 << 20);
+	char path[4096];
+	json_error_t e;
+	json_t *all, *ours;
+
+	snprintf(path, sizeof(path), "%s/tests/data/hystrix-siblings-1.5.18.json", root ? root : ".");
+	all = json_load_file(path, 0, &e);
+	assert_non_null(all);
+	write(c, &b);
+	ours = json_loadb(b.ptr, b.len, JSON_REJECT_DUPLICATES, &e);
+	if (!ours)
+		fail_msg("%s", e.text);
+	assert_string_equal(json_string_value(json_object_get(ours, "type")), type);
+	want_tree(type, ours, json_object_get(all, type));
+	json_decref(ours);
+	json_decref(all);
+	buf_fini(&b);
+}
+
+static void test_the_sibling_streams_have_hystrix_fields(void **state)
+{
+	struct prop_entry entry = { STR("hystrix.threadpool.shop.coreSize"), STR("3"), 1, 1 };
+	struct prop_source source = { .name = STR("t"), .entry = &entry, .n = 1 };
+	struct props *p = props_build(&source, 1, NULL, 0);
+	struct keyed_table *pools = pool_table_new(4, 1), *collapsers = collapser_table_new(4, 1);
+	struct scene s = scene_new();
+	struct circuits c = circuits_of(&s);
+	struct buf b = BUF_INIT(1 << 20);
+
+	(void)state;
+	pool_unref(pool_table_take(pools, STR("shop"), START));
+	collapser_unref(collapser_table_take(collapsers, STR("byId"), START));
+	c.pools = pools;
+	c.collapsers = collapsers;
+	c.props = p;
+	play(&s, "..((");
+	want_sibling("HystrixConfig", siblings_config, &c);
+	want_sibling("HystrixUtilization", siblings_utilization, &c);
+	siblings_utilization(&c, &b);
+	assert_true(str_has_prefix(buf_str(&b), STR("{\"type\":\"HystrixUtilization\",\"commands\":{\"product\":{\"activeCount\":2}},"
+					    "\"threadpools\":{\"shop\":{\"activeCount\":0,\"queueSize\":0,\"corePoolSize\":3,"
+					    "\"poolSize\":")));
+	buf_fini(&b);
+	scene_free(&s);
+	keyed_table_free(pools);
+	keyed_table_free(collapsers);
+	props_unref(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_a_property_wins),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_the_list_has_trouble_first),
+		cmocka_unit_test(test_the_sibling_streams_have_hystrix_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -372,20 +372,20 @@ static void test_what_is_known_of_a_server_outlives_the_view(void **state)
 	world_init(&w, (struct row[]){ { 0 } });
 
 	struct remote *rm = link_to(&w, "a", "k")->remote;
-	struct server_set *none = remote_take_servers(w.r, rm, 0);
+	struct server_set *none = remote_take_servers(w.r, rm, 0, NULL);
 
 	assert_servers(none, ""); /* the registry has said nothing yet */
 	registry_knows(&w.m, "a b");
 
-	struct server_set *first = remote_take_servers(w.r, rm, 0), *same = remote_take_servers(w.r, rm, 0);
+	struct server_set *first = remote_take_servers(w.r, rm, 0, NULL), *same = remote_take_servers(w.r, rm, 0, NULL);
 
 	assert_ptr_equal(first, same); /* as long as there is no news */
 	assert_servers(first, "a:80 b:80");
 	assert_str(first->at[0]->zone, STR("east"));
-	server_eject(first->at[1], &rm->lb.outlier, SERVER_WHY_REFUSED, 0);
+	server_eject(first->at[1], &rm->settings->lb.outlier, SERVER_WHY_REFUSED, 0);
 	registry_knows(&w.m, "b c");
 
-	struct server_set *second = remote_take_servers(w.r, rm, 0);
+	struct server_set *second = remote_take_servers(w.r, rm, 0, NULL);
 
 	assert_servers(second, "b:80 c:80");
 	assert_ptr_equal(second->at[0], first->at[1]);
@@ -394,12 +394,12 @@ static void test_what_is_known_of_a_server_outlives_the_view(void **state)
 	assert_servers(first, "a:80 b:80"); /* whoever is on the way with the old picture keeps it */
 	registry_knows(&w.m, "b- c! d");
 
-	struct server_set *third = remote_take_servers(w.r, rm, 0);
+	struct server_set *third = remote_take_servers(w.r, rm, 0, NULL);
 
 	assert_servers(third, "d:80"); /* neither who is DOWN nor who has no plain port */
 	registry_knows(&w.m, "");
 
-	struct server_set *fourth = remote_take_servers(w.r, rm, 0);
+	struct server_set *fourth = remote_take_servers(w.r, rm, 0, NULL);
 
 	assert_servers(fourth, "");
 	server_set_unref(none);
@@ -421,18 +421,18 @@ static void test_configured_servers_win(void **state)
 	registry_knows(&w.m, "b");
 
 	struct remote *rm = link_to(&w, "a", "k")->remote;
-	struct server_set *s = remote_take_servers(w.r, rm, 0);
+	struct server_set *s = remote_take_servers(w.r, rm, 0, NULL);
 
 	assert_servers(s, "x:1 [::1]:2");
 	registry_knows(&w.m, "c");
 
-	struct server_set *again = remote_take_servers(w.r, rm, 0);
+	struct server_set *again = remote_take_servers(w.r, rm, 0, NULL);
 
 	assert_ptr_equal(s, again);
 	server_set_unref(s);
 	server_set_unref(again);
 	w.app.membership = NULL; /* no registry at all */
-	s = remote_take_servers(w.r, link_to(&w, "z", "z")->remote, 0);
+	s = remote_take_servers(w.r, link_to(&w, "z", "z")->remote, 0, NULL);
 	assert_servers(s, "");
 	server_set_unref(s);
 	world_fini(&w);
@@ -456,17 +456,17 @@ static void test_links(void **state)
 
 	assert_ptr_equal(ak, link_to(&w, "a", "k"));
 	assert_ptr_not_equal(ak, bk);
-	assert_ptr_equal(ak->command, bk->command); /* one circuit a key, whoever is called */
+	assert_ptr_equal(ak->entry->command, bk->entry->command); /* one circuit a key, whoever is called */
 	assert_ptr_not_equal(ak->remote, bk->remote);
 	assert_ptr_equal(ak->remote, aj->remote); /* one list a service, whatever the command */
-	assert_ptr_not_equal(ak->command, aj->command);
-	assert_int_equal(remotes_settings_of(w.r, STR("k"))->volume_threshold, 3);
-	assert_int_equal(remotes_settings_of(w.r, STR("j"))->volume_threshold, 20);
-	assert_int_equal(remotes_settings_of(w.r, STR("nix"))->volume_threshold, 20);
+	assert_ptr_not_equal(ak->entry->command, aj->entry->command);
+	assert_int_equal(commands_settings_of(remotes_commands(w.r), STR("k"))->volume_threshold, 3);
+	assert_int_equal(commands_settings_of(remotes_commands(w.r), STR("j"))->volume_threshold, 20);
+	assert_int_equal(commands_settings_of(remotes_commands(w.r), STR("nix"))->volume_threshold, 20);
 	assert_int_equal(remotes_link(w.r, STR("a"), STR("bad"), STR("g"), 0, &kept, &e), VINE_EINVAL);
 	assert_int_equal(remotes_link(w.r, STR("odd"), STR("k"), STR("g"), 0, &kept, &e), VINE_EINVAL);
 	assert_null(kept);
-	assert_int_equal(command_table_len(remotes_commands(w.r)), 2); /* what was refused has left nothing */
+	assert_int_equal(command_table_len(commands_table(remotes_commands(w.r))), 2); /* what was refused has left nothing */
 	world_fini(&w);
 }
 
@@ -510,8 +510,200 @@ static void test_links_have_a_limit(void **state)
 		assert_int_equal(remotes_link(w.r, STR("s1"), STR("other"), STR("g"), 0, &l, &e), VINE_ELIMIT);
 	}
 	assert_null(l);
-	assert_int_equal(command_table_len(remotes_commands(w.r)), 1);
+	assert_int_equal(command_table_len(commands_table(remotes_commands(w.r))), 1);
 	assert_ptr_equal(first, link_to(&w, "s0", "k")); /* those that are known go on */
+	world_fini(&w);
+}
+
+static void test_idle_keys_give_memory_back(void **state)
+{
+	struct cmd_settings cs = CMD_SETTINGS_DEFAULT;
+	usec now = clock_mono();
+	struct ticket t;
+	struct world w;
+	size_t busy;
+
+	(void)state;
+	world_init(&w, (struct row[]){ { 0 } });
+
+	struct link *l = link_to(&w, "a", "k");
+	struct commands *c = remotes_commands(w.r);
+
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(command_admit(l->entry->command, &cs, now, i, &t), ADMIT_OK);
+		command_done(l->entry->command, &cs, &t, OUTCOME_SUCCESS, now + 1000 * i);
+	}
+	busy = command_table_bytes(commands_table(c));
+	commands_sweep(c, now + USEC_PER_SEC);
+	assert_int_equal(command_table_bytes(commands_table(c)), busy);
+	commands_sweep(c, now + 3600 * USEC_PER_SEC);
+	assert_true(command_table_bytes(commands_table(c)) < busy / 2);
+	assert_int_equal(command_table_len(commands_table(c)), 1); /* whoever calls holds it */
+	world_fini(&w);
+}
+
+/* --- new properties --- */
+
+#define CMD "hystrix.command."
+#define STRATEGY "execution.isolation.strategy"
+
+static void publish(struct world *w, const struct row *rows, int want)
+{
+	struct props *p = props_of(rows);
+	struct err e = { 0 };
+
+	assert_int_equal(remotes_publish(w->r, p, &e), want);
+	assert_int_equal(e.text[0] != 0, want < 0);
+	props_unref(p);
+}
+
+static void test_new_properties_hold_from_the_next_call_on(void **state)
+{
+	static const struct row before[] = { { CMD "k.circuitBreaker.requestVolumeThreshold", "3" },
+					     { CMD "k." STRATEGY, "THREAD" },
+					     { "hystrix.threadpool.a.coreSize", "2" },
+					     { "a.ribbon.listOfServers", "x:1" },
+					     { 0 } };
+	static const struct row after[] = { { CMD "default.circuitBreaker.requestVolumeThreshold", "7" },
+					    { CMD "k." STRATEGY, "THREAD" },
+					    { CMD "k.threadPoolKeyOverride", "other" },
+					    { "hystrix.threadpool.a.coreSize", "5" },
+					    { "hystrix.threadpool.other.coreSize", "4" },
+					    { "hystrix.collapser.c.maxRequestsInBatch", "9" },
+					    { "a.ribbon.listOfServers", "y:1,z:2" },
+					    { "a.ribbon.NFLoadBalancerRuleClassName", "ring-hash" },
+					    { 0 } };
+	struct remote_settings *old, *new;
+	struct collapser_settings co;
+	struct world w;
+
+	(void)state;
+	world_init(&w, before);
+
+	struct commands *cs = remotes_commands(w.r);
+	struct link *l = link_to(&w, "a", "k");
+	struct policy *pl = commands_policy(cs, l->entry), *then;
+	struct server_set *s = remote_take_servers(w.r, l->remote, 0, &old);
+	struct threads *t = pl->threads;
+
+	assert_int_equal(threads_settings(t).core_size, 2);
+	publish(&w, after, 0);
+	then = commands_policy(cs, l->entry);
+	assert_int_equal(then->settings.volume_threshold, 7);
+	assert_string_equal(threads_pool(then->threads)->id.key.ptr, "other");
+	assert_int_equal(threads_settings(then->threads).core_size, 4);
+	assert_int_equal(threads_settings(t).core_size, 5); /* live in the pool that is there */
+	assert_int_equal(commands_settings_of(cs, STR("k"))->volume_threshold, 7);
+	commands_collapser_settings(cs, STR("c"), &co);
+	assert_int_equal(co.batch_max, 9);
+
+	/* A call that began before keeps what it began with. */
+	assert_int_equal(pl->settings.volume_threshold, 3);
+	assert_ptr_equal(pl->threads, t);
+	assert_servers(s, "x:1");
+	assert_int_equal(old->lb.n_listed, 1);
+	policy_unref(pl);
+	policy_unref(then);
+	server_set_unref(s);
+	s = remote_take_servers(w.r, l->remote, 0, &new);
+	assert_servers(s, "y:1 z:2");
+	assert_non_null(s->ring);
+	assert_ptr_not_equal(old->balancer, new->balancer);
+	server_set_unref(s);
+	remote_settings_unref(old);
+	remote_settings_unref(new);
+	world_fini(&w);
+}
+
+static void test_what_cannot_be_carried_out_changes_nothing(void **state)
+{
+	static const struct row before[] = { { "a.ribbon.listOfServers", "x:1" }, { "b.ribbon.listOfServers", "y:1" }, { 0 } };
+	static const struct row wrong[] = { { "a.ribbon.listOfServers", "z:1" },
+					    { "b.ribbon.listOfServers", "y:nix" },
+					    { CMD "default.circuitBreaker.requestVolumeThreshold", "7" },
+					    { 0 } };
+	struct world w;
+
+	(void)state;
+	world_init(&w, before);
+
+	struct remote *a = link_to(&w, "a", "k")->remote;
+
+	link_to(&w, "b", "k");
+	for (int i = 0; i < 3; i++) { /* whichever of the two is looked at first */
+		publish(&w, wrong, VINE_EINVAL);
+		assert_int_equal(commands_settings_of(remotes_commands(w.r), STR("k"))->volume_threshold, 20);
+
+		struct server_set *s = remote_take_servers(w.r, a, i, NULL);
+
+		assert_servers(s, "x:1");
+		server_set_unref(s);
+	}
+	world_fini(&w);
+}
+
+/* --- many threads, while the properties change --- */
+
+struct calling {
+	struct world *w;
+	_Atomic bool *is_over;
+};
+
+static void *call_on(void *arg)
+{
+	struct calling *c = arg;
+	struct commands *cs = remotes_commands(c->w->r);
+	char name[16];
+
+	for (unsigned i = 0; !atomic_load(c->is_over) || i < 100; i++) {
+		struct collapser_settings co;
+		struct remote_settings *rs;
+		struct link *l = NULL;
+		struct policy *pl;
+		struct server_set *s;
+
+		snprintf(name, sizeof(name), "s%u", i % 20);
+		if (remotes_link(c->w->r, str_from(name), STR("k"), STR("g"), 0, &l, NULL) < 0)
+			abort();
+		pl = commands_policy(cs, l->entry);
+		s = remote_take_servers(c->w->r, l->remote, 0, &rs);
+		commands_collapser_settings(cs, STR("c"), &co);
+		/* A picture is of one properties' whole, also its texts. */
+		if (pl->settings.volume_threshold != 3 && pl->settings.volume_threshold != 7)
+			abort();
+		if (pl->settings.pool_key.len && !str_eq(pl->settings.pool_key, STR("other")))
+			abort();
+		if (rs->lb.n_listed != 1 || !str_eq(rs->lb.listed[0], s->at[0]->id))
+			abort();
+		server_set_unref(s);
+		remote_settings_unref(rs);
+		policy_unref(pl);
+	}
+	return NULL;
+}
+
+static void test_callers_meanwhile_see_whole_pictures(void **state)
+{
+	static const struct row kinds[2][5] = {
+		{ { CMD "k.circuitBreaker.requestVolumeThreshold", "3" }, { "ribbon.listOfServers", "x:1" }, { 0 } },
+		{ { CMD "k.circuitBreaker.requestVolumeThreshold", "7" }, { CMD "k." STRATEGY, "THREAD" },
+		  { CMD "k.threadPoolKeyOverride", "other" }, { "ribbon.listOfServers", "y:2" }, { 0 } },
+	};
+	_Atomic bool is_over = false;
+	struct calling c;
+	pthread_t id[4];
+	struct world w;
+
+	(void)state;
+	world_init(&w, kinds[0]);
+	c = (struct calling){ &w, &is_over };
+	for (size_t i = 0; i < ARRAY_LEN(id); i++)
+		assert_int_equal(pthread_create(&id[i], NULL, call_on, &c), 0);
+	for (int i = 1; i < 200; i++)
+		publish(&w, kinds[i % 2], 0);
+	atomic_store(&is_over, true);
+	for (size_t i = 0; i < ARRAY_LEN(id); i++)
+		pthread_join(id[i], NULL);
 	world_fini(&w);
 }
 
@@ -704,6 +896,10 @@ int main(void)
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_names_have_a_limit),
 		cmocka_unit_test(test_links_have_a_limit),
+		cmocka_unit_test(test_idle_keys_give_memory_back),
+		cmocka_unit_test(test_new_properties_hold_from_the_next_call_on),
+		cmocka_unit_test(test_what_cannot_be_carried_out_changes_nothing),
+		cmocka_unit_test(test_callers_meanwhile_see_whole_pictures),
 		cmocka_unit_test(test_calls_are_checked_first),
 		cmocka_unit_test(test_a_response_in_reserve),
 		cmocka_unit_test(test_a_token_ends_both_sendings),

@@ -129,6 +129,30 @@ static void test_ejection_ends_with_one_probe(void **state)
 	group_fini(&g);
 }
 
+static void test_several_good_probes_may_be_asked_for(void **state)
+{
+	struct group g;
+
+	(void)state;
+	group_init(&g, &balance_round_robin, 2);
+	g.os.probes = 3;
+	for (int round = 0; round < 2; round++) {
+		server_eject(g.at[0], &g.os, SERVER_WHY_FAILURES, g.now);
+		g.now += g.os.max_ms * USEC_PER_MSEC;
+		for (unsigned i = 0; i < 3; i++) {
+			assert_false(server_is_in(g.at[0]));
+			assert_true(server_try_probe(g.at[0], &g.os, g.now));
+			assert_false(server_try_probe(g.at[0], &g.os, g.now)); /* one at a time */
+			outcome(&g, 0, round == 0 && i == 1 ? SERVER_ERROR : SERVER_OK, 1000);
+			if (round == 0 && i == 1)
+				break; /* a bad one begins anew */
+		}
+		assert_int_equal(server_is_in(g.at[0]), round == 1);
+		g.now += g.os.max_ms * USEC_PER_MSEC;
+	}
+	group_fini(&g);
+}
+
 static void test_a_failed_probe_ejects_for_longer(void **state)
 {
 	static const usec want[] = { 5 * SEC, 10 * SEC, 15 * SEC, 20 * SEC, 20 * SEC };
@@ -626,6 +650,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_refused_connection_ejects_at_once),
 		cmocka_unit_test(test_ejection_ends_with_one_probe),
+		cmocka_unit_test(test_several_good_probes_may_be_asked_for),
 		cmocka_unit_test(test_a_failed_probe_ejects_for_longer),
 		cmocka_unit_test(test_failures_in_flight_do_not_lengthen_an_ejection),
 		cmocka_unit_test(test_which_outcomes_eject),

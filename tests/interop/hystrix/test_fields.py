@@ -4,6 +4,7 @@ import json
 from conftest import ROOT
 
 DATA = ROOT / "tests" / "data" / "hystrix-stream-1.5.18.json"
+SIBLINGS = ROOT / "tests" / "data" / "hystrix-siblings-1.5.18.json"
 
 
 def kind(value):
@@ -24,4 +25,24 @@ def test_the_list_is_what_hystrix_writes(maven):
     listed = json.loads(DATA.read_text(encoding="utf-8"))
     assert listed.pop("version") == "com.netflix.hystrix:hystrix-serialization:1.5.18"
     assert sorted(theirs) == ["HystrixCollapser", "HystrixCommand", "HystrixThreadPool"]
+    assert listed == theirs
+
+
+def tree(value):
+    return {k: tree(v) for k, v in value.items()} if isinstance(value, dict) else kind(value)
+
+
+def test_the_siblings_list_is_what_hystrix_writes(maven):
+    """/hystrix/config.stream and /hystrix/utilization.stream: one key of each family stands for all."""
+    theirs = {}
+    for line in maven("hystrix").run("vine.interop.Siblings").splitlines()[:2]:
+        event = tree(json.loads(line))
+        name = json.loads(line)["type"]
+        for family in ("commands", "threadpools", "collapsers"):
+            if family in event:
+                assert len(event[family]) == 1
+                event[family] = {"{key}": next(iter(event[family].values()))}
+        theirs[name] = event
+    listed = json.loads(SIBLINGS.read_text(encoding="utf-8"))
+    assert listed.pop("version") == "com.netflix.hystrix:hystrix-serialization:1.5.18"
     assert listed == theirs

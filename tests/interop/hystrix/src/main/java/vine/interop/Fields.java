@@ -35,7 +35,7 @@ public final class Fields {
         }
     }
 
-    private static final class Collapser extends HystrixCollapser<List<String>, String, Integer> {
+    static final class Collapser extends HystrixCollapser<List<String>, String, Integer> {
         private final int argument;
 
         Collapser(int argument) {
