@@ -93,18 +93,17 @@ static struct str resolved_address(const struct instance *d, const struct props 
 
 /* --- addresses and ports --- */
 
+/* One that listens by TLS says so by itself; what is set has the last word. A plain port that is set is somebody's before us. */
 static void describe_ports(struct instance *d, const struct props *p, const struct eureka_place *at)
 {
+	static const char plain_told[] = "eureka.instance.non-secure-port-enabled", secure_told[] = "eureka.instance.secure-port-enabled";
 	int64_t plain = props_int(p, "eureka.instance.non-secure-port"), secure = props_int(p, "eureka.instance.secure-port");
 	uint16_t own = addr_port(at->address);
 
 	d->port.port = plain > 0 ? (uint16_t)plain : own;
-	d->port.enabled = props_bool(p, "eureka.instance.non-secure-port-enabled") &&
-			  (!at->secure || plain > 0 || is_set(p, "eureka.instance.non-secure-port-enabled"));
-	d->secure_port.enabled = is_set(p, "eureka.instance.secure-port-enabled")
-					 ? props_bool(p, "eureka.instance.secure-port-enabled")
-					 : at->secure;
-	d->secure_port.port = is_set(p, "eureka.instance.secure-port") || !d->secure_port.enabled ? (uint16_t)secure : own;
+	d->port.enabled = is_set(p, plain_told) ? props_bool(p, plain_told) : !at->secure || plain > 0;
+	d->secure_port.enabled = is_set(p, secure_told) ? props_bool(p, secure_told) : at->secure;
+	d->secure_port.port = secure > 0 ? (uint16_t)secure : d->secure_port.enabled ? own : 443;
 }
 
 static void describe_addresses(struct instance *d, struct arena *a, const struct props *p, const struct eureka_place *at)
