@@ -41,7 +41,7 @@ struct eureka_watch {
 	struct buf head;
 	size_t budget;
 	usec since; /* of this state */
-	usec heard; /* when the client last learned that all is well */
+	usec looked; /* when it was last looked whether all is well */
 	usec later; /* what a Retry-After asks for */
 	unsigned failures, resyncs_in_row;
 	bool live, paused, stopped, asked_at_once;
@@ -178,7 +178,9 @@ static void lose(struct eureka_watch *w, const char *why, bool is_cut, unsigned 
 
 static void is_foreign(struct eureka_watch *w, const char *why)
 {
-	LOG(&w->c->log, LOG_INFO, "the registry has no watch: it is polled", F_Z("url", w->at->url.shown), F_Z("why", why));
+	enum log_level level = w->at->foreign_until ? LOG_DEBUG : LOG_INFO; /* once */
+
+	LOG(&w->c->log, level, "the registry has no watch: it is polled", F_Z("url", w->at->url.shown), F_Z("why", why));
 	w->at->foreign_until = loop_now(w->loop) + w->limits.again;
 	w->at->told = false;
 	quiet(w);
@@ -208,7 +210,6 @@ static void take_change(struct eureka_watch *w, const struct apps_doc *doc, stru
 	}
 	set_version(w, version);
 	w->changes++;
-	w->heard = loop_now(w->loop);
 	if (!push_changes(w->c, doc)) {
 		if (w->state != WATCH_OFF) /* else the client has ended it meanwhile */
 			resync(w, STR("the hash differs"));
@@ -232,9 +233,9 @@ static void all_is_well(struct eureka_watch *w)
 {
 	static const struct apps_doc none;
 
-	if (loop_now(w->loop) - w->heard < USEC_PER_SEC)
+	if (loop_now(w->loop) - w->looked < USEC_PER_SEC)
 		return;
-	w->heard = loop_now(w->loop);
+	w->looked = loop_now(w->loop);
 	push_changes(w->c, &none);
 	if (w->state != WATCH_OFF && session_is_over(w))
 		tell_lost(w, false); /* it fetches from whom it chooses now; until then the stream is read on */
@@ -334,11 +335,11 @@ static void on_end(struct call *call)
 	lose(container_of(call, struct eureka_watch, call), "the stream ended", true, 1);
 }
 
-/* Silence weighs more than an end: nothing that restarts is silent. */
+/* Silence weighs more than an end: nothing that restarts is silent. Where no connection stood, no stream was cut. */
 static void on_fail(struct call *call, const struct call_failure *f)
 {
 	struct eureka_watch *w = container_of(call, struct eureka_watch, call);
-	bool is_silent = f->cause == CALL_TIMEOUT;
+	bool is_silent = f->cause == CALL_TIMEOUT && f->class != CALL_NOT_SENT;
 
 	if (f->cause == CALL_BAD_RESPONSE && w->state == WATCH_CONNECTING)
 		is_foreign(w, f->why ? f->why : "its answer is no HTTP");
