@@ -39,9 +39,11 @@ class Java:
         target.mkdir(parents=True, exist_ok=True)
         maven = ["mvn", "-B", "-q", "-Dstyle.color=never", "-f", str(source / "pom.xml"), f"-Dvine.build={target}",
                  f"-Dmdep.outputFile={listing}", "compile", "dependency:build-classpath"]
-        if subprocess.run(["scripts/setup", "interop"], cwd=ROOT, check=False).returncode or \
-           subprocess.run(maven, stdin=subprocess.DEVNULL, check=False).returncode:
-            sys.exit(f"Maven could not build {source}: without its registry there is no such server here")
+        if subprocess.run(["scripts/setup", "interop"], cwd=ROOT, check=False).returncode:
+            sys.exit(1)
+        done = subprocess.run(maven, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{done.stdout[-2000:]}\nMaven could not build {source}: without its registry there is no such server here")
         self.classpath = f"{target / 'classes'}:{listing.read_text(encoding='utf-8')}"
 
     def command(self, main, *args, jvm=()):
