@@ -184,31 +184,44 @@ void identities_free(struct identities *ids)
 	free(ids);
 }
 
-static int get(struct identities *ids, const struct props *p, const struct identity *like, struct tls **ret, struct err *e)
+/* Caller holds the lock. */
+static int add(struct identities *ids, const struct props *p, const struct identity *like, struct identity **ret, struct err *e)
 {
 	struct identity *id, **end = &ids->first;
 	struct reading rd;
+	int r;
+
+	if (ids->n >= IDENTITIES_MAX)
+		return err_set(e, VINE_ELIMIT, "more than %d clients with TLS stores of their own", IDENTITIES_MAX);
+	while (*end)
+		end = &(*end)->next;
+	id = xzalloc(sizeof(*id));
+	*id = *like;
+	read_settings(&rd, id, p);
+	r = tls_new(&id->tls, &rd.s, names_files(&rd.s), e);
+	if (r < 0) {
+		free(id);
+		return r;
+	}
+	ids->n++;
+	*ret = *end = id;
+	return 0;
+}
+
+static int get(struct identities *ids, const struct props *p, const struct identity *like, struct tls **ret, struct err *e)
+{
+	struct identity *id;
 	int r = 0;
 
 	pthread_mutex_lock(&ids->lock);
-	for (id = ids->first; id && strcmp(id->key, like->key) != 0; id = id->next)
-		end = &id->next;
-	if (!id && ids->n >= IDENTITIES_MAX) {
-		r = err_set(e, VINE_ELIMIT, "more than %d clients with TLS stores of their own", IDENTITIES_MAX);
-	} else if (!id) {
-		id = xzalloc(sizeof(*id));
-		*id = *like;
-		read_settings(&rd, id, p);
-		r = tls_new(&id->tls, &rd.s, names_files(&rd.s), e);
-		if (r < 0) {
-			free(id);
-		} else {
-			*end = id;
-			ids->n++;
-		}
-	}
-	if (r == 0)
+	for (id = ids->first; id && strcmp(id->key, like->key) != 0;)
+		id = id->next;
+	if (!id)
+		r = add(ids, p, like, &id, e);
+	if (r == 0) {
+		assert(id);
 		*ret = id->tls;
+	}
 	pthread_mutex_unlock(&ids->lock);
 	return r;
 }

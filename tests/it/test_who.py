@@ -257,7 +257,7 @@ def test_a_gateway_that_is_not_let_in_says_why(vine):
     r = registry(vine, BOOT)
     g = vine("gateway", config=gateway.config({"eureka.client.enabled": "true", "ribbon.eureka.enabled": "true",
                                                "eureka.client.service-url.defaultZone": f"http://127.0.0.1:{r.port}/eureka/"}))
-    g.wait_log('the registry refuses our registration" status=401')
+    g.wait_log('"registry lost; .* why="status 401: it wants other credentials"')
 
 
 def test_a_service_on_libvine(service, vine, upstream, connect, authority, server):  # noqa: F811
