@@ -32,11 +32,12 @@ class Generation:
     def __init__(self, name, project, override_path, user_agent, jvm=()):
         self.name, self.project, self.jvm = name, project, list(jvm)
         self.override_path = override_path  # the actuator's, to set a status in the registry
-        self.user_agent = user_agent
+        self.user_agent = re.compile(user_agent)
 
 
 OLD = Generation("Hoxton", "spring_old", "/actuator/service-registry", r"Java-EurekaClient/v1\.10\.14$")
 NEW = Generation("2025.1", "spring_new", "/actuator/serviceregistry", r"Apache-HttpClient/5\.")
+WEBCLIENT = Generation("2025.0-webclient", "spring_webclient", "/actuator/serviceregistry", r"ReactorNetty/1\.")
 
 
 class SpringService(Vine):

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import time
+import urllib.parse
 
 import pytest
 
@@ -15,8 +16,9 @@ from spring_service import NEW, OLD, SpringService
 from vine import BINARY, ROOT, Vine, wait_for
 from watched import WatchedRegistry
 
-ME = ("ORDERS", "orders-1")
-PATH = "/eureka/apps/ORDERS/orders-1"
+ID = "k\u00fcche:orders:1"  # what has to be coded in a path, and what need not be
+ME = ("ORDERS", urllib.parse.quote(ID))
+PATH = "/eureka/apps/ORDERS/k%C3%BCche:orders:1"
 USER = base64.b64encode(b"orders:hush").decode()
 
 IDENTITY = ["discoveryidentity-name", "discoveryidentity-version", "discoveryidentity-id"]
@@ -49,7 +51,7 @@ class Stage:
             self.mark = self.wire.mark()
             self.orders = SpringService(folder / "orders", maven(generation.project), generation, {
                 "spring.application.name": "orders", "eureka.client.service-url.defaultZone": self.wire.url.replace("//", "//orders:hush@"),
-                "eureka.instance.hostname": "127.0.0.1", "eureka.instance.instance-id": ME[1], "eureka.client.healthcheck.enabled": "true",
+                "eureka.instance.hostname": "127.0.0.1", "eureka.instance.instance-id": ID, "eureka.client.healthcheck.enabled": "true",
                 "eureka.instance.metadata-map.color": "green", "eureka.instance.metadata-map.my_key": "a b",
                 "management.endpoints.web.exposure.include": "*"})
             self.processes.append(self.orders)
@@ -105,7 +107,7 @@ def test_registers_by_itself(stage):
     assert me["metadata"] == {"color": "green", "my_key": "a b"}
     assert me["healthCheckUrl"] == f"http://127.0.0.1:{port}/actuator/health"
     assert (me["leaseInfo"]["renewalIntervalInSecs"], me["leaseInfo"]["durationInSecs"]) == (1, 3)
-    assert stage.orders.wait_instances("orders", ME[1])[ME[1]]["metadata"] == {"color": "green", "my_key": "a b"}
+    assert stage.orders.wait_instances("orders", ID)[ID]["metadata"] == {"color": "green", "my_key": "a b"}
 
 
 def test_what_a_registration_looks_like(stage):
@@ -145,7 +147,7 @@ def test_who_it_says_it_is(stage):
     """Headers, of every request so far."""
     stage.wait_seen("GET", "delta")
     for e in stage.seen(None, after=stage.mark):
-        assert re.match(stage.generation.user_agent, e.header("user-agent"))
+        assert stage.generation.user_agent.match(e.header("user-agent"))
         assert not re.search("x-eureka-accept|x-netflix-discovery-replication|x-discovery", " ".join(e.names()))
         assert [n for n in e.names() if n in IDENTITY] == (IDENTITY if stage.generation is OLD else [])
         if stage.generation is OLD:
@@ -199,13 +201,13 @@ def test_status_by_the_actuator(stage):
     stage.orders.wait_instances("orders")
     assert stage.orders.ask(path) == {"status": "OUT_OF_SERVICE", "overriddenStatus": "OUT_OF_SERVICE"}
     mark = stage.wire.mark()
-    beat = stage.wait_seen("PUT", r"orders-1\?", after=mark, n=3)
+    beat = stage.wait_seen("PUT", r"orders:1\?", after=mark, n=3)
     assert beat.params()["status"] == "UP" and stage.registry.find(*ME)["status"] == "OUT_OF_SERVICE"  # its own view does not change
     assert stage.orders.request("POST", path, {"status": "CANCEL_OVERRIDE"})[0] in (200, 204)
     gone = stage.wait_seen("DELETE", "/status", after=after, status=200)
     assert list(gone.params()) == ["lastDirtyTimestamp"]  # and no value: what comes back is what the client had reported
     stage.registry.wait_status(*ME, "UP")
-    stage.orders.wait_instances("orders", ME[1])
+    stage.orders.wait_instances("orders", ID)
     assert not [e for e in stage.seen(None, after=after) if e.status == 404 or e.method == "POST"]
 
 
@@ -221,7 +223,7 @@ def test_status_follows_health(stage):
     stage.orders.wait_instances("orders")
     stage.orders.disk.mkdir()
     stage.registry.wait_status(*ME, "UP")
-    stage.orders.wait_instances("orders", ME[1])
+    stage.orders.wait_instances("orders", ID)
     versions = [int(e.json()["instance"]["lastDirtyTimestamp"]) for e in stage.seen("POST", after=after)]
     assert versions == sorted(set(versions)) and len(versions) == 2  # each change is a newer version
 
@@ -262,9 +264,9 @@ def test_a_registry_that_forgot(stage):
 
 def test_killed(stage):
     """Gone one lease after its last heartbeat, not two; and the gateway sends nothing there any more."""
-    stage.wait_seen("PUT", r"orders-1\?", after=stage.wire.mark(), status=200)
+    stage.wait_seen("PUT", r"orders:1\?", after=stage.wire.mark(), status=200)
     stage.orders.kill()
-    last = stage.seen("PUT", r"orders-1\?")[-1].at
+    last = stage.seen("PUT", r"orders:1\?")[-1].at
     assert stage.registry.find(*ME)
     stage.registry.wait_status(*ME, None, timeout=6)
     assert 2.5 < time.monotonic() - last < 4.5
