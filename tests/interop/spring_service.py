@@ -15,7 +15,7 @@ TERMINATED = 143  # what a JVM ends with after SIGTERM
 # Everything that waits 30 s in real life.
 HASTE = {
     "eureka.instance.lease-renewal-interval-in-seconds": 1,
-    "eureka.instance.lease-expiration-duration-in-seconds": 3,
+    "eureka.instance.lease-expiration-duration-in-seconds": 4,
     "eureka.client.registry-fetch-interval-seconds": 1,
     "eureka.client.instance-info-replication-interval-seconds": 1,
     "ribbon.ServerListRefreshInterval": 200,

@@ -10,26 +10,28 @@ from vine import Vine, wait_for
 
 
 class WatchedRegistry:
-    def __init__(self, folder, *props, host="127.0.0.1", port=0):
+    def __init__(self, folder, *args, host="127.0.0.1", port=0, env=None):
         self.folder = pathlib.Path(folder)
-        self.props = props
+        self.args, self.env = args, env
         self.starts = 0
-        self.wire = None
-        self.start()
-        self.wire = Recorder(self.vine.port, host, port)
+        self.wire = Recorder(None, host, port)
         self.url = self.wire.url
+        try:
+            self.start()
+        except BaseException:
+            self.wire.__exit__()
+            raise
 
-    def start(self, *props):
+    def start(self, *args):
         folder = self.folder / f"registry{self.starts}"
         folder.mkdir()
         self.starts += 1
         self.vine = Vine(folder, "registry", "--server.port=0", "--server.address=127.0.0.1", f"--vine.data-dir={self.folder}/data",
                          "--eureka.server.eviction-interval-timer-in-ms=100", "--eureka.server.enable-self-preservation=false",
-                         *self.props, *props)
+                         *self.args, *args, env=self.env)
         self.port = self.vine.port
         self.eureka = Eureka(self.port)
-        if self.wire:
-            self.wire.target = self.port
+        self.wire.target = self.port
 
     def end(self):
         """Ends it in order; its clients find nothing but reset connections."""
@@ -37,9 +39,9 @@ class WatchedRegistry:
         self.wire.target = None
         self.vine.stop()
 
-    def restart(self, *props):
+    def restart(self, *args):
         self.end()
-        self.start(*props)
+        self.start(*args)
 
     def find(self, app, id):
         """The instance, or None."""

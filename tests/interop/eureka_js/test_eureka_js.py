@@ -243,8 +243,11 @@ def test_an_id_beyond_ascii(registry, client):
 
 
 def test_dies_without_a_word(registry, client):
-    c = client(registry.url)
+    """And it had been told no more than host and port: its default path is Netflix's."""
+    c = client([], eureka={"serviceUrls": None, "host": "127.0.0.1", "port": registry.wire.port})
     c.wait({"start": "ok"})
+    assert registry.wire.wait("POST", status=204).target == "/eureka/v2/apps/jsapp"
+    assert registry.find(*ME)
     c.kill()
     registry.wait_status(*ME, None, timeout=5)
     assert not registry.wire.seen("DELETE")

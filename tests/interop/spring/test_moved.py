@@ -15,6 +15,7 @@ from watched import WatchedRegistry
 
 HERE = pathlib.Path(__file__).resolve().parent
 BEFORE, AFTER = HERE / "before/application.yml", HERE / "application.yml"
+VINE = HERE / "vine.yml"
 DOC = ROOT / "docs/from-spring.md"
 READINESS = {"management.endpoint.health.probes.enabled": "true", "management.health.readinessstate.enabled": "true"}
 
@@ -31,8 +32,8 @@ class Pair:
         for n, host in enumerate(self.hosts):
             (folder / str(n)).mkdir()
             self.registries.append(WatchedRegistry(
-                folder / str(n), f"--eureka.client.service-url.defaultZone={urls}", f"--eureka.server.my-url=http://{host}:8761/eureka/",
-                host=host, port=8761))
+                folder / str(n), "-c", VINE, f"--eureka.server.my-url=http://{host}:8761/eureka/", host=host, port=8761,
+                env={"REGISTRIES": urls}))
 
     def hosts_file(self, *names):
         path = self.folder / "hosts"
@@ -117,7 +118,9 @@ def test_a_moved_service(pair, service, generation):
 
 
 def test_no_change_at_all(pair, service):
-    """Vine has taken over the names of the old servers: the service runs with the file of before, and asks for short lists too."""
+    """Vine has taken over the names of the old servers: the service runs with the file of before. One of them was never there, and the
+    service asks for short lists."""
+    pair.registries[0].end()
     jvm = [pair.hosts_file("eureka-1.shop.example", "eureka-2.shop.example")]
     s = service(OLD, BEFORE, {"eureka.client.client-data-accept": "compact"}, jvm)
     pair.wait_orders("UP")
