@@ -100,5 +100,5 @@ class SpringService(Vine):
         return wait_for(look, f"{answer} from {service}{path}, not {self.request('GET', f'/call?service={service}&path={path}')}")
 
     def complaints(self):
-        """Lines of its log of level WARN or ERROR that come from the Eureka client."""
-        return [line for line in str(self.out).splitlines() if re.search(r"\b(WARN|ERROR)\b.*(netflix|eureka)", line)]
+        """What the Eureka client warns of in the service's log."""
+        return [line for line in str(self.out).splitlines() if re.search(r"\b(WARN|ERROR)\b.* (com\.netflix\.discovery|c\.netflix\.discovery|c\.n\.d)\.", line)]

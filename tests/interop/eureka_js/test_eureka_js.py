@@ -127,6 +127,20 @@ def test_life_and_what_is_sent(registry, client):
     assert len(wire.seen("POST")) == 1 and not c.logged("error", "")
 
 
+def test_a_registry_that_asks_who_calls(tmp_path, client):
+    registry = WatchedRegistry(tmp_path, users={"test": "er", "js": "hush"})
+    try:
+        stranger = client(registry.url)
+        assert "401" in wait_for(lambda: [s for s in stranger.said() if "start" in s], "the end of its attempt")[0]["start"]
+        c = client(registry.url_as("js"))
+        c.wait({"start": "ok"})
+        c.wait({"event": "heartbeat"}, n=2)
+        c.knows("app", "jsapp", ME[1])
+        assert c.ask("stop") == "ok" and registry.find(*ME) is None
+    finally:
+        registry.stop()
+
+
 def test_finds_others_by_application_and_by_vip(registry, client):
     c = client(registry.url)
     c.wait({"start": "ok"})

@@ -19,6 +19,7 @@ from watched import WatchedRegistry
 ID = "k\u00fcche:orders:1"  # what has to be coded in a path, and what need not be
 ME = ("ORDERS", urllib.parse.quote(ID))
 PATH = "/eureka/apps/ORDERS/k%C3%BCche:orders:1"
+USERS = {"test": "er", "vine": "quiet", "orders": "hush"}  # the registry asks who calls
 USER = base64.b64encode(b"orders:hush").decode()
 
 IDENTITY = ["discoveryidentity-name", "discoveryidentity-version", "discoveryidentity-id"]
@@ -37,20 +38,20 @@ class Stage:
     def __init__(self, folder, maven, generation):
         self.generation = generation
         self.processes = []
-        self.registry = WatchedRegistry(folder)
+        self.registry = WatchedRegistry(folder, users=USERS)
         self.wire = self.registry.wire
         try:
             self.member = self.start(Vine, folder / "member", "-c", ROOT / "examples/shop/config/member.yml", "--server.port=0",
-                                     f"--eureka.client.service-url.defaultZone={self.wire.url}", "--eureka.instance.hostname=127.0.0.1",
+                                     f"--eureka.client.service-url.defaultZone={self.registry.url_as('vine')}", "--eureka.instance.hostname=127.0.0.1",
                                      "--eureka.instance.instance-id=member-1", binary=f"{BINARY.removesuffix('/vine')}/examples/shop/member")
             self.gateway = self.start(Vine, folder / "gateway", "gateway", "--server.port=0", "--server.address=127.0.0.1",
-                                      f"--eureka.client.service-url.defaultZone={self.wire.url}", "--eureka.instance.hostname=127.0.0.1",
+                                      f"--eureka.client.service-url.defaultZone={self.registry.url_as('vine')}", "--eureka.instance.hostname=127.0.0.1",
                                       "--spring.application.name=gateway", "--eureka.client.registry-fetch-interval-seconds=200ms",
                                       "--eureka.instance.lease-renewal-interval-in-seconds=1",
                                       "--eureka.instance.lease-expiration-duration-in-seconds=3")
             self.mark = self.wire.mark()
             self.orders = SpringService(folder / "orders", maven(generation.project), generation, {
-                "spring.application.name": "orders", "eureka.client.service-url.defaultZone": self.wire.url.replace("//", "//orders:hush@"),
+                "spring.application.name": "orders", "eureka.client.service-url.defaultZone": self.registry.url_as("orders"),
                 "eureka.instance.hostname": "127.0.0.1", "eureka.instance.instance-id": ID, "eureka.client.healthcheck.enabled": "true",
                 "eureka.instance.metadata-map.color": "green", "eureka.instance.metadata-map.my_key": "a b",
                 "management.endpoints.web.exposure.include": "*"})
