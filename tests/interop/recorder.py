@@ -16,6 +16,16 @@ from peers import Client, Closed, Upstream, chunked
 from vine import DEADLINE
 
 
+class Late:
+    """Text for wait_for that is made when it is read: what was waited for, and how things stand now."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __str__(self):
+        return self.make()
+
+
 def whole(head):
     """The bytes of a message that was read."""
     return head.raw + (chunked(head.body) if head.chunked() else head.body)

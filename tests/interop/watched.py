@@ -5,7 +5,7 @@ Leases are looked at every 100 ms and self-preservation is off, so that what a t
 import base64
 import pathlib
 
-from recorder import Recorder
+from recorder import Late, Recorder
 from registry_client import Eureka
 from vine import Vine, wait_for
 
@@ -72,7 +72,7 @@ class WatchedRegistry:
         def look():
             found = self.find(app, id)
             return (found or True) if (found and found["status"]) == status else None
-        return wait_for(look, f"{app}/{id} to be {status}, not {self.find(app, id)}", timeout)
+        return wait_for(look, Late(lambda: f"{app}/{id} to be {status}, not {self.find(app, id)}"), timeout)
 
     def stop(self):
         try:

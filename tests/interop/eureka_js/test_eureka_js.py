@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from recorder import Recorder
+from recorder import Late, Recorder
 from registry_client import instance
 from vine import DEADLINE, Lines, wait_for
 from watched import WatchedRegistry
@@ -39,7 +39,7 @@ class Client:
         def look():
             found = [s for s in self.said()[after:] if what.items() <= s.items()]
             return found[n - 1] if len(found) >= n else None
-        return wait_for(look, f"{n} times {what} of\n{self.out}\n{self.err}", timeout)
+        return wait_for(look, Late(lambda: f"{n} times {what} of\n{self.out}\n{self.err}"), timeout)
 
     def ask(self, *words):
         before = len([s for s in self.said() if "answer" in s])
@@ -50,7 +50,7 @@ class Client:
     def knows(self, verb, name, *ids):
         """Waits until these are the instances of that name."""
         return wait_for(lambda: sorted(i["id"] for i in self.ask(verb, name)) == sorted(ids) and self.ask(verb, name) or not ids,
-                        f"{ids} as {verb} {name}, not {self.ask(verb, name)}")
+                        Late(lambda: f"{ids} as {verb} {name}, not {self.ask(verb, name)}"))
 
     def logged(self, level, text):
         return [s for s in self.said() if s.get("log") == level and text in s["text"]]

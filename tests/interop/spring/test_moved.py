@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from recorder import Late
 from spring_service import NEW, OLD, SpringService
 from vine import ROOT, wait_for
 from watched import WatchedRegistry
@@ -52,7 +53,8 @@ class Pair:
         return [[(id, i["status"]) for id, i in r.eureka.apps().get("ORDERS", {}).items()] for r in self.registries if r.wire.target]
 
     def wait_orders(self, *want):
-        wait_for(lambda: all(sorted(s for _, s in one) == sorted(want) for one in self.orders()), f"{want} everywhere, not {self.orders()}")
+        wait_for(lambda: all(sorted(s for _, s in one) == sorted(want) for one in self.orders()),
+                 Late(lambda: f"{want} everywhere, not {self.orders()}"))
 
     def stop(self):
         for r in self.registries:
@@ -71,7 +73,7 @@ def service(maven, tmp_path):
     started = []
 
     def start(generation, config, properties, jvm):
-        s = SpringService(tmp_path / f"service{len(started)}", maven(generation.project), generation,
+        s = SpringService(tmp_path / f"service{len(started)}", maven(generation.project),
                           {"eureka.instance.ip-address": "127.0.0.1", **properties}, config=config, jvm=jvm)
         started.append(s)
         return s

@@ -3,7 +3,6 @@
 A generation has one JVM for most tests; the last of them kills it.
 """
 import base64
-import json
 import re
 import signal
 import time
@@ -11,6 +10,7 @@ import urllib.parse
 
 import pytest
 
+from recorder import Late
 from registry_client import instance
 from spring_service import NEW, OLD, SpringService
 from vine import BINARY, ROOT, Vine, wait_for
@@ -41,16 +41,16 @@ class Stage:
         self.registry = WatchedRegistry(folder, users=USERS)
         self.wire = self.registry.wire
         try:
-            self.member = self.start(Vine, folder / "member", "-c", ROOT / "examples/shop/config/member.yml", "--server.port=0",
-                                     f"--eureka.client.service-url.defaultZone={self.registry.url_as('vine')}", "--eureka.instance.hostname=127.0.0.1",
+            ours = ["--server.port=0", f"--eureka.client.service-url.defaultZone={self.registry.url_as('vine')}",
+                    "--eureka.instance.hostname=127.0.0.1"]
+            self.member = self.start(folder / "member", "-c", ROOT / "examples/shop/config/member.yml", *ours,
                                      "--eureka.instance.instance-id=member-1", binary=f"{BINARY.removesuffix('/vine')}/examples/shop/member")
-            self.gateway = self.start(Vine, folder / "gateway", "gateway", "--server.port=0", "--server.address=127.0.0.1",
-                                      f"--eureka.client.service-url.defaultZone={self.registry.url_as('vine')}", "--eureka.instance.hostname=127.0.0.1",
+            self.gateway = self.start(folder / "gateway", "gateway", *ours, "--server.address=127.0.0.1",
                                       "--spring.application.name=gateway", "--eureka.client.registry-fetch-interval-seconds=200ms",
                                       "--eureka.instance.lease-renewal-interval-in-seconds=1",
                                       "--eureka.instance.lease-expiration-duration-in-seconds=3")
             self.mark = self.wire.mark()
-            self.orders = SpringService(folder / "orders", maven(generation.project), generation, {
+            self.orders = SpringService(folder / "orders", maven(generation.project), {
                 "spring.application.name": "orders", "eureka.client.service-url.defaultZone": self.registry.url_as("orders"),
                 "eureka.instance.hostname": "127.0.0.1", "eureka.instance.instance-id": ID, "eureka.client.healthcheck.enabled": "true",
                 "eureka.instance.metadata-map.color": "green", "eureka.instance.metadata-map.my_key": "a b",
@@ -60,9 +60,9 @@ class Stage:
             self.stop()
             raise
 
-    def start(self, kind, folder, *args, **kw):
+    def start(self, folder, *args, **kw):
         folder.mkdir()
-        process = kind(folder, *args, **kw)
+        process = Vine(folder, *args, **kw)
         self.processes.append(process)
         return process
 
@@ -74,7 +74,7 @@ class Stage:
         def look():
             found = [e for e in self.seen(method, path, after) if status in (None, e.status)]
             return found[n - 1] if len(found) >= n else None
-        return wait_for(look, f"{n} times {method} {path} {status}, not {self.seen(None, after=after)}")
+        return wait_for(look, Late(lambda: f"{n} times {method} {path} {status}, not {self.seen(None, after=after)}"))
 
     def stop(self):
         problems = []

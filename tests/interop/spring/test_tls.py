@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 
-from conftest import tool
 from spring_service import NEW, OLD, SpringService
 from vine import DEADLINE, Vine, wait_for
 
@@ -15,15 +14,15 @@ PASSWORD = "changeit"
 
 
 def keytool(folder, *args):
-    subprocess.run([tool("keytool"), *args], cwd=folder, check=True, capture_output=True)
+    subprocess.run(["keytool", *args], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
     """A folder with keys.p12, for the registry, and trust.p12, for who speaks to it."""
     folder = tmp_path_factory.mktemp("stores")
-    keytool(folder, "-genkeypair", "-alias", "vine", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=vine", "-ext", "san=ip:127.0.0.1",
-            "-validity", "2", "-keystore", "keys.p12", "-storetype", "PKCS12", "-storepass", PASSWORD)
+    keytool(folder, "-genkeypair", "-alias", "vine", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", "CN=vine",
+            "-ext", "san=ip:127.0.0.1", "-validity", "2", "-keystore", "keys.p12", "-storetype", "PKCS12", "-storepass", PASSWORD)
     keytool(folder, "-exportcert", "-rfc", "-alias", "vine", "-file", "vine.pem", "-keystore", "keys.p12", "-storepass", PASSWORD)
     keytool(folder, "-importcert", "-noprompt", "-alias", "vine", "-file", "vine.pem", "-keystore", "trust.p12", "-storetype", "PKCS12",
             "-storepass", PASSWORD)
@@ -37,7 +36,7 @@ def test_over_tls(generation, maven, stores, tmp_path):
                     f"--server.ssl.key-store={stores}/keys.p12", f"--server.ssl.key-store-password={PASSWORD}",
                     "--spring.security.user.name=shop", "--spring.security.user.password=hush")
     try:
-        service = SpringService(tmp_path / "service", maven(generation.project), generation, {
+        service = SpringService(tmp_path / "service", maven(generation.project), {
             "spring.application.name": "orders", "eureka.instance.hostname": "127.0.0.1", "eureka.instance.instance-id": "orders-1",
             "eureka.client.service-url.defaultZone": f"https://shop:hush@127.0.0.1:{registry.port}/eureka/"},
             jvm=[f"-Djavax.net.ssl.trustStore={stores}/trust.p12", f"-Djavax.net.ssl.trustStorePassword={PASSWORD}"])
@@ -53,7 +52,8 @@ def test_over_tls(generation, maven, stores, tmp_path):
 
 
 def renewals(registry, stores):
-    c = http.client.HTTPSConnection("127.0.0.1", registry.port, timeout=DEADLINE, context=ssl.create_default_context(cafile=stores / "vine.pem"))
+    context = ssl.create_default_context(cafile=stores / "vine.pem")
+    c = http.client.HTTPSConnection("127.0.0.1", registry.port, timeout=DEADLINE, context=context)
     try:
         c.request("GET", "/actuator/registry", headers={"Authorization": "Basic " + base64.b64encode(b"shop:hush").decode()})
         return json.loads(c.getresponse().read())["renewalsLastMinute"]

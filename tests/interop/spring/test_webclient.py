@@ -16,7 +16,7 @@ def registry(tmp_path):
 
 
 def test_life(registry, maven, tmp_path):
-    s = SpringService(tmp_path / "service", maven(WEBCLIENT.project), WEBCLIENT, {
+    s = SpringService(tmp_path / "service", maven(WEBCLIENT.project), {
         "spring.application.name": "orders", "eureka.client.service-url.defaultZone": registry.url, "eureka.client.webclient.enabled": "true",
         "eureka.instance.hostname": "127.0.0.1", "eureka.instance.instance-id": "k\u00fcche:orders:1",
         "management.endpoints.web.exposure.include": "*"})
@@ -43,7 +43,8 @@ def life(registry, s):
     assert s.request("POST", WEBCLIENT.override_path, {"status": "CANCEL_OVERRIDE"})[0] in (200, 204)
     registry.wait_status(*ME, "UP")
 
-    # When the service ends its client has lost its threads before it could say goodbye: DOWN is all that is heard, and the lease does the rest.
+    # When the service ends its client has lost its threads before it could say goodbye: DOWN is all that is heard, the lease does
+    # the rest.
     s.signal(15)
     registry.wait_status(*ME, "DOWN")
     assert s.wait(60) == s.expect_code
