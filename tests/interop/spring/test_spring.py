@@ -116,7 +116,7 @@ def test_what_a_registration_looks_like(stage):
     sent = post.json()
     assert list(sent) == ["instance"] and post.target == "/eureka/apps/ORDERS"
     body = sent["instance"]
-    assert post.header("content-type") == "application/json"  # no charset
+    assert (post.header("content-type"), post.header("accept-encoding")) == ("application/json", "gzip")  # no charset
     assert body["port"] == {"$": stage.orders.port, "@enabled": "true"}  # text, in both
     assert body["dataCenterInfo"] == {"@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", "name": "MyOwn"}
     assert all(isinstance(v, int) for v in body["leaseInfo"].values()) and list(body["leaseInfo"]) == [
