@@ -23,16 +23,10 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build-interop"
 sys.path.insert(0, str(ROOT / "tests" / "it"))
 
+from tools import tool  # noqa: E402
+
 UNREACHABLE = re.compile(r"Unknown host|could not be resolved|No plugin found for prefix|UnknownHost|Could not transfer|Connection (?:refused|reset|timed out)|Network is unreachable"
                          r"|No route to host|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ENETUNREACH|offline mode")
-
-
-def tool(name):
-    """The program of that name; the test fails where there is none."""
-    path = shutil.which(name)
-    if not path:
-        pytest.fail(f"{name} is not installed: scripts/setup interop installs what these tests need", pytrace=False)
-    return path
 
 
 def run(cmd, what, registry, cwd=None, timeout=240):

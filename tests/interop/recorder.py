@@ -16,6 +16,16 @@ from peers import Client, Closed, Upstream, chunked
 from vine import DEADLINE
 
 
+class Late:
+    """Text for wait_for that is made when it is read: what was waited for, and how things stand now."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __str__(self):
+        return self.make()
+
+
 def whole(head):
     """The bytes of a message that was read."""
     return head.raw + (chunked(head.body) if head.chunked() else head.body)
@@ -76,21 +86,26 @@ class Recorder:
             while (request := peer.next_request()) is not None:
                 exchange = Exchange(request, number)
                 try:
-                    wire = wire or Client(self.target)
+                    wire = wire or self._connect()
                     wire.send(whole(request))
                     exchange.response = wire.read_response(request.method)
                     exchange.status = exchange.response.status
-                except (Closed, OSError, TypeError):
+                except (Closed, OSError):
                     peer.reset()
-                self._keep(exchange)
-                if not exchange.response:
                     return
+                finally:
+                    self._keep(exchange)
                 peer.send(whole(exchange.response))
                 if wire.ended or exchange.response.get("connection", "").lower() == "close":
                     return
         finally:
             if wire:
                 wire.close()
+
+    def _connect(self):
+        if self.target is None:
+            raise ConnectionRefusedError
+        return Client(self.target)
 
     def _keep(self, exchange):
         with self.changed:

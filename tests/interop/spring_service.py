@@ -5,17 +5,18 @@ import re
 import time
 import urllib.parse
 
+from recorder import Late
 from vine import DEADLINE, Vine, wait_for
 
 # A small heap, and no compiler that works for minutes: what counts here is the start.
 JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
-START = 90      # s, on a busy machine
+START = 90        # s, on a busy machine
 TERMINATED = 143  # what a JVM ends with after SIGTERM
 
 # Everything that waits 30 s in real life.
 HASTE = {
     "eureka.instance.lease-renewal-interval-in-seconds": 1,
-    "eureka.instance.lease-expiration-duration-in-seconds": 3,
+    "eureka.instance.lease-expiration-duration-in-seconds": 4,
     "eureka.client.registry-fetch-interval-seconds": 1,
     "eureka.client.instance-info-replication-interval-seconds": 1,
     "ribbon.ServerListRefreshInterval": 200,
@@ -29,32 +30,32 @@ HASTE = {
 class Generation:
     """What differs between the generations of Spring Cloud, as far as a test must know it."""
 
-    def __init__(self, name, project, override_path, user_agent, jvm=()):
-        self.name, self.project, self.jvm = name, project, list(jvm)
+    def __init__(self, name, project, override_path, user_agent):
+        self.name, self.project = name, project
         self.override_path = override_path  # the actuator's, to set a status in the registry
-        self.user_agent = user_agent
+        self.user_agent = re.compile(user_agent)
 
 
 OLD = Generation("Hoxton", "spring_old", "/actuator/service-registry", r"Java-EurekaClient/v1\.10\.14$")
 NEW = Generation("2025.1", "spring_new", "/actuator/serviceregistry", r"Apache-HttpClient/5\.")
+WEBCLIENT = Generation("2025.0-webclient", "spring_webclient", "/actuator/serviceregistry", r"ReactorNetty/1\.")
 
 
 class SpringService(Vine):
     """One JVM. properties are given on the command line, over what the file `config` says. It is well as long as `disk` is there."""
 
-    def __init__(self, folder, java, generation, properties, config=None, jvm=(), ready=True):
+    def __init__(self, folder, java, properties, config=None, jvm=()):
         folder.mkdir()
         self.disk = folder / "disk"
         self.disk.mkdir()
         given = {"server.port": 0, **HASTE, "management.health.diskspace.path": self.disk, **properties}
         if config:
             given["spring.config.location"] = f"file:{config}"
-        command = java.command("vine.interop.Service", *(f"--{k}={v}" for k, v in given.items()), jvm=[*JVM, *generation.jvm, *jvm])
+        command = java.command("vine.interop.Service", *(f"--{k}={v}" for k, v in given.items()), jvm=[*JVM, *jvm])
         super().__init__(folder, *command[1:], binary=command[0], ready=False)
         self.expect_code = TERMINATED
         self.ready_at = None
-        if ready:
-            self.wait_ready()
+        self.wait_ready()
 
     def wait_ready(self):
         found = self.out.wait(r"ready: http://\S+:(\d+)$", timeout=START)
@@ -89,15 +90,18 @@ class SpringService(Vine):
 
     def wait_instances(self, service, *ids):
         return wait_for(lambda: sorted(self.instances(service)) == sorted(ids) and (self.instances(service) or True),
-                        f"{ids} as the instances of {service}, not {list(self.instances(service))}")
+                        Late(lambda: f"{ids} as the instances of {service}, not {list(self.instances(service))}"))
 
     def wait_call(self, service, path, answer):
         """Calls another service by its name until that gives the answer: its name may be new here."""
+        got = []
+
         def look():
-            status, body = self.request("GET", f"/call?service={service}&path={urllib.parse.quote(path)}")
-            return status == 200 and re.search(answer, body if isinstance(body, str) else json.dumps(body))
-        return wait_for(look, f"{answer} from {service}{path}, not {self.request('GET', f'/call?service={service}&path={path}')}")
+            got[:] = self.request("GET", f"/call?service={service}&path={urllib.parse.quote(path)}")
+            return got[0] == 200 and re.search(answer, json.dumps(got[1]))
+        return wait_for(look, Late(lambda: f"{answer} from {service}{path}, not {got}"))
 
     def complaints(self):
-        """Lines of its log of level WARN or ERROR that come from the Eureka client."""
-        return [line for line in str(self.out).splitlines() if re.search(r"\b(WARN|ERROR)\b.*(netflix|eureka)", line)]
+        """What the Eureka client warns of in the service's log."""
+        warning = re.compile(r"\b(WARN|ERROR)\b.* (com\.netflix\.discovery|c\.netflix\.discovery|c\.n\.d)\.")
+        return [line for line in str(self.out).splitlines() if warning.search(line)]

@@ -16,7 +16,7 @@ const client = new Eureka({ ...JSON.parse(process.argv[2]), logger });
 for (const event of ['started', 'registered', 'deregistered', 'heartbeat', 'registryUpdated'])
   client.on(event, () => say({ event }));
 
-const short = (instances) => instances.map((i) => ({ id: i.instanceId, host: i.hostName, port: i.port.$, status: i.status, metadata: i.metadata }));
+const short = (instances) => instances.map((i) => ({ id: i.instanceId, status: i.status, metadata: i.metadata }));
 const answers = {
   app: (name) => say({ answer: short(client.getInstancesByAppId(name)) }),
   vip: (name) => say({ answer: short(client.getInstancesByVipAddress(name)) }),

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from recorder import Recorder
+from recorder import Late, Recorder
 from registry_client import instance
 from vine import DEADLINE, Lines, wait_for
 from watched import WatchedRegistry
@@ -39,7 +39,7 @@ class Client:
         def look():
             found = [s for s in self.said()[after:] if what.items() <= s.items()]
             return found[n - 1] if len(found) >= n else None
-        return wait_for(look, f"{n} times {what} of\n{self.out}\n{self.err}", timeout)
+        return wait_for(look, Late(lambda: f"{n} times {what} of\n{self.out}\n{self.err}"), timeout)
 
     def ask(self, *words):
         before = len([s for s in self.said() if "answer" in s])
@@ -50,7 +50,7 @@ class Client:
     def knows(self, verb, name, *ids):
         """Waits until these are the instances of that name."""
         return wait_for(lambda: sorted(i["id"] for i in self.ask(verb, name)) == sorted(ids) and self.ask(verb, name) or not ids,
-                        f"{ids} as {verb} {name}, not {self.ask(verb, name)}")
+                        Late(lambda: f"{ids} as {verb} {name}, not {self.ask(verb, name)}"))
 
     def logged(self, level, text):
         return [s for s in self.said() if s.get("log") == level and text in s["text"]]
@@ -125,6 +125,20 @@ def test_life_and_what_is_sent(registry, client):
     assert registry.find(*ME) is None
     assert c.process.wait(DEADLINE) == 0
     assert len(wire.seen("POST")) == 1 and not c.logged("error", "")
+
+
+def test_a_registry_that_asks_who_calls(tmp_path, client):
+    registry = WatchedRegistry(tmp_path, users={"test": "er", "js": "hush"})
+    try:
+        stranger = client(registry.url)
+        assert "401" in wait_for(lambda: [s for s in stranger.said() if "start" in s], "the end of its attempt")[0]["start"]
+        c = client(registry.url_as("js"))
+        c.wait({"start": "ok"})
+        c.wait({"event": "heartbeat"}, n=2)
+        c.knows("app", "jsapp", ME[1])
+        assert c.ask("stop") == "ok" and registry.find(*ME) is None
+    finally:
+        registry.stop()
 
 
 def test_finds_others_by_application_and_by_vip(registry, client):
@@ -243,8 +257,11 @@ def test_an_id_beyond_ascii(registry, client):
 
 
 def test_dies_without_a_word(registry, client):
-    c = client(registry.url)
+    """And it had been told no more than host and port: its default path is Netflix's."""
+    c = client([], eureka={"serviceUrls": None, "host": "127.0.0.1", "port": registry.wire.port})
     c.wait({"start": "ok"})
+    assert registry.wire.wait("POST", status=204).target == "/eureka/v2/apps/jsapp"
+    assert registry.find(*ME)
     c.kill()
     registry.wait_status(*ME, None, timeout=5)
     assert not registry.wire.seen("DELETE")

@@ -1,7 +1,7 @@
 """The fields of Hystrix' own stream: the list that Vine's stream is held against (tests/data) is what the jar really writes."""
 import json
 
-from conftest import ROOT
+from vine import ROOT
 
 DATA = ROOT / "tests" / "data" / "hystrix-stream-1.5.18.json"
 SIBLINGS = ROOT / "tests" / "data" / "hystrix-siblings-1.5.18.json"

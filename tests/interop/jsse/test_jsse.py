@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from conftest import tool
+from tools import tool
 from vine import Vine, wait_for
 
 HERE = pathlib.Path(__file__).resolve().parent
