@@ -5,6 +5,7 @@
 #include "client/reload.h"
 
 #include "client/impl.h"
+#include "client/membership.h"
 #include "client/remotes.h"
 #include "http/identities.h"
 #include "manage/config.h"
@@ -77,6 +78,8 @@ static void put_in_force(struct vine_app *app)
 	identities_tell(app->tls, &app->log);
 	swap_props(app, TAKE(r->next));
 	app->creds = r->creds;
+	if (app->membership)
+		membership_props(app->membership);
 	load_files_fini(&r->files);
 	r->files = r->next_files;
 	r->next_files.n = 0;

@@ -673,6 +673,17 @@ def test_a_changed_file_holds_from_the_next_call_on(service, upstream, connect, 
     assert c.get("/property?key=test.word").status == 404
 
 
+def test_what_a_changed_file_says_of_the_instance_and_its_registries_is_told(service, upstream):
+    one, two = EurekaDouble(upstream), EurekaDouble(upstream)
+    s = service(registered(one))
+    one.wait_seen("POST")
+    rewrite(s, {**registered(one), "eureka.instance.metadata-map.zone": "b"})
+    wait_for(lambda: json.loads(one.wait_seen("POST")[-1].body)["instance"]["metadata"].get("zone") == "b", "the metadata at the registry")
+    rewrite(s, {**registered(two), "eureka.instance.metadata-map.zone": "b"})
+    two.wait_seen("PUT")
+    s.stop()
+
+
 @pytest.mark.parametrize("wrong, words", [
     ({"hystrix.command.up.circuitBreaker.requestVolumeThreshold": "many"}, "requestVolumeThreshold"),
     ({"hystrix.command.up.metrics.rollingStats.numBuckets": 7}, "do not divide into 7 buckets"),

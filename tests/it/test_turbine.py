@@ -222,11 +222,11 @@ def test_credentials_from_metadata(cluster, upstream):
     a = Instance(upstream, command(n=1))
     plain = EurekaDouble.instance
     try:
-        EurekaDouble.instance = lambda *place: {**plain(*place), "metadata": {"user.name": "ops", "user.password": "pw"}}
+        EurekaDouble.instance = staticmethod(lambda *place: {**plain(*place), "metadata": {"user.name": "ops", "user.password": "pw"}})
         w = cluster({"shop": [a.place]}).watch()
         w.wait_value("pay", "n", 1)
     finally:
-        EurekaDouble.instance = plain
+        EurekaDouble.instance = staticmethod(plain)
     assert a.up.requests[0].get("authorization") == "Basic b3BzOnB3"
 
 
