@@ -162,6 +162,7 @@ int tls_prepare(struct tls *t, const struct tls_settings *s, bool eager, struct 
 	was_read = t->ctx != NULL;
 	pthread_mutex_unlock(&t->lock);
 	settings_copy(&t->next_set, s);
+	t->next_expires = INT64_MAX;
 	if (was_read || eager)
 		r = context_new(&t->next, &t->next_set, &t->next_expires, e);
 	if (r < 0)

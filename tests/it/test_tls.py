@@ -204,6 +204,13 @@ def test_a_reload_reads_certificates_again(vine, authority, trusts, tmp_path):
     assert standing.get("/eureka/apps").status == 200
 
 
+def test_a_reload_without_tls_says_nothing_of_certificates(vine):
+    v = registry(vine, {})
+    v.signal(signal.SIGHUP)
+    v.wait_log("configuration reloaded")
+    assert "certificate" not in v.logs()
+
+
 def test_a_certificate_that_ends_soon_is_told_of(vine, authority):
     v = registry(vine, listener(authority.issue("over", expired=True)))
     v.wait_log(r'error .*"the certificate has expired" of=server.ssl')
