@@ -35,12 +35,12 @@ bool auth_plain_password(struct str *password)
 	return true;
 }
 
-bool auth_same(struct str a, struct str b)
+bool auth_same(struct str shown, struct str secret)
 {
-	unsigned diff = a.len != b.len;
+	unsigned diff = shown.len != secret.len;
 
-	for (size_t i = 0; i < a.len; i++)
-		diff |= (unsigned)(uint8_t)a.ptr[i] ^ (unsigned)(uint8_t)(b.len ? b.ptr[i % b.len] : 0);
+	for (size_t i = 0; i < secret.len && shown.len; i++) /* as long as the secret is, whatever is shown */
+		diff |= (unsigned)(uint8_t)shown.ptr[MIN(i, shown.len - 1)] ^ (unsigned)(uint8_t)secret.ptr[i];
 	return diff == 0;
 }
 

@@ -39,10 +39,11 @@ static int add_user(struct reg_auth *a, struct str name, struct str password, st
 {
 	struct basic *b = &a->users[a->n_users];
 
-	if (password.len == 0)
-		return 0;
 	if (!auth_plain_password(&password))
 		return err_set(e, VINE_EINVAL, "the password of user %.*s is hashed: only plain ones ({noop}...) can be compared",
+			       STRF(str_slice(name, 0, 64)));
+	if (password.len == 0)
+		return err_set(e, VINE_EINVAL, "the password of user %.*s is empty: with it anybody would be let in",
 			       STRF(str_slice(name, 0, 64)));
 	if (a->n_users > ENTRIES_MAX)
 		return err_set(e, VINE_ELIMIT, USERS "*: more than %d", ENTRIES_MAX);
@@ -58,7 +59,8 @@ static int read_users(struct reg_auth *a, const struct props *p, struct err *e)
 {
 	struct str *key = arena_alloc(&a->arena, (ENTRIES_MAX + 1) * sizeof(*key));
 	size_t n = props_keys(p, USERS, key, ENTRIES_MAX + 1);
-	int r = add_user(a, props_str(p, "spring.security.user.name"), props_str(p, "spring.security.user.password"), e);
+	struct str password = props_str(p, "spring.security.user.password");
+	int r = password.len ? add_user(a, props_str(p, "spring.security.user.name"), password, e) : 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = add_user(a, key[i], props_str_of(p, USERS "{user}", key[i]), e);

@@ -159,7 +159,7 @@ def test_the_pages_action_needs_the_management_credentials(vine):
     assert call(v.port, accept, "POST", **foreign)[0] == 401
     assert call(v.port, accept, "POST", **foreign, **basic("ops", "o"))[0] == 401  # may register, may not decide
     assert call(v.port, accept, "POST", **foreign, **basic("boss", "b"))[0] == 200
-    assert "the current size was accepted" in v.logs()
+    v.wait_log("the current size was accepted")
 
 
 # --- peers ---

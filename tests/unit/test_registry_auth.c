@@ -99,6 +99,8 @@ static void test_off_and_refused(void **state)
 		{ "server.port=1", NULL },
 		{ "spring.security.user.name=boot", NULL },
 		{ "spring.security.user.password={bcrypt}$2a$10$abcdef", "is hashed" },
+		{ "vine.registry.auth.users.ops=", "password of user ops is empty" },
+		{ "vine.registry.auth.users.ops={noop}", "password of user ops is empty" },
 		{ "vine.registry.auth.tokens.ci=two words", "vine.registry.auth.tokens.ci" },
 		{ "vine.registry.auth.client-certificates=CN=one", "begins with none of" },
 	};
