@@ -96,6 +96,10 @@ static bool follow(struct chain *ch, char why[WHY_MAX])
 			 (int)MIN(ch->f.location.len, (size_t)80), ch->f.location.ptr);
 		return false;
 	}
+	if (to.secure && c->proxy) {
+		snprintf(why, WHY_MAX, "status %u to %.80s: https through a proxy is not spoken", ch->f.status, to.shown);
+		return false;
+	}
 	lend_credentials(c, &to);
 	detour_end(c);
 	c->detour.url = to;

@@ -174,7 +174,7 @@ static bool must_hold(struct eureka_client *c)
 
 	if (c->s.drop_missing)
 		return false;
-	if (c->was_lost || c->cache.held)
+	if (c->was_lost)
 		return true;
 	return had >= has + LOSS_MIN && (uint64_t)(had - has) * 100 > (uint64_t)had * c->s.sudden_loss;
 }

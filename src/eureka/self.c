@@ -118,11 +118,16 @@ static void describe_addresses(struct instance *d, struct arena *a, const struct
 	describe_ports(d, p, at);
 }
 
+static struct str host_in_url(struct arena *a, const struct instance *d)
+{
+	return str_chr(d->host, ':') < 0 ? d->host : str_printf_in(a, "[%.*s]", STRF(d->host));
+}
+
 /* Where only TLS is told, pages are there too. */
 static struct str page_url(struct arena *a, const struct instance *d, const struct props *p, const struct eureka_place *at,
 			   const char *url, const char *path, bool management)
 {
-	struct str whole = props_str(p, url), below = props_str(p, path);
+	struct str whole = props_str(p, url), below = props_str(p, path), host = host_in_url(a, d);
 	bool plain = d->port.enabled || !d->secure_port.enabled;
 	unsigned port = plain ? d->port.port : d->secure_port.port;
 
@@ -132,14 +137,14 @@ static struct str page_url(struct arena *a, const struct instance *d, const stru
 		plain = !at->management_secure;
 		port = at->management_port;
 	}
-	return str_printf_in(a, "http%s://%.*s:%u%s%.*s", plain ? "" : "s", STRF(d->host), port,
+	return str_printf_in(a, "http%s://%.*s:%u%s%.*s", plain ? "" : "s", STRF(host), port,
 			     str_has_prefix(below, STR("/")) ? "" : "/", STRF(below));
 }
 
 static void describe_pages(struct instance *d, struct arena *a, const struct props *p, const struct eureka_place *at)
 {
 	struct str secure = props_str(p, "eureka.instance.secure-health-check-url");
-	struct str path = props_str(p, "eureka.instance.health-check-url-path");
+	struct str path = props_str(p, "eureka.instance.health-check-url-path"), host = host_in_url(a, d);
 
 	d->home_url = page_url(a, d, p, at, "eureka.instance.home-page-url", "eureka.instance.home-page-url-path", false);
 	d->status_url = page_url(a, d, p, at, "eureka.instance.status-page-url", "eureka.instance.status-page-url-path", true);
@@ -147,7 +152,7 @@ static void describe_pages(struct instance *d, struct arena *a, const struct pro
 	if (secure.len)
 		d->secure_health_url = secure;
 	else if (d->secure_port.enabled)
-		d->secure_health_url = str_printf_in(a, "https://%.*s:%u%s%.*s", STRF(d->host), d->secure_port.port,
+		d->secure_health_url = str_printf_in(a, "https://%.*s:%u%s%.*s", STRF(host), d->secure_port.port,
 						     str_has_prefix(path, STR("/")) ? "" : "/", STRF(path));
 }
 

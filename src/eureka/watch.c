@@ -548,6 +548,7 @@ static void synced(struct push_source *p, struct http_peer *peer, const struct s
 	if (w->at != before)
 		w->failures = w->resyncs_in_row = 0;
 	set_version(w, version);
+	w->live = w->live && w->c->pushed; /* other settings have taken the word back */
 	if (w->resyncs_in_row > 1) {
 		tell_lost(w, false);
 		wait_for_next(w, pause_of(w, w->resyncs_in_row + 3)); /* the second after a second or so */

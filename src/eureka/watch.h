@@ -19,7 +19,6 @@
 #pragma once
 #include "eureka/client_impl.h"
 
-#define WATCH_SILENCE (30 * USEC_PER_SEC)    /* a comment comes every 10 s */
 /* What may be changed for tests. */
 struct watch_limits {
 	usec begin;     /* until the head of the stream */

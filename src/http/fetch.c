@@ -86,7 +86,10 @@ static void start(struct fetch *f, struct http_client *cl, struct http_peer *pee
 	f->call.ops = &fetch_ops;
 	f->call.method = f->method;
 	call_start(cl, &f->call, peer, buf_str(&f->head), f->body, flags);
-	call_timeout(&f->call, f->connect_deadline ? MIN(f->connect_deadline, f->deadline) : f->deadline);
+	if (!f->call.sent && f->connect_deadline)
+		call_timeout(&f->call, MIN(f->connect_deadline, f->deadline));
+	else
+		call_timeout(&f->call, f->deadline);
 }
 
 void fetch_start(struct http_client *cl, struct fetch *f, struct http_peer *peer)

@@ -295,6 +295,35 @@ def test_a_list_that_falls_to_nothing(vine, upstream, hold):
     wait_for(lambda: state(v)["registry"]["instances"] == 0, "their leases to have run out")
 
 
+def test_one_that_goes_is_believed_while_others_are_held(vine, upstream):
+    d = EurekaDouble(upstream, shops(1, 2, 3, 4))
+    d.lease = 3600
+    v = start(vine, {**url_of(d), "eureka.client.disable-delta": "true"})
+    wait_for(lambda: state(v)["registry"]["instances"] == 4, "the list")
+    d.set(shops(1))
+    v.wait_log("the registry lists fewer")
+    d.set(shops(1, 6))
+    wait_for(lambda: state(v)["registry"]["instances"] == 5, "a new one")
+    d.set(shops(1))
+    wait_for(lambda: state(v)["registry"]["instances"] == 4, "that one to be gone")
+    assert state(v)["registry"]["held"] == 3
+
+
+def test_a_slow_answer_on_a_kept_connection_has_the_read_timeout(vine, upstream):
+    d, go = EurekaDouble(upstream, shops(1)), threading.Event()
+    v = start(vine, {**url_of(d), "eureka.client.eureka-server-connect-timeout-seconds": "200ms", "eureka.client.register-with-eureka": "false",
+                     "eureka.client.eureka-server-read-timeout-seconds": "20s"})
+    d.wait_seen("GET", 3)
+
+    def slow(_):
+        d.script = None
+        go.wait(1)  # longer than a connection may take
+
+    d.script = slow
+    wait_fetches(d, 3)
+    assert all(r["failures"] == 0 for r in state(v)["registries"])
+
+
 def test_a_single_one_that_goes_is_believed(vine, upstream):
     d = EurekaDouble(upstream, shops(1, 2, 3))
     d.lease = 3600
