@@ -201,6 +201,11 @@ void server_set_alive(struct fserver *s, bool alive, usec now)
 	note_change(s, SERVER_WHY_PING, now);
 }
 
+bool server_is_refusing(const struct fserver *s)
+{
+	return LOAD(s->out_until) != 0 && (LOAD(s->out_flags) & (OUT_HARD | OUT_DEAD)) == OUT_HARD;
+}
+
 bool server_is_dead(const struct fserver *s)
 {
 	return LOAD(s->out_until) == USEC_NEVER && LOAD(s->out_flags) & OUT_DEAD;
@@ -290,8 +295,9 @@ static void note_good(struct fserver *s, const struct outlier_settings *os, usec
 		server_return(s, SERVER_BACK_REPLY, now);
 		return;
 	}
-	atomic_fetch_and(&s->out_flags, ~OUT_PROBE);
-	STORE(s->out_until, MAX(now, (usec)1)); /* the next probe may go */
+	/* The next probe may go, unless a failure has put it out anew meanwhile. */
+	if (atomic_compare_exchange_strong(&s->out_until, &until, MAX(now, (usec)1)))
+		atomic_fetch_and(&s->out_flags, ~OUT_PROBE);
 }
 
 static void note_bad(struct fserver *s, const struct outlier_settings *os, enum server_outcome outcome, usec now)

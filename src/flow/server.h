@@ -120,6 +120,7 @@ void server_return(struct fserver *s, enum server_why why, usec now);
 /* What a ping has found out. Dead: out, and no request probes it; alive: in again, if a ping had put it out. */
 void server_set_alive(struct fserver *s, bool alive, usec now);
 bool server_is_dead(const struct fserver *s); /* by its ping */
+bool server_is_refusing(const struct fserver *s); /* it is out since it refused connections */
 /* When the ejection (or the probe's lease) ends; 0: it is in; USEC_NEVER: when a ping says so. */
 usec server_out_until(const struct fserver *s);
 

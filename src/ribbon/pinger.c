@@ -175,12 +175,11 @@ static void ask_registry(struct ribbon *rb, const struct ribbon_settings *s, con
 		const struct view_group *g = eureka_view_service(view, s->vip[v]);
 
 		for (uint32_t i = 0; g && i < g->n; i++) {
-			const struct instance *in = g->inst[i];
-			struct str host = s->use_ip && in->ip.len ? in->ip : in->host;
+			bool secure;
+			struct str place = ribbon_place(&a, s, g->inst[i], &secure);
 
-			map_put(&up,
-				str_printf_in(&a, "%.*s:%u", STRF(host), s->force_port ? s->force_port : in->port.port),
-				(void *)(uintptr_t)(in->status == INST_UP ? 2 : 1));
+			if (place.len)
+				map_put(&up, place, (void *)(uintptr_t)(g->inst[i]->status == INST_UP ? 2 : 1));
 		}
 	}
 	for (uint32_t i = 0; i < rb->known->n; i++) {

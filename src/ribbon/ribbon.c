@@ -176,22 +176,28 @@ static uint16_t port_of(const struct ribbon_settings *s, const struct instance *
 	return in->port.enabled ? in->port.port : 0;
 }
 
+struct str ribbon_place(struct arena *a, const struct ribbon_settings *s, const struct instance *in, bool *secure)
+{
+	struct str host = s->use_ip && in->ip.len ? in->ip : in->host;
+	uint16_t port;
+
+	*secure = s->secure_set ? s->secure : in->secure_port.enabled;
+	port = port_of(s, in, *secure);
+	if (port == 0)
+		return STR_EMPTY;
+	return str_printf_in(a, str_chr(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", STRF(host), port);
+}
+
 static uint32_t add_group(const struct ribbon_settings *s, const struct view_group *g, struct server_drafts *d)
 {
 	uint32_t before = d->n;
 
 	for (uint32_t i = 0; g && i < g->n; i++) {
 		struct instance *in = g->inst[i];
-		struct str host = s->use_ip && in->ip.len ? in->ip : in->host;
-		uint16_t port;
+		struct str place = in->status == INST_UP ? ribbon_place(d->arena, s, in, &d->secure) : STR_EMPTY;
 
-		d->secure = s->secure_set ? s->secure : in->secure_port.enabled;
-		port = port_of(s, in, d->secure);
-		if (in->status == INST_UP && port)
-			drafts_add(d,
-				   str_printf_in(d->arena, str_chr(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u",
-						 STRF(host), port),
-				   instance_zone(in), weight_of(in), in);
+		if (place.len)
+			drafts_add(d, place, instance_zone(in), weight_of(in), in);
 	}
 	return d->n - before;
 }
@@ -253,7 +259,7 @@ static struct fserver *new_server(const struct server_draft *d, usec now)
 /* Whoever registers anew at a place that was refusing has started again: it is tried without waiting for a probe. */
 static void heed_news(struct fserver *s, const struct instance *old, const struct instance *now_there, usec now)
 {
-	if (old && now_there && now_there->status == INST_UP && now_there->dirty != old->dirty && !server_is_in(s) && !server_is_dead(s))
+	if (old && now_there && now_there->status == INST_UP && now_there->dirty != old->dirty && server_is_refusing(s))
 		server_return(s, SERVER_BACK_NEWS, now);
 }
 

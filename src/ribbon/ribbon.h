@@ -85,6 +85,8 @@ void ribbon_tell_changes(struct ribbon *rb, usec now);
 
 /* For the other files of this folder. */
 struct plugin *ribbon_given(const struct ribbon *rb, enum vine_plugin_kind kind);
+/* Where an instance is called by these settings, "host:port" in a; empty: its port is disabled. *secure: by TLS. */
+struct str ribbon_place(struct arena *a, const struct ribbon_settings *s, const struct instance *in, bool *secure);
 struct user_part *ribbon_part(struct ribbon *rb, struct plugin *pl);
 void ribbon_wants_refresh(struct vine_refresh *r);
 

@@ -367,6 +367,21 @@ static void test_the_registry_says_who_lives(void **state)
 	world_fini(&w);
 }
 
+static void test_the_registry_says_that_servers_by_tls_live(void **state)
+{
+	struct world w;
+
+	world_init(&w, (struct row[]){ { "shop.ribbon.NFLoadBalancerPingClassName", "registry" }, { 0 } });
+	read_settings(&w);
+	registry_knows(&w, "shop/tls@e shop/both@e");
+	server_set_unref(update(&w, false));
+	pinger_tick(NULL, w.rb, &w.s, w.view, true, w.now);
+	assert_int_equal(w.rb->set->n, 2);
+	for (unsigned i = 0; i < 2; i++)
+		assert_false(server_is_dead(w.rb->set->at[i]));
+	world_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_a_users_client_config_comes_first),
 		cmocka_unit_test(test_a_users_ping_is_asked),
 		cmocka_unit_test(test_the_registry_says_who_lives),
+		cmocka_unit_test(test_the_registry_says_that_servers_by_tls_live),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
