@@ -620,6 +620,69 @@ static void test_noise(void **state)
 	tls_unref(c);
 }
 
+/* Noise right behind data, at a reader that pauses: whoever writes then is told of the end. */
+static void test_a_write_after_noise(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	char *big = big_text(100000, 4);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, false);
+	UNTIL(&p, 100, p.a.connected && p.b.connected);
+	for (int i = 0; i < 5; i++)
+		turn(&p);
+	p.b.pause_once = true;
+	conn_pause(&p.a.c); /* else it would end when it is told */
+	conn_write(&p.a.c, "fine", 4);
+	conn_flush(&p.a.c);
+	assert_int_equal(write(p.a.c.io.fd, "\x17\x03\x03\x00\x20" "0123456789abcdef0123456789abcdef", 37), 37);
+	UNTIL(&p, 100, p.b.got.len == 4);
+	for (int i = 0; i < 5; i++)
+		turn(&p);
+	assert_false(p.b.closed);
+	conn_write(&p.b.c, big, 100000);
+	UNTIL(&p, 50, p.b.closed);
+	assert_true(p.b.closed);
+	assert_int_equal(p.b.error, EPROTO);
+	pair_close(&p);
+	free(big);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+/* The goodbye behind the last byte comes, also where the kernel has no room for it just then. */
+static void test_a_goodbye_without_room(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	char *big = big_text(60000, 5);
+	unsigned waited = 0;
+
+	(void)state;
+	for (size_t n = 30000; n < 60000; n += 397) {
+		int small = 4096;
+		struct pair p;
+
+		pair_open(&p, c, s, "localhost", NULL, false);
+		setsockopt(p.b.c.io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+		UNTIL(&p, 100, p.a.connected && p.b.connected);
+		conn_write(&p.b.c, big, n);
+		conn_shutdown(&p.b.c);
+		for (int i = 0; i < 500 && !p.a.eof; i++) {
+			turn(&p);
+			waited += p.b.drains && p.b.c.flags & CONN_TALKS;
+		}
+		assert_int_equal(p.a.got.len, n);
+		assert_true(p.a.eof);
+		assert_false(p.a.c.flags & CONN_CUT);
+		pair_close(&p);
+	}
+	assert_true(waited > 0);
+	free(big);
+	tls_unref(s);
+	tls_unref(c);
+}
+
 /* A client of OpenSSL's own on a socket, for what our side never does. */
 static SSL *raw_client(SSL_CTX **ctx, int fd, int version)
 {
@@ -660,17 +723,62 @@ static void test_key_updates(void **state)
 			if (reads)
 				SSL_read(ssl, room, sizeof(room));
 			if (i % 16 == 0)
+				SSL_write(ssl, "x", 1);
+			if (i % 16 == 0)
 				loop_turn(l, 0);
 			assert_true(*loop_kept(l) <= 512u * 1024);
 		}
 		if (reads) {
 			while (SSL_write(ssl, "here", 4) != 4)
 				loop_turn(l, 0);
-			for (int i = 0; i < 100 && b.got.len < 4; i++)
+			for (int i = 0; i < 100 && b.got.len < 2000 / 16 + 4; i++)
 				loop_turn(l, 0);
-			assert_int_equal(b.got.len, 4);
+			assert_int_equal(b.got.len, 2000 / 16 + 4);
 		}
 		assert_int_equal(b.closed, !reads);
+		if (!reads)
+			assert_string_equal(b.why, "TLS: the peer makes us answer and does not read");
+		SSL_free(ssl);
+		SSL_CTX_free(ctx);
+		close(fd[0]);
+		end_close(&b);
+		buf_fini(&b.got);
+		loop_turn(l, 0);
+		loop_free(l);
+		tls_unref(s);
+	}
+}
+
+/* Some are fine; many with nothing else between them end the connection, whatever came with them. */
+static void test_a_flood_of_key_updates(void **state)
+{
+	(void)state;
+	for (int n = 32; n <= 64; n += 32) {
+		struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
+		struct loop *l = loop_new();
+		struct end b = { 0 };
+		SSL_CTX *ctx;
+		SSL *ssl;
+		int fd[2];
+		struct err e;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+		fcntl(fd[0], F_SETFL, O_NONBLOCK);
+		end_open(&b, l, fd[1], 16384);
+		assert_int_equal(tls_accept(&b.c, s, &e), 0);
+		ssl = raw_client(&ctx, fd[0], TLS1_3_VERSION);
+		while (SSL_connect(ssl) != 1)
+			loop_turn(l, 0);
+		for (int i = 0; i < n; i++) { /* all in the kernel before one is read */
+			assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+			assert_int_equal(SSL_do_handshake(ssl), 1);
+		}
+		assert_int_equal(SSL_write(ssl, "here", 4), 4);
+		for (int i = 0; i < 100 && !b.closed && b.got.len < 4; i++)
+			loop_turn(l, 0);
+		assert_int_equal(b.closed, n > 32);
+		assert_int_equal(b.got.len, n > 32 ? 0 : 4);
+		assert_string_equal(n > 32 ? b.why : "", n > 32 ? "TLS: too many key updates" : "");
 		SSL_free(ssl);
 		SSL_CTX_free(ctx);
 		close(fd[0]);
@@ -913,6 +1021,8 @@ int main(void)
 		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_who_only_knocks),
 		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_a_write_after_noise), cmocka_unit_test(test_a_goodbye_without_room),
+		cmocka_unit_test(test_a_flood_of_key_updates),
 		cmocka_unit_test(test_renegotiation_is_refused), cmocka_unit_test(test_stores),
 		cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_ciphers),
 		cmocka_unit_test(test_reload),
