@@ -463,6 +463,8 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 
 	if (r == 0)
 		r = reg_auth_new(&auth, p, e);
+	if (r == 0)
+		r = identities_check_registry(p, e);
 	reg_auth_free(auth);
 	free(set);
 	return r;
