@@ -1,57 +1,15 @@
-/* client.c - peers with their pools, connections, calls. fetch.c has the simple form on top.
+/* client.c - connections, pooled by their peer, and calls. client_peers.c finds peers; fetch.c has the simple form on top.
  *
  * A call is waiting (for a name, or for a connection where their number is limited), or bound to a connection, or ended.
  * A connection is being made, busy with one call, or idle in its peer's list, newest first. */
-#include "http/client.h"
+#include "http/client_impl.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-#include "net/dns.h"
-#include "net/tls.h"
-
 #define WAITING_MAX 10000 /* calls a peer; more are refused at once */
 #define TURN_PIECES 256 /* of a body on one event; what is left waits for the next turn, so that many tiny chunks hold nobody up */
 #define INTERIM_MAX 100 /* 1xx heads of one response; whoever forwards them holds no more than that for a slow client */
-
-struct client_conn {
-	struct conn c;
-	struct list link; /* in peer->idle or peer->busy */
-	struct timer idle_timer;
-	struct http_peer *peer;
-	struct call *call;
-	uint32_t looked;
-	bool served; /* has completed a call */
-};
-
-struct http_peer {
-	struct http_client *client;
-	struct list idle, busy, waiting;
-	uint32_t refs, open, n_idle, n_waiting, max_idle;
-	usec idle_timeout;
-	uint16_t port;
-	bool literal;  /* the host is an address: never resolved */
-	unsigned next; /* which of the addresses to try */
-	struct dns_query query;
-	struct str key;  /* "host:port", behind the struct; with TLS its identity's number behind that */
-	struct str name; /* "host:port" of it */
-	struct str host;
-	struct tls *tls; /* NULL: plain */
-	struct tls_memory memory;
-};
-
-struct http_client {
-	struct loop *loop;
-	struct http_client_opts opts;
-	struct list refused; /* calls whose failure is to be told at the end of the turn */
-	struct deferred tell;
-	bool tell_queued;
-	uint32_t open; /* connections of all peers */
-	struct http_peer **peers; /* sorted by key */
-	size_t n_peers, cap_peers;
-	char why[256]; /* of the last failure of TLS */
-	struct hfield fields[HTTP_FIELDS_MAX];
-};
 
 static void serve_waiting(struct http_peer *p);
 static void start_on_new_connection(struct call *c);
@@ -723,118 +681,10 @@ bool call_is_active(const struct call *c)
 
 /* --- peers --- */
 
-static size_t peer_place(const struct http_client *cl, struct str key, bool *there)
-{
-	size_t lo = 0, hi = cl->n_peers;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		int r = str_cmp(cl->peers[mid]->key, key);
-
-		if (r == 0) {
-			*there = true;
-			return mid;
-		}
-		if (r < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	*there = false;
-	return lo;
-}
-
-static struct http_peer *peer_new(struct http_client *cl, struct str key, size_t name, struct str host, uint16_t port,
-				  struct tls *tls)
-{
-	struct http_peer *p = xzalloc(sizeof(*p) + key.len + 1);
-	char *room = (char *)(p + 1);
-
-	memcpy(room, key.ptr, key.len);
-	p->client = cl;
-	p->max_idle = cl->opts.max_idle;
-	p->idle_timeout = cl->opts.idle_timeout;
-	p->key = str_of(room, key.len);
-	p->name = str_of(room, name);
-	p->tls = tls ? tls_ref(tls) : NULL;
-	p->host = str_of(room, host.len);
-	p->port = port;
-	list_init(&p->idle);
-	list_init(&p->busy);
-	list_init(&p->waiting);
-	list_init(&p->query.link);
-	p->literal = addr_parse_ip(&p->query.addr[0], host, port) ||
-		     (str_eq_nocase(host, STR("localhost")) && addr_parse_ip(&p->query.addr[0], STR("127.0.0.1"), port));
-	p->query.n = p->literal;
-	return p;
-}
-
-struct http_peer *http_client_peer(struct http_client *cl, struct str host, uint16_t port)
-{
-	return http_client_peer_tls(cl, host, port, NULL);
-}
-
-struct http_peer *http_client_peer_tls(struct http_client *cl, struct str host, uint16_t port, struct tls *tls)
-{
-	char room[300];
-	struct buf b = { .ptr = room, .cap = sizeof(room), .max = sizeof(room) };
-	bool there;
-
-	buf_adds(&b, str_slice(host, 0, 260));
-	buf_addc(&b, ':');
-	buf_add_u64(&b, port);
-
-	size_t name = b.len;
-
-	if (tls) {
-		buf_addc(&b, ' ');
-		buf_add_u64(&b, tls_serial(tls));
-	}
-
-	size_t at = peer_place(cl, buf_str(&b), &there);
-
-	if (!there) {
-		if (cl->n_peers == cl->cap_peers) {
-			cl->cap_peers = MAX(cl->cap_peers * 2, (size_t)16);
-			cl->peers = xrealloc(cl->peers, cl->cap_peers * sizeof(*cl->peers));
-		}
-		memmove(&cl->peers[at + 1], &cl->peers[at], (cl->n_peers++ - at) * sizeof(*cl->peers));
-		cl->peers[at] = peer_new(cl, buf_str(&b), name, str_slice(host, 0, 260), port, tls);
-	}
-	cl->peers[at]->refs++;
-	return cl->peers[at];
-}
-
-struct http_peer *http_peer_ref(struct http_peer *p)
-{
-	p->refs++;
-	return p;
-}
-
 void http_peer_unref(struct http_peer *p)
 {
 	if (p && --p->refs == 0)
 		peer_try_free(p);
-}
-
-struct str http_peer_name(const struct http_peer *p)
-{
-	return p->name;
-}
-
-uint32_t http_peer_open(const struct http_peer *p)
-{
-	return p->open;
-}
-
-void http_peer_set_idle_timeout(struct http_peer *p, usec span)
-{
-	p->idle_timeout = span;
-}
-
-void http_peer_set_idle_cap(struct http_peer *p, uint32_t max_idle)
-{
-	p->max_idle = max_idle;
 }
 
 void http_peer_close_idle(struct http_peer *p)

@@ -345,20 +345,27 @@ static void too_large(struct exchange *ex)
 	ex_respond_text(ex, 413, STR("the request's body is too large\n"));
 }
 
-static void gather(struct exchange *ex, struct str piece)
+bool ex_hold(struct exchange *ex, size_t n)
 {
 	struct http_server *s = ex->server;
 
-	if (!ex->gathered)
-		return;
-	if (s->opts.max_gathered && s->gathered + piece.len > s->opts.max_gathered) {
+	assert(ex->gathered);
+	if (s->opts.max_gathered && s->gathered + n > s->opts.max_gathered) {
 		ex_close_after(ex);
 		ex_respond_text(ex, 503, STR("too many bodies are being received (vine.http.max-gathered-bytes)\n"));
-	} else if (!buf_adds(ex->gathered, piece)) {
-		too_large(ex);
-	} else {
-		s->gathered += piece.len;
+		return false;
 	}
+	s->gathered += n;
+	ex->held += n;
+	return true;
+}
+
+static void gather(struct exchange *ex, struct str piece)
+{
+	if (!ex->gathered || !ex_hold(ex, piece.len))
+		return;
+	if (!buf_adds(ex->gathered, piece))
+		too_large(ex);
 }
 
 static void gathered_all(struct exchange *ex)
@@ -384,5 +391,35 @@ void ex_collect(struct exchange *ex, size_t max, void (*fn)(struct exchange *ex,
 	ex->on_gathered = fn;
 	if (!ex->ops)
 		ex->ops = &gather_ops;
+	ex_send_continue(ex);
+}
+
+static void discard(struct exchange *ex, struct str piece)
+{
+	(void)piece;
+	if (ex->in_bytes > ex->discard_max)
+		too_large(ex);
+}
+
+static void discarded_all(struct exchange *ex)
+{
+	ex->on_discarded(ex);
+}
+
+static const struct exchange_ops discard_ops = { .on_body = discard, .on_body_end = discarded_all };
+
+void ex_discard(struct exchange *ex, size_t max, void (*fn)(struct exchange *ex))
+{
+	if (ex->body_done) {
+		fn(ex);
+		return;
+	}
+	if (ex->req.body == BODY_LENGTH && ex->req.content_length > max) {
+		too_large(ex);
+		return;
+	}
+	ex->discard_max = max;
+	ex->on_discarded = fn;
+	ex->ops = &discard_ops;
 	ex_send_continue(ex);
 }

@@ -288,6 +288,31 @@ int identities_ribbon(struct identities *ids, const struct props *p, struct str 
 	return get(ids, p, &id, ret, e);
 }
 
+/* Those of clients that have a store of their own. */
+static int check_clients(struct identities *ids, const struct props *p, struct err *e)
+{
+	struct tls *t;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < props_count(p); i++) {
+		const struct prop_value *v = props_at(p, i);
+
+		if (v->desc && v->key.len && (strcmp(v->desc->name, R "KeyStore") == 0 || strcmp(v->desc->name, R "TrustStore") == 0))
+			r = identities_ribbon(ids, p, v->key, false, &t, e);
+	}
+	return r;
+}
+
+int identities_check_registry(const struct props *p, struct err *e)
+{
+	struct identities *ids = identities_new();
+	struct tls *t;
+	int r = identities_registry(ids, p, &t, e);
+
+	identities_free(ids);
+	return r;
+}
+
 int identities_check(const struct props *p, struct err *e)
 {
 	struct identities *ids = identities_new();
@@ -300,6 +325,8 @@ int identities_check(const struct props *p, struct err *e)
 		r = identities_registry(ids, p, &t, e);
 	if (r == 0)
 		r = identities_ribbon(ids, p, STR_EMPTY, false, &t, e);
+	if (r == 0)
+		r = check_clients(ids, p, e);
 	identities_free(ids);
 	return r;
 }

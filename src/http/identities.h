@@ -31,6 +31,7 @@ int identities_ribbon(struct identities *ids, const struct props *p, struct str 
 bool identities_listens(const struct props *p); /* does server.ssl make listeners speak TLS? */
 /* Would all that these properties name be readable? For `vine check` and before a start. */
 int identities_check(const struct props *p, struct err *e);
+int identities_check_registry(const struct props *p, struct err *e); /* only what identities_registry would read: at a reload */
 
 /* A reload in two steps: everything is read anew by p and kept aside, or an error says what cannot be read; then it is put
  * in force, or forgotten. */

@@ -70,7 +70,7 @@ static void exchange_free(struct http_server *s, struct exchange *ex)
 {
 	STAT_ADD(s->stats.active, -1);
 	if (ex->gathered) {
-		s->gathered -= ex->gathered->len;
+		s->gathered -= ex->held;
 		buf_fini(ex->gathered);
 		free(ex->gathered);
 	}

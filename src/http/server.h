@@ -34,7 +34,7 @@ struct http_server_opts {
 	usec idle_timeout;            /* kept alive without a request; 0: 60 s */
 	usec body_idle_timeout;       /* between bytes of a body, either way; 0: 60 s */
 	uint32_t min_rate;            /* bytes a second of a body, either way, over each body_idle_timeout; 0: any */
-	size_t max_gathered;          /* bytes that ex_collect holds of all bodies together; over it 503 and close; 0: any */
+	size_t max_gathered;          /* bytes that ex_collect and ex_hold count of all bodies together; past it 503; 0: any */
 	uint32_t max_half_open;       /* connections with part of a head; over it the oldest is dropped; 0: max_connections */
 	struct addr_tally *tally;     /* connections an address, over all servers that share it; NULL: no limit */
 	struct tls *tls;              /* NULL: plain. A reference is taken. A handshake has head_timeout, and counts as half-open */
@@ -90,7 +90,10 @@ struct exchange {
 	bool head_sent, ended, out_chunked, out_close, no_body, continued, body_paused;
 	struct exchange *next_free;
 	struct buf *gathered; /* by ex_collect */
+	size_t held;          /* bytes counted against max_gathered */
 	void (*on_gathered)(struct exchange *ex, struct str body);
+	void (*on_discarded)(struct exchange *ex);
+	uint64_t discard_max;
 };
 
 struct http_server *http_server_new(struct loop *loop, const struct http_server_opts *opts);
@@ -154,3 +157,8 @@ void ex_resume_body(struct exchange *ex);
 void ex_send_continue(struct exchange *ex); /* 100 Continue, once, if the client waits for it */
 /* Gathers the body, at most max bytes (past it 413 is answered and fn never called), then calls fn(ex, body). */
 void ex_collect(struct exchange *ex, size_t max, void (*fn)(struct exchange *ex, struct str body));
+/* Counts n bytes more that were made of a gathered body (unpacked, say) against max_gathered, until the exchange is over.
+ * False: past it; then 503 has been answered. Only in or behind fn of ex_collect. */
+bool ex_hold(struct exchange *ex, size_t n);
+/* Reads the body over, at most max bytes (past it 413 is answered and fn never called), then calls fn(ex). Holds nothing. */
+void ex_discard(struct exchange *ex, size_t max, void (*fn)(struct exchange *ex));

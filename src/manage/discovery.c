@@ -41,6 +41,8 @@ int discovery_check(const struct props *p, struct err *e)
 
 	if (!props_bool(p, "eureka.client.enabled"))
 		return 0;
+	if (identities_check_registry(p, e) < 0)
+		return VINE_EINVAL;
 	eureka_settings(&s, p, 0);
 	return eureka_client_check(&s, e);
 }

@@ -224,6 +224,11 @@ static void run_kick(struct deferred *d)
 	}
 	if (c->in && !(c->flags & CONN_PAUSED))
 		show(c, c->in->ptr, c->in->len, true);
+	if (unlikely(c->flags & CONN_FAILED)) {
+		if (!(c->flags & CONN_CLOSED))
+			c->ops->on_error(c, EPROTO);
+		return;
+	}
 	if (unlikely(c->flags & CONN_HELD) && !(c->flags & (CONN_PAUSED | CONN_EOF | CONN_FULL | CONN_CLOSED | CONN_CONNECTING)))
 		come_for_held(c);
 }
@@ -297,8 +302,11 @@ static void flush(struct conn *c)
 	want(c);
 	if (!had)
 		return; /* room for what only the transport had to say */
-	if (c->flags & CONN_SHUT)
+	if (c->flags & CONN_SHUT) {
 		c->tp->shutdown(c);
+		if (unlikely(c->flags & CONN_TALKS)) /* its goodbye found no room */
+			want(c);
+	}
 	c->ops->on_drain(c);
 }
 
@@ -307,8 +315,13 @@ static void keep_rest(struct conn *c, const struct iovec *iov, int n, ssize_t se
 {
 	size_t skip = sent > 0 ? (size_t)sent : 0;
 
-	if (sent < 0 && errno != EAGAIN && errno != EINTR)
-		return; /* the loop reports EPOLLERR or EPOLLHUP next turn */
+	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+		if (errno == EPROTO) { /* the transport's: of what the socket says the loop reports EPOLLERR or EPOLLHUP next turn */
+			c->flags |= CONN_FAILED;
+			conn_kick(c);
+		}
+		return;
+	}
 	for (int i = 0; i < n; i++) {
 		size_t from = MIN(skip, iov[i].iov_len);
 

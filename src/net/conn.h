@@ -62,6 +62,7 @@ enum conn_flags {
 	CONN_HELD = 1u << 10,   /* the transport holds input */
 	CONN_TALKS = 1u << 11,  /* ... has output of its own that waits for the kernel */
 	CONN_CUT = 1u << 12,    /* the end came without the goodbye that the transport would have had */
+	CONN_FAILED = 1u << 13, /* the transport can write no more: on_error is on its way, also to who has paused */
 };
 
 struct conn {

@@ -30,6 +30,7 @@
 #define GATHER (16u * 1024)   /* a record's most */
 #define BATCH (4 * GATHER)    /* plain bytes encrypted before they are sent */
 #define KEPT_MAX (256u * 1024) /* a peer that makes us answer (KeyUpdate) and does not read is given up */
+#define KEY_UPDATES_MAX 32 /* without a byte of data between them: each costs us new keys, and its peer almost nothing */
 #define NAMES_MAX 8192
 #define WHY_MAX 256
 
@@ -47,6 +48,7 @@ struct tls_conn {
 	struct buf kept_in, kept_out;
 	size_t out_len;  /* in the scratch buffer, during a call */
 	size_t kept_at;  /* bytes of kept_out that have gone */
+	unsigned key_updates; /* received since the last data */
 	size_t ahead;    /* plain bytes that are encrypted and not reported */
 	char *names;     /* of the peer's certificate; NULL: it has shown none */
 	char host[256];
@@ -304,6 +306,19 @@ static ssize_t fetch(struct tls_conn *tc, size_t room)
 	return n;
 }
 
+/* OpenSSL's callback, for each message. It would read on for as long as KeyUpdates come: what is behind one too many is dropped. */
+static void count_key_updates(int sent, int version, int type, const void *p, size_t n, SSL *ssl, void *arg)
+{
+	struct tls_conn *tc = arg;
+
+	(void)version;
+	(void)ssl;
+	if (sent || type != SSL3_RT_HANDSHAKE || n == 0 || *(const unsigned char *)p != SSL3_MT_KEY_UPDATE)
+		return;
+	if (++tc->key_updates > KEY_UPDATES_MAX)
+		tc->in_len = 0;
+}
+
 static size_t read_plain(struct tls_conn *tc, char *p, size_t n)
 {
 	size_t got = 0, m;
@@ -312,7 +327,13 @@ static size_t read_plain(struct tls_conn *tc, char *p, size_t n)
 		ERR_clear_error();
 		if (SSL_read_ex(tc->ssl, p + got, n - got, &m)) {
 			got += m;
+			tc->key_updates = 0;
 			continue;
+		}
+		if (tc->key_updates > KEY_UPDATES_MAX) {
+			tc->failed = true;
+			snprintf(tc->why, sizeof(tc->why), "TLS: too many key updates");
+			return got;
 		}
 		switch (SSL_get_error(tc->ssl, 0)) {
 		case SSL_ERROR_WANT_READ: return got;
@@ -640,6 +661,8 @@ static int put_below(struct conn *c, struct tls *t, bool server, struct tls_conn
 	BIO_set_init(b, 1);
 	SSL_set_bio(tc->ssl, b, b);
 	SSL_set_app_data(tc->ssl, tc);
+	SSL_set_msg_callback(tc->ssl, count_key_updates);
+	SSL_set_msg_callback_arg(tc->ssl, tc);
 	tc->tls = tls_ref(t);
 	tc->c = c;
 	tc->server = server;

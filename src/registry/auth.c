@@ -250,23 +250,29 @@ static void refuse(struct reg_auth *a, struct exchange *ex, const struct logger 
 	ex_respond(ex, 401, STR("application/json"), str_of(text, sizeof(text) - 1), ask, n);
 }
 
-bool reg_auth_admits(struct reg_auth *a, struct exchange *ex, const struct logger *log)
+bool reg_auth_would_admit(struct reg_auth *a, struct exchange *ex, const struct logger *log)
 {
 	struct str who = STR_EMPTY;
 	bool first;
 
-	if (ex_is_cross_site(ex)) { /* a browser sends what it has been told once, whoever asks it to */
-		ex_refuse(ex, AUTH_CROSS_SITE);
-		return false;
-	}
 	if (likely(!a))
 		return true;
-	if (!reg_auth_knows(a, head_value(&ex->req, H_AUTHORIZATION), ex_client_names(ex), &who, &first)) {
-		refuse(a, ex, log);
+	if (!reg_auth_knows(a, head_value(&ex->req, H_AUTHORIZATION), ex_client_names(ex), &who, &first))
 		return false;
-	}
 	if (first)
 		LOG(log, LOG_INFO, "these credentials are in use", F_STR("who", who), F_STR("peer", ex_peer_text(ex)));
 	LOG(log, LOG_DEBUG, "let in", F_STR("who", who), F_STR("peer", ex_peer_text(ex)), F_STR("path", str_slice(ex->req.path, 0, 200)));
 	return true;
+}
+
+bool reg_auth_admits(struct reg_auth *a, struct exchange *ex, const struct logger *log)
+{
+	if (ex_is_cross_site(ex)) { /* a browser sends what it has been told once, whoever asks it to */
+		ex_refuse(ex, AUTH_CROSS_SITE);
+		return false;
+	}
+	if (likely(reg_auth_would_admit(a, ex, log)))
+		return true;
+	refuse(a, ex, log);
+	return false;
 }

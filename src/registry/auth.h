@@ -22,3 +22,5 @@ bool reg_auth_knows(struct reg_auth *a, struct str authorization, struct str nam
 
 /* Is the exchange let in? a NULL: yes. Else it has been answered: 401, or 403 where a browser speaks for another site. */
 bool reg_auth_admits(struct reg_auth *a, struct exchange *ex, const struct logger *log);
+/* Would it be let in (again)? Says so in the log as reg_auth_admits does, and answers nothing. */
+bool reg_auth_would_admit(struct reg_auth *a, struct exchange *ex, const struct logger *log);

@@ -463,6 +463,8 @@ static int props_check(struct host *h, const struct props *p, struct err *e)
 
 	if (r == 0)
 		r = reg_auth_new(&auth, p, e);
+	if (r == 0)
+		r = identities_check_registry(p, e);
 	reg_auth_free(auth);
 	free(set);
 	return r;
@@ -512,6 +514,20 @@ static int worker_init(struct worker *w, struct err *e)
 	return reg_auth_new(&here->auth, w->props, e);
 }
 
+/* Of who watches, when it was let in by what holds no more. */
+static bool may_go_on(struct exchange *ex, void *ctx)
+{
+	struct worker *w = ctx;
+	struct reg_here *here = w->role;
+
+	if (!ex->status)
+		return reg_auth_admits(here->auth, ex, &w->log);
+	if (reg_auth_would_admit(here->auth, ex, &w->log))
+		return true;
+	LOG(&w->log, LOG_WARN, "a watcher is not let in any more", F_STR("peer", ex_peer_text(ex)));
+	return false;
+}
+
 static void worker_props(struct worker *w, const struct props *old)
 {
 	struct reg_here *here = w->role;
@@ -522,6 +538,7 @@ static void worker_props(struct worker *w, const struct props *old)
 		return; /* never: props_check has read it */
 	reg_auth_free(here->auth);
 	here->auth = auth;
+	watch_hub_review(&here->watch, may_go_on, w);
 }
 
 static void worker_drain(struct worker *w)

@@ -342,6 +342,18 @@ void watch_hub_drain(struct watch_hub *h)
 		poll_answer(list_entry(l, struct watcher, link)->ex, h, STR_EMPTY, false);
 }
 
+void watch_hub_review(struct watch_hub *h, bool (*may)(struct exchange *ex, void *ctx), void *ctx)
+{
+	list_foreach(l, &h->streams) {
+		struct exchange *ex = list_entry(l, struct watcher, link)->ex;
+
+		if (!may(ex, ctx))
+			ex_end(ex);
+	}
+	list_foreach(l, &h->polls)
+		may(list_entry(l, struct watcher, link)->ex, ctx);
+}
+
 void watch_hub_fini(struct watch_hub *h)
 {
 	registry_unlisten(TAKE(h->listener));

@@ -33,5 +33,7 @@ struct watch_hub {
 void watch_hub_init(struct watch_hub *h, struct registry *reg, struct loop *loop, struct mailbox *mailbox,
 		    struct watch_shared *shared);
 void watch_hub_drain(struct watch_hub *h); /* ends all of them */
+/* Ends the streams that `may` does not let go on. It is asked of polls too, and answers those that it does not let in itself. */
+void watch_hub_review(struct watch_hub *h, bool (*may)(struct exchange *ex, void *ctx), void *ctx);
 void watch_hub_fini(struct watch_hub *h);  /* no exchange is left, or none will be answered */
 void watch_request(struct exchange *ex, struct watch_hub *h);

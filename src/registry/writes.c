@@ -108,6 +108,7 @@ static bool plain_body(struct exchange *ex, struct str *body, size_t max)
 	struct str coding = head_value(&ex->req, H_CONTENT_ENCODING);
 	struct buf out = BUF_INIT(max);
 	struct err e;
+	bool held;
 	int r;
 
 	if (!coding.len || str_eq_nocase(coding, STR("identity"))) {
@@ -119,12 +120,13 @@ static bool plain_body(struct exchange *ex, struct str *body, size_t max)
 		return false;
 	}
 	r = gzip_unpack(&out, *body, max, GZIP_RATIO_MAX, &e);
-	if (r == 0)
+	held = r == 0 && ex_hold(ex, out.len);
+	if (held)
 		*body = without_mark(str_dup_in(&ex->arena, buf_str(&out)));
-	else
+	else if (r < 0)
 		ex_respond_text(ex, r == VINE_ELIMIT ? 413 : 400, str_from(e.text));
 	buf_fini(&out);
-	return r == 0;
+	return held;
 }
 
 static void on_instance(struct exchange *ex, struct str body)

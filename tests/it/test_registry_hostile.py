@@ -1,12 +1,13 @@
 """What clients and peers may send that nobody should: the registry stays up, in bounds, and readable to all others."""
 import gzip
-import gzip
 import json
+import random
 import select
 import xml.etree.ElementTree as ET
 
 import pytest
 
+from peers import Response
 from registry_client import Eureka, instance
 from vine import DEADLINE, wait_for
 
@@ -174,6 +175,41 @@ def test_bodies_that_never_end_are_bounded_together(registry, connect):
     for c in held:
         c.close()
     wait_for(lambda: post(16777216).read_response().status == 400, "room for another")
+
+
+def test_a_full_share_of_bodies(registry, connect):
+    """What a packed body becomes counts as well; what is read over needs no room at all."""
+    v = registry("vine.workers=1", "vine.http.max-gathered-bytes=32MB")
+    assert v.eureka.register().status == 204
+    held = [connect(v) for _ in range(2)]
+    for c in held:  # all but 120,000 bytes of what the worker may hold, and never whole
+        c.send(b"POST /eureka/peerreplication/batch/ HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+               b"Content-Length: 16777216\r\nExpect: 100-continue\r\n\r\n")
+        assert c.read_head(Response).status == 100
+        c.send(b" " * (16777216 - 60_000))
+    space = bytes(random.Random(1).choices(b" \n", k=200_000))  # packed no better than the limit of ratios lets it
+    packed = gzip.compress(json.dumps({"instance": instance()}).encode() + space)
+    assert len(packed) < 60_000
+
+    def register():
+        return v.eureka.request("POST", "/apps/ORDERS", packed, Content_Type="application/json", Content_Encoding="gzip")
+
+    wait_for(lambda: register().status == 503, "the share to be full")
+    assert b"vine.http.max-gathered-bytes" in register().body
+    assert v.eureka.request("PUT", ONE, b"{}" + b" " * 300_000, Content_Type="application/json").status == 200
+    c = connect(v)
+    c.send(b"PUT /eureka%s HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\nExpect: 100-continue\r\n\r\n" % ONE.encode())
+    assert c.read_head(Response).status == 100
+    c.send(b" " * 300_000)
+    assert c.read_response().status == 200
+    c = connect(v)
+    c.send(b"PUT /eureka%s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" % ONE.encode())
+    c.send(b"10001\r\n" + b" " * 0x10001 + b"\r\n")
+    c.send((b"10000\r\n" + b" " * 0x10000 + b"\r\n") * 15)
+    assert c.read_response().status == 413
+    for c in held:
+        c.close()
+    wait_for(lambda: register().status == 204, "room for another")
 
 
 def test_one_id_in_two_applications(eureka):

@@ -101,13 +101,16 @@ def test_many_requests_on_one_connection(vine, server, trusts):
     ({"eureka.client.tls.enabled": "true", "eureka.client.tls.trust-store": "/no/trust.p12"},
      "eureka.client.tls.trust-store = /no/trust.p12: No such file or directory"),
     ({"vine.tls.trust-certificate": "KEY"}, "there is no certificate in it"),
+    ({"shop.ribbon.TrustStore": "/no/trust.p12"}, "/no/trust.p12: No such file or directory"),
+    ({"shop.ribbon.listOfServers": "localhost:1", "shop.ribbon.KeyStore": "P12", "shop.ribbon.KeyStorePassword": "wrong"},
+     "the store's password is wrong"),
 ])
 def test_files_that_cannot_be_used(vine, authority, server, tmp_path, props, words):
     other = authority.issue("other")
     (tmp_path / "old.jks").write_bytes(b"\xfe\xed\xfe\xed\0\0\0\2\0\0\0\0")
     there = {"CERT": server.cert, "KEY": server.key, "OTHER": other.key, "P12": server.p12("secret"), "JKS": tmp_path / "old.jks"}
     props = {k: str(there.get(v, v)) for k, v in props.items()}
-    if "vine.tls.trust-certificate" not in props:
+    if not any("ribbon" in k or k == "vine.tls.trust-certificate" for k in props):  # which a registry does not need
         v = registry(vine, props, ready=False)
         assert v.wait() == 1
         v.expect_code = 1
@@ -209,6 +212,19 @@ def test_a_reload_without_tls_says_nothing_of_certificates(vine):
     v.signal(signal.SIGHUP)
     v.wait_log("configuration reloaded")
     assert "certificate" not in v.logs()
+
+
+@pytest.mark.parametrize("role", ["registry", "gateway"])
+def test_a_reload_that_newly_names_files_of_registries(vine, role):
+    """What a start would refuse a reload refuses, too."""
+    text = "server.port: 0\nserver.address: 127.0.0.1\neureka.client.enabled: true\neureka.client.register-with-eureka: false\n" \
+           "eureka.client.service-url.defaultZone: http://127.0.0.1:1/eureka/\nvine.registry.snapshot.enabled: false\n"
+    v = vine(role, config=text)
+    v.config.write_text(text + "eureka.client.tls.enabled: true\neureka.client.tls.trust-store: /no/trust.p12\n")
+    v.signal(signal.SIGHUP)
+    v.wait_log("configuration is not valid: the old one stays in force|configuration reloaded")
+    assert "/no/trust.p12: No such file or directory" in v.logs()
+    assert "configuration reloaded" not in v.logs()
 
 
 def test_a_certificate_that_ends_soon_is_told_of(vine, authority):

@@ -107,6 +107,31 @@ def test_several_users_and_tokens_and_a_rotation(vine):
     assert status("t-new") == 200
 
 
+def test_who_watches_is_judged_again_at_a_reload(vine, connect):
+    """A stream that was let in by a token ends with the token; one by another goes on, and an open poll is answered 401."""
+    tokens = {f"vine.registry.auth.tokens.{x}": f"t-{x}" for x in ("old", "new")}
+    v = registry(vine, tokens)
+    version = v.eureka.get("/apps", Authorization="Bearer t-new").headers["X-Vine-Version"]
+
+    def watch(token, query="", accept="text/event-stream"):
+        c = connect(v)
+        c.send(f"GET /vine/watch?from={version}{query} HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n"
+               f"Authorization: Bearer t-{token}\r\n\r\n".encode())
+        return c
+
+    goes, stays = watch("old"), watch("new")
+    assert goes.read_response(body=False).status == stays.read_response(body=False).status == 200
+    polls = watch("old", "&wait=60", "application/json")
+    wait_for(lambda: call(v.port, "/actuator/metrics/vine.registry.watchers")[2]["measurements"][0]["value"] == 3, "three watchers")
+    v.config.write_text(v.config.read_text().replace("tokens.old", "tokens.other").replace("t-old", "t-other"))
+    v.signal(signal.SIGHUP)
+    assert polls.read_response().status == 401
+    assert goes.take_until(b"0\r\n\r\n") is not None
+    v.wait_log('"a watcher is not let in any more" peer=127.0.0.1')
+    assert v.eureka.register(instance(app="SHOP", id="s1"), Authorization="Bearer t-new").status == 204
+    stays.take_until(b'"instanceId":"s1"')
+
+
 def test_a_refusal_is_told_once_a_second(vine):
     v = registry(vine, BOOT)
     for _ in range(50):

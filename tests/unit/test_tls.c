@@ -1,221 +1,5 @@
 /* test_tls.c - TLS below conns: over socket pairs, through a wire that cuts, dribbles and ends where it likes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "base/buf.h"
-#include "net/conn.h"
-#include "net/tls.h"
-#include "tls_certs.h"
-
-static struct cert ca, other_ca, server_cert, client_cert, old_cert;
-
-/* --- two ends and a wire --- */
-
-struct end {
-	struct conn c;
-	struct buf got;
-	struct str to_send;
-	size_t take;   /* at most so many bytes a call; 0: all */
-	bool connected, eof, closed, finish;
-	int error;
-	bool pause_once;
-	char why[300];
-	char names[1000];
-	unsigned drains;
-};
-
-static void release(struct conn *c)
-{
-	(void)c;
-}
-
-static void end_close(struct end *e)
-{
-	if (e->closed)
-		return;
-	snprintf(e->why, sizeof(e->why), "%.*s", STRF(tls_why(&e->c)));
-	e->closed = true;
-	conn_close(&e->c, release);
-}
-
-static size_t on_data(struct conn *c, const char *p, size_t n)
-{
-	struct end *e = container_of(c, struct end, c);
-	size_t take = e->take ? MIN(e->take, n) : n;
-
-	buf_add(&e->got, p, take);
-	if (e->pause_once) {
-		e->pause_once = false;
-		conn_pause(c);
-	}
-	if (take < n)
-		conn_yield(c);
-	return take;
-}
-
-static void on_eof(struct conn *c)
-{
-	container_of(c, struct end, c)->eof = true;
-}
-
-static void on_drain(struct conn *c)
-{
-	container_of(c, struct end, c)->drains++;
-}
-
-static void on_error(struct conn *c, int errnum)
-{
-	struct end *e = container_of(c, struct end, c);
-
-	e->error = errnum;
-	end_close(e);
-}
-
-static void on_connect(struct conn *c)
-{
-	struct end *e = container_of(c, struct end, c);
-
-	e->connected = true;
-	snprintf(e->names, sizeof(e->names), "%.*s", STRF(tls_peer_names(c)));
-	if (e->to_send.len)
-		conn_write(c, e->to_send.ptr, e->to_send.len);
-	if (e->finish)
-		conn_shutdown(c);
-}
-
-static const struct conn_ops ops = { on_data, on_eof, on_drain, on_error, on_connect, NULL };
-
-struct pair {
-	struct loop *loop;
-	struct end a, b; /* client, server */
-	int wire[2];     /* the middle's ends, if there is a middle; else -1 */
-	size_t passed, cut_at, step;
-	bool is_cut;
-};
-
-static void end_open(struct end *e, struct loop *l, int fd, size_t keep)
-{
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	assert_int_equal(conn_open(&e->c, l, fd, &ops, keep), 0);
-	buf_init(&e->got, 64u << 20);
-}
-
-/* As if it had just been connected to. */
-static void be_client(struct end *e, struct tls *t, const char *host, struct tls_memory *m)
-{
-	struct err err;
-
-	assert_int_equal(tls_connect(&e->c, t, str_from(host), m, &err), 0);
-	e->c.flags |= CONN_CONNECTING;
-	loop_mod(e->c.loop, &e->c.io, EPOLLOUT);
-}
-
-static void pair_open(struct pair *p, struct tls *client, struct tls *server, const char *host, struct tls_memory *m, bool wire)
-{
-	int one[2], two[2];
-	struct err e;
-
-	*p = (struct pair){ .loop = loop_new(), .wire = { -1, -1 }, .cut_at = SIZE_MAX, .step = 65536 };
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, one), 0);
-	if (wire) {
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, two), 0);
-		p->wire[0] = one[1];
-		p->wire[1] = two[0];
-		fcntl(one[1], F_SETFL, O_NONBLOCK);
-		fcntl(two[0], F_SETFL, O_NONBLOCK);
-	}
-	end_open(&p->a, p->loop, one[0], 16384);
-	end_open(&p->b, p->loop, wire ? two[1] : one[1], 16384);
-	be_client(&p->a, client, host, m);
-	assert_int_equal(tls_accept(&p->b.c, server, &e), 0);
-}
-
-static void pass(struct pair *p, int from, int to)
-{
-	char room[65536];
-	ssize_t n = p->is_cut ? 0 : recv(from, room, MIN(MIN(p->step, sizeof(room)), p->cut_at - p->passed), MSG_PEEK);
-
-	if (n > 0) {
-		n = send(to, room, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n <= 0)
-			return; /* the reader's end is full */
-		assert_int_equal(recv(from, room, (size_t)n, 0), n);
-		p->passed += (size_t)n;
-	} else if (n == 0 && !p->is_cut && p->passed < p->cut_at) {
-		shutdown(to, SHUT_WR);
-	}
-	if (p->passed >= p->cut_at && !p->is_cut) {
-		p->is_cut = true;
-		shutdown(p->wire[0], SHUT_WR);
-		shutdown(p->wire[1], SHUT_WR);
-	}
-}
-
-static void turn(struct pair *p)
-{
-	if (p->wire[0] >= 0) {
-		pass(p, p->wire[0], p->wire[1]);
-		pass(p, p->wire[1], p->wire[0]);
-	}
-	loop_turn(p->loop, 0);
-}
-
-#define UNTIL(p, n, cond)                                                                                              \
-	do {                                                                                                           \
-		for (int turns_ = 0; !(cond) && turns_ < (n); turns_++)                                                \
-			turn(p);                                                                                       \
-	} while (0)
-
-static void pair_close(struct pair *p)
-{
-	end_close(&p->a);
-	end_close(&p->b);
-	loop_turn(p->loop, 0);
-	assert_int_equal(*loop_kept(p->loop), 0);
-	buf_fini(&p->a.got);
-	buf_fini(&p->b.got);
-	for (int i = 0; i < 2; i++) {
-		if (p->wire[i] >= 0)
-			close(p->wire[i]);
-	}
-	loop_free(p->loop);
-}
-
-/* --- identities --- */
-
-static struct tls *make(const struct tls_settings *s)
-{
-	struct err e = { 0 };
-	struct tls *t = NULL;
-
-	if (tls_new(&t, s, true, &e) < 0)
-		fail_msg("%s", e.text);
-	return t;
-}
-
-static struct tls *server_of(const struct cert *c, enum tls_client_auth auth, const char *protocols)
-{
-	return make(&(struct tls_settings){
-		.scope = "server.ssl", .server = true, .certificate = str_from(c->pem), .key = str_from(c->key_pem),
-		.trust = auth ? str_from(ca.pem) : STR_EMPTY, .client_auth = auth, .protocols = str_from(protocols) });
-}
-
-static struct tls *client_of(const struct cert *own, const struct cert *believes)
-{
-	return make(&(struct tls_settings){
-		.scope = "vine.tls", .certificate = own ? str_from(own->pem) : STR_EMPTY,
-		.key = own ? str_from(own->key_pem) : STR_EMPTY, .trust = str_from(believes->pem) });
-}
+#include "tls_world.h"
 
 /* --- tests --- */
 
@@ -620,6 +404,69 @@ static void test_noise(void **state)
 	tls_unref(c);
 }
 
+/* Noise right behind data, at a reader that pauses: whoever writes then is told of the end. */
+static void test_a_write_after_noise(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	char *big = big_text(100000, 4);
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, false);
+	UNTIL(&p, 100, p.a.connected && p.b.connected);
+	for (int i = 0; i < 5; i++)
+		turn(&p);
+	p.b.pause_once = true;
+	conn_pause(&p.a.c); /* else it would end when it is told */
+	conn_write(&p.a.c, "fine", 4);
+	conn_flush(&p.a.c);
+	assert_int_equal(write(p.a.c.io.fd, "\x17\x03\x03\x00\x20" "0123456789abcdef0123456789abcdef", 37), 37);
+	UNTIL(&p, 100, p.b.got.len == 4);
+	for (int i = 0; i < 5; i++)
+		turn(&p);
+	assert_false(p.b.closed);
+	conn_write(&p.b.c, big, 100000);
+	UNTIL(&p, 50, p.b.closed);
+	assert_true(p.b.closed);
+	assert_int_equal(p.b.error, EPROTO);
+	pair_close(&p);
+	free(big);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+/* The goodbye behind the last byte comes, also where the kernel has no room for it just then. */
+static void test_a_goodbye_without_room(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	char *big = big_text(60000, 5);
+	unsigned waited = 0;
+
+	(void)state;
+	for (size_t n = 30000; n < 60000; n += 397) {
+		int small = 4096;
+		struct pair p;
+
+		pair_open(&p, c, s, "localhost", NULL, false);
+		setsockopt(p.b.c.io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+		UNTIL(&p, 100, p.a.connected && p.b.connected);
+		conn_write(&p.b.c, big, n);
+		conn_shutdown(&p.b.c);
+		for (int i = 0; i < 500 && !p.a.eof; i++) {
+			turn(&p);
+			waited += p.b.drains && p.b.c.flags & CONN_TALKS;
+		}
+		assert_int_equal(p.a.got.len, n);
+		assert_true(p.a.eof);
+		assert_false(p.a.c.flags & CONN_CUT);
+		pair_close(&p);
+	}
+	assert_true(waited > 0);
+	free(big);
+	tls_unref(s);
+	tls_unref(c);
+}
+
 /* A client of OpenSSL's own on a socket, for what our side never does. */
 static SSL *raw_client(SSL_CTX **ctx, int fd, int version)
 {
@@ -660,17 +507,62 @@ static void test_key_updates(void **state)
 			if (reads)
 				SSL_read(ssl, room, sizeof(room));
 			if (i % 16 == 0)
+				SSL_write(ssl, "x", 1);
+			if (i % 16 == 0)
 				loop_turn(l, 0);
 			assert_true(*loop_kept(l) <= 512u * 1024);
 		}
 		if (reads) {
 			while (SSL_write(ssl, "here", 4) != 4)
 				loop_turn(l, 0);
-			for (int i = 0; i < 100 && b.got.len < 4; i++)
+			for (int i = 0; i < 100 && b.got.len < 2000 / 16 + 4; i++)
 				loop_turn(l, 0);
-			assert_int_equal(b.got.len, 4);
+			assert_int_equal(b.got.len, 2000 / 16 + 4);
 		}
 		assert_int_equal(b.closed, !reads);
+		if (!reads)
+			assert_string_equal(b.why, "TLS: the peer makes us answer and does not read");
+		SSL_free(ssl);
+		SSL_CTX_free(ctx);
+		close(fd[0]);
+		end_close(&b);
+		buf_fini(&b.got);
+		loop_turn(l, 0);
+		loop_free(l);
+		tls_unref(s);
+	}
+}
+
+/* Some are fine; many with nothing else between them end the connection, whatever came with them. */
+static void test_a_flood_of_key_updates(void **state)
+{
+	(void)state;
+	for (int n = 32; n <= 64; n += 32) {
+		struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
+		struct loop *l = loop_new();
+		struct end b = { 0 };
+		SSL_CTX *ctx;
+		SSL *ssl;
+		int fd[2];
+		struct err e;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+		fcntl(fd[0], F_SETFL, O_NONBLOCK);
+		end_open(&b, l, fd[1], 16384);
+		assert_int_equal(tls_accept(&b.c, s, &e), 0);
+		ssl = raw_client(&ctx, fd[0], TLS1_3_VERSION);
+		while (SSL_connect(ssl) != 1)
+			loop_turn(l, 0);
+		for (int i = 0; i < n; i++) { /* all in the kernel before one is read */
+			assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+			assert_int_equal(SSL_do_handshake(ssl), 1);
+		}
+		assert_int_equal(SSL_write(ssl, "here", 4), 4);
+		for (int i = 0; i < 100 && !b.closed && b.got.len < 4; i++)
+			loop_turn(l, 0);
+		assert_int_equal(b.closed, n > 32);
+		assert_int_equal(b.got.len, n > 32 ? 0 : 4);
+		assert_string_equal(n > 32 ? b.why : "", n > 32 ? "TLS: too many key updates" : "");
 		SSL_free(ssl);
 		SSL_CTX_free(ctx);
 		close(fd[0]);
@@ -720,188 +612,6 @@ static void test_renegotiation_is_refused(void **state)
 	tls_unref(s);
 }
 
-/* --- files --- */
-
-static char dir[] = "/tmp/vine-tls-XXXXXX";
-
-static const char *file_of(const char *name, const void *p, size_t n)
-{
-	static char path[4][128];
-	static unsigned at;
-	char *out = path[at++ % 4];
-	FILE *f;
-
-	snprintf(out, sizeof(path[0]), "%s/%s", dir, name);
-	f = fopen(out, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(p, 1, n, f), n);
-	fclose(f);
-	return out;
-}
-
-static const char *p12_of(const char *name, const struct cert *c, const char *alias, const char *password)
-{
-	STACK_OF(X509) *chain = sk_X509_new_null();
-	PKCS12 *p12;
-	unsigned char *der = NULL;
-	const char *path;
-	int n;
-
-	sk_X509_push(chain, ca.x);
-	p12 = PKCS12_create(password, alias, c ? c->key : NULL, c ? c->x : NULL, chain, 0, 0, 2000, 2000, 0);
-	assert_non_null(p12);
-	n = i2d_PKCS12(p12, &der);
-	path = file_of(name, der, (size_t)n);
-	OPENSSL_free(der);
-	PKCS12_free(p12);
-	sk_X509_free(chain);
-	return path;
-}
-
-static void expect_refusal(const struct tls_settings *s, const char *words)
-{
-	struct err e = { 0 };
-	struct tls *t = NULL;
-
-	if (tls_new(&t, s, true, &e) == 0)
-		fail_msg("was taken, want: %s", words);
-	if (!strstr(e.text, words))
-		fail_msg("says '%s', want '%s'", e.text, words);
-}
-
-#define SERVER .scope = "server.ssl", .server = true
-
-static void test_stores(void **state)
-{
-	const char *good = p12_of("good.p12", &server_cert, "main", "secret"), *cas = p12_of("cas.p12", NULL, NULL, "changeit");
-	struct tls *s = make(&(struct tls_settings){ SERVER, .key_store = str_from(good), .key_store_password = STR("secret"),
-						     .key_alias = STR("MAIN"), .trust_store = str_from(cas),
-						     .trust_store_password = STR("changeit"), .client_auth = TLS_AUTH_NEED });
-	struct tls *c = client_of(&client_cert, &ca);
-	struct pair p;
-
-	(void)state;
-	pair_open(&p, c, s, "localhost", NULL, false);
-	UNTIL(&p, 50, p.a.connected && p.b.connected);
-	assert_true(p.a.connected && p.b.connected);
-	assert_true(tls_seconds_left(s) > 300L * 24 * 3600);
-	assert_true(tls_seconds_left(c) > 0);
-	pair_close(&p);
-	tls_unref(s);
-	tls_unref(c);
-	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(good), .key_store_password = STR("wrong") },
-		       "server.ssl.key-store = ");
-	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(good), .key_store_password = STR("wrong") },
-		       "the store's password is wrong");
-	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(good) }, "the store needs a password");
-	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(good), .key_store_password = STR("secret"),
-					       .key_alias = STR("nobody") }, "server.ssl.key-alias = nobody: no key of the 1");
-	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(cas), .key_store_password = STR("changeit") },
-		       "there is no private key in it");
-}
-
-static void test_bad_files(void **state)
-{
-	const char *jks = file_of("old.jks", "\xfe\xed\xfe\xed\0\0\0\2", 8), *text = file_of("text.pem", "hello", 5);
-	const char *cut = file_of("cut.pem", server_cert.pem, strlen(server_cert.pem) - 60);
-	struct str pem = str_from(server_cert.pem), key = str_from(server_cert.key_pem);
-
-	(void)state;
-	expect_refusal(&(struct tls_settings){ SERVER }, "server.ssl.enabled needs server.ssl.certificate");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem }, "server.ssl.certificate needs server.ssl.certificate-private-key");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = STR("/no/such.pem"), .key = key },
-		       "server.ssl.certificate = /no/such.pem: No such file or directory");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = STR("/tmp"), .key = key }, "server.ssl.certificate = /tmp: is a directory");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = str_from(text), .key = key }, "there is no certificate in it");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = str_from(cut), .key = key }, "not a certificate in PEM");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = str_from(text) }, "there is no private key in it");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = str_from(client_cert.key_pem) },
-		       "the private key does not belong to the certificate");
-	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(jks) }, "keytool -importkeystore");
-	expect_refusal(&(struct tls_settings){ SERVER, .key_store = str_from(text) }, "neither a PKCS#12 store nor PEM");
-	expect_refusal(&(struct tls_settings){ SERVER, .key_store = STR("classpath:a.p12") }, "there is no classpath");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = key, .client_auth = TLS_AUTH_NEED },
-		       "server.ssl.client-auth needs server.ssl.trust-certificate");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = key, .protocols = STR("TLSv1.1,TLSv1.2") },
-		       "server.ssl.enabled-protocols: 'TLSv1.1' is not spoken");
-	expect_refusal(&(struct tls_settings){ SERVER, .certificate = pem, .key = key, .ciphers = STR("TLS_NO_SUCH") },
-		       "server.ssl.ciphers: 'TLS_NO_SUCH' is not known");
-}
-
-/* A cipher by the name that Java gives it is the one that is spoken. */
-static void test_ciphers(void **state)
-{
-	struct tls *s = make(&(struct tls_settings){ SERVER, .certificate = str_from(server_cert.pem), .key = str_from(server_cert.key_pem),
-						     .protocols = STR("TLSv1.2"),
-						     .ciphers = STR("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256") });
-	struct tls *c = client_of(NULL, &ca);
-	struct pair p;
-
-	(void)state;
-	pair_open(&p, c, s, "localhost", NULL, false);
-	UNTIL(&p, 50, p.a.connected);
-	assert_true(p.a.connected);
-	pair_close(&p);
-	tls_unref(s);
-	tls_unref(c);
-}
-
-static void test_reload(void **state)
-{
-	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
-	struct tls_settings bad = { SERVER, .certificate = STR("/no/such"), .key = STR("/no/such") };
-	struct tls_settings other = { SERVER, .certificate = str_from(client_cert.pem), .key = str_from(client_cert.key_pem) };
-	struct pair standing, p;
-	struct err e;
-
-	(void)state;
-	pair_open(&standing, c, s, "localhost", NULL, false);
-	UNTIL(&standing, 50, standing.a.connected && standing.b.connected);
-	assert_int_equal(tls_prepare(s, &bad, true, &e), VINE_EINVAL);
-	tls_commit(s); /* nothing was prepared */
-	pair_open(&p, c, s, "localhost", NULL, false);
-	UNTIL(&p, 50, p.a.connected);
-	assert_true(p.a.connected);
-	pair_close(&p);
-	assert_int_equal(tls_prepare(s, &other, true, &e), 0);
-	tls_commit(s);
-	pair_open(&p, c, s, "peer.test", NULL, false); /* the other certificate's name */
-	UNTIL(&p, 50, p.a.connected);
-	assert_true(p.a.connected);
-	pair_close(&p);
-	conn_write(&standing.a.c, "still", 5);
-	UNTIL(&standing, 50, standing.b.got.len == 5);
-	assert_int_equal(standing.b.got.len, 5);
-	pair_close(&standing);
-	tls_unref(s);
-	tls_unref(c);
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	ca = cert_make(NULL, "Test CA", NULL, 900);
-	other_ca = cert_make(NULL, "Other CA", NULL, 900);
-	server_cert = cert_make(&ca, "server", "DNS:localhost,IP:127.0.0.1", 400);
-	client_cert = cert_make(&ca, "peer-one", "DNS:peer.test,URI:spiffe://vine/peer,IP:10.1.2.3", 400);
-	old_cert = cert_make(&ca, "old", "DNS:localhost", -2);
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	char command[200];
-
-	(void)state;
-	cert_fini(&ca);
-	cert_fini(&other_ca);
-	cert_fini(&server_cert);
-	cert_fini(&client_cert);
-	cert_fini(&old_cert);
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -913,10 +623,10 @@ int main(void)
 		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_who_only_knocks),
 		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_key_updates),
-		cmocka_unit_test(test_renegotiation_is_refused), cmocka_unit_test(test_stores),
-		cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_ciphers),
-		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_a_write_after_noise), cmocka_unit_test(test_a_goodbye_without_room),
+		cmocka_unit_test(test_a_flood_of_key_updates),
+		cmocka_unit_test(test_renegotiation_is_refused),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up_certs, tear_down_certs);
 }
