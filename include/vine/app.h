@@ -60,8 +60,11 @@ VINE_API void vine_app_stop(struct vine_app *app);
 VINE_API void vine_app_wait(struct vine_app *app); /* until that is over */
 
 /* How a part of the service is: "db" is down. The worst of all parts is what /actuator/health says, with 503 for DOWN and
- * OUT_OF_SERVICE, and with eureka.client.healthcheck.enabled what the registry is told, at once. A part is there from its first call on;
- * at most 32, names up to 63 bytes. why: a word for people, copied; NULL: none. false: no room. Any thread, also a handler's;
+ * OUT_OF_SERVICE, and with eureka.client.healthcheck.enabled what the registry is told: OUT_OF_SERVICE as DOWN, for there it is
+ * an operator's word; at once, but for a limit of two changes and then four a minute, past which it waits its turn or for
+ * the next heartbeat; with eureka.client.on-demand-update-status-change=false it always waits for that, or for the next look
+ * (eureka.client.instance-info-replication-interval-seconds). A part is there from its first call on; at most 32, names up to
+ * 63 bytes. why: a word for people, copied; NULL: none. false: no room. Any thread, also a handler's;
  * costs a short lock. */
 enum vine_health { VINE_HEALTH_UNKNOWN, VINE_HEALTH_UP, VINE_HEALTH_OUT_OF_SERVICE, VINE_HEALTH_DOWN };
 VINE_API bool vine_app_health(struct vine_app *app, const char *part, enum vine_health health, const char *why);

@@ -39,13 +39,13 @@ struct vine_call_opts {
 	size_t body_len;
 	const char *command; /* the command key; NULL: the service */
 	const char *group;   /* the command group, for the dashboard; NULL: the service */
-	/* Equal calls of one request share one answer, the failure or fallback's included, also while it is being made: command
-	 * and this key say which are equal. NULL, or no request: not shared. hystrix.command.<key>.requestCache.enabled */
-	const char *cache_key;
 	const char *stick;   /* with the rules ring-hash and maglev: calls of one key meet one server; NULL: by hash-key */
 	int64_t timeout_ms;  /* tighter than the command's; 0: no */
 	vine_fallback fallback; /* NULL: none */
 	void *ctx;           /* for fallback */
+	/* Equal calls of one request share one answer, the failure or fallback's included, also while it is being made: command
+	 * and this key say which are equal. NULL, or no request: not shared. hystrix.command.<key>.requestCache.enabled */
+	const char *cache_key;
 };
 
 /* rq: the request on whose behalf it is, for trace and deadline; NULL: none, a new trace begins.

@@ -42,7 +42,7 @@ VINE_API const void *vine_value_data(const struct vine_value *v, size_t *len); /
 
 enum vine_collapse_scope {
 	VINE_COLLAPSE_REQUEST, /* calls on behalf of one vine_request; one without a request is an error */
-	VINE_COLLAPSE_GLOBAL,  /* all of the app */
+	VINE_COLLAPSE_GLOBAL,  /* all of the app; a batch runs on nobody's behalf: no request's deadline, trace or shared answers */
 };
 
 /* Answers each argument of the batch by vine_batch_answer or vine_batch_refuse; what gets neither is an error of its call.

@@ -52,34 +52,16 @@ static void write_events(void *ctx, struct buf *b)
 
 static const struct event_hub_ops hub_ops = { .interval = interval, .write = write_events, .ping = HYSTREAM_PING };
 
-static bool may(struct vine_app *app, struct exchange *ex)
-{
-	enum auth_verdict v = ex_judge(ex, &app->creds);
-
-	if (v != AUTH_YES)
-		ex_refuse(ex, v);
-	return v == AUTH_YES;
-}
-
 static void on_stream(struct exchange *ex, const struct route_match *m, void *ctx)
 {
 	struct app_stream *s = ctx;
 
 	(void)m;
-	if (may(s->app, ex))
+	if (management_may(s->app, ex))
 		event_hub_add(&s->hub, ex, props_int(s->app->props, "hystrix.config.stream.maxConcurrentConnections"));
 }
 
 /* --- /actuator/circuits --- */
-
-static void fail(struct exchange *ex, unsigned status, const char *why)
-{
-	struct buf b = BUF_INIT(ANSWER_MAX);
-
-	document_fail(&b, status, why);
-	ex_respond(ex, status, STR("application/json"), buf_str(&b), NULL, 0);
-	buf_fini(&b);
-}
 
 static void answer(struct exchange *ex, struct vine_app *app, struct str key)
 {
@@ -92,9 +74,9 @@ static void answer(struct exchange *ex, struct vine_app *app, struct str key)
 	else
 		circuits_list(&c, &b);
 	if (!known)
-		fail(ex, 404, "no such circuit: a circuit begins with the first call");
+		management_fail(ex, 404, "no such circuit: a circuit begins with the first call");
 	else if (b.failed)
-		fail(ex, 500, "the document is too large");
+		management_fail(ex, 500, "the document is too large");
 	else
 		ex_respond_actuator(ex, 200, buf_str(&b));
 	buf_fini(&b);
@@ -102,7 +84,7 @@ static void answer(struct exchange *ex, struct vine_app *app, struct str key)
 
 static void on_show(struct exchange *ex, const struct route_match *m, void *ctx)
 {
-	if (may(ctx, ex))
+	if (management_may(ctx, ex))
 		answer(ex, ctx, m->n ? m->var[0] : STR_EMPTY);
 }
 
@@ -120,12 +102,12 @@ static void force(struct exchange *ex, struct str body)
 	int r = circuits_parse_force(body, &to, &e);
 
 	if (r < 0) {
-		fail(ex, 400, e.text);
+		management_fail(ex, 400, e.text);
 		return;
 	}
 	r = circuits_force(&c, f->key, to, &e);
 	if (r < 0) {
-		fail(ex, r == VINE_ENOTFOUND ? 404 : 409, e.text);
+		management_fail(ex, r == VINE_ENOTFOUND ? 404 : 409, e.text);
 		return;
 	}
 	LOG(&f->app->log, LOG_WARN, "circuit set by hand", F_STR("command", f->key), F_Z("to", breaker_force_name(to)));
@@ -136,7 +118,7 @@ static void on_force(struct exchange *ex, const struct route_match *m, void *ctx
 {
 	struct forcing *f;
 
-	if (!may(ctx, ex))
+	if (!management_may(ctx, ex))
 		return;
 	f = arena_zalloc(&ex->arena, sizeof(*f));
 	*f = (struct forcing){ .app = ctx, .key = m->var[0] };
@@ -171,7 +153,7 @@ static void on_balancers(struct exchange *ex, const struct route_match *m, void 
 	struct looking l = { .b = &b, .at = { loop_now(app->loop), clock_wall() } };
 	size_t n = 1;
 
-	if (!may(app, ex))
+	if (!management_may(app, ex))
 		return;
 	if (m->n) {
 		n = m->var[0].len ? remotes_look(app->remotes, m->var[0], explain_one, &l) : 0;
@@ -182,9 +164,9 @@ static void on_balancers(struct exchange *ex, const struct route_match *m, void 
 		balancers_end(&l.w);
 	}
 	if (n == 0)
-		fail(ex, 404, "no such service: one begins with the first call");
+		management_fail(ex, 404, "no such service: one begins with the first call");
 	else if (b.failed)
-		fail(ex, 500, "the document is too large");
+		management_fail(ex, 500, "the document is too large");
 	else
 		ex_respond_actuator(ex, 200, buf_str(&b));
 	buf_fini(&b);

@@ -96,16 +96,28 @@ static void end_batch(void *batch)
 	batch_end(batch);
 }
 
+/* A batch of many requests is nobody's in particular: it runs in an empty context, so that the deadline, the trace or the
+ * cancelled request of whoever happens to take it away does not decide for the others. */
+static struct run *start_for_all(const struct run_spec *batch)
+{
+	struct context *previous = context_enter(context_copy(NULL));
+	struct run *r = run_start(batch);
+
+	context_leave(previous);
+	return r;
+}
+
 static struct run *start_batch(const struct collapse_call *c, struct collapse_batch *b)
 {
+	bool is_global = c->spec.scope;
 	struct run_spec batch = c->batch;
 
 	b->owner = c->spec.owner;
 	batch.arg = b;
 	batch.free_arg = end_batch;
-	batch.request = c->rq; /* which a batch under way keeps: its scope lives there */
+	batch.request = is_global ? NULL : c->rq; /* which a batch under way keeps: its scope lives there */
 	batch_count(b, batch.command, batch.settings, (unsigned)((uintptr_t)b >> 6), clock_mono());
-	return run_start(&batch);
+	return is_global ? start_for_all(&batch) : run_start(&batch);
 }
 
 static void await_batch(struct run *r, struct collapse_batch *b)

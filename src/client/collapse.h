@@ -8,7 +8,8 @@
  *
  * The batch command's function gets the struct collapse_batch as its argument and answers place by place (batch_answer);
  * what it has no answer for is an error of that call. If the command fails, every call of the batch gets its error. With
- * shards a batch runs as several commands, side by side where they have threads.
+ * shards a batch runs as several commands, side by side where they have threads. In the context of who takes it away in
+ * REQUEST scope; in an empty one in GLOBAL scope, for there it is many requests'.
  *
  * Threads  any; a started call is one thread's. */
 #pragma once

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include "client/impl.h"
+#include "eureka/self.h"
 #include "flow/properties.h"
+#include "http/identities.h"
 #include "manage/config.h"
 #include "plugin/plugin.h"
 #include "props/check.h"
@@ -63,6 +65,24 @@ int app_load(struct props **ret, const struct app_args *a, struct load_files *fi
 	return props_load(ret, &lo, files, e);
 }
 
+/* Where there are registries: could they be asked? */
+static int judge_registries(const struct props *p, struct err *e)
+{
+	struct eureka_client_settings s;
+	struct identities *ids;
+	int r;
+
+	if (!props_bool(p, "eureka.client.enabled"))
+		return 0;
+	eureka_settings(&s, p, 0);
+	ids = identities_new();
+	r = identities_registry(ids, p, &s.tls, e);
+	if (r == 0)
+		r = eureka_client_check(&s, e);
+	identities_free(ids);
+	return r;
+}
+
 int app_judge(const struct props *p, const char *name, struct app_settings *set, struct auth_creds *creds, struct err *e)
 {
 	int r = judge_findings(p, e);
@@ -71,6 +91,8 @@ int app_judge(const struct props *p, const char *name, struct app_settings *set,
 		r = check_times(p, CHECK_CLIENT, e);
 	if (r == 0)
 		r = flow_properties_check(p, e);
+	if (r == 0)
+		r = judge_registries(p, e);
 	if (r == 0)
 		r = app_settings_read(set, p, name, e);
 	if (r == 0 && auth_creds_set(creds, props_str(p, "vine.management.user"), props_str(p, "vine.management.password")) < 0)

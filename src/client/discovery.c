@@ -11,24 +11,6 @@
 #define BODY_MAX 4096
 #define ANSWER_MAX (1u << 20)
 
-static bool may(struct vine_app *app, struct exchange *ex)
-{
-	enum auth_verdict v = ex_judge(ex, &app->creds);
-
-	if (v != AUTH_YES)
-		ex_refuse(ex, v);
-	return v == AUTH_YES;
-}
-
-static void fail(struct exchange *ex, unsigned status, const char *why)
-{
-	struct buf b = BUF_INIT(4096);
-
-	document_fail(&b, status, why);
-	ex_respond(ex, status, STR("application/json"), buf_str(&b), NULL, 0);
-	buf_fini(&b);
-}
-
 static void on_eureka(struct exchange *ex, const struct route_match *m, void *ctx)
 {
 	struct vine_app *app = ctx;
@@ -36,7 +18,7 @@ static void on_eureka(struct exchange *ex, const struct route_match *m, void *ct
 	struct jsonw w;
 
 	(void)m;
-	if (!may(app, ex))
+	if (!management_may(app, ex))
 		return;
 	jsonw_init(&w, &b);
 	if (app->membership)
@@ -44,7 +26,7 @@ static void on_eureka(struct exchange *ex, const struct route_match *m, void *ct
 	if (app->membership)
 		ex_respond_actuator(ex, 200, buf_str(&b));
 	else
-		fail(ex, 404, "eureka.client.enabled is false");
+		management_fail(ex, 404, "eureka.client.enabled is false");
 	buf_fini(&b);
 }
 
@@ -74,9 +56,9 @@ static void on_reply(const struct eureka_reply *r, void *ctx)
 	if (ex) {
 		ex->user = NULL;
 		if (!r->status)
-			fail(ex, 503, r->why);
+			management_fail(ex, 503, r->why);
 		else if (a->q != EUREKA_GET && r->status >= 300)
-			fail(ex, r->status, "the registry refuses it, or does not know this instance");
+			management_fail(ex, r->status, "the registry refuses it, or does not know this instance");
 		else if (a->q != EUREKA_GET)
 			ex_respond_actuator(ex, 200, STR_EMPTY);
 		else {
@@ -99,13 +81,13 @@ static void ask(struct exchange *ex, struct vine_app *app, enum eureka_question 
 		return;
 	ex->user = NULL;
 	free(a);
-	fail(ex, 404, "no registration found");
+	management_fail(ex, 404, "no registration found");
 }
 
 static void on_get(struct exchange *ex, const struct route_match *m, void *ctx)
 {
 	(void)m;
-	if (may(ctx, ex))
+	if (management_may(ctx, ex))
 		ask(ex, ctx, EUREKA_GET, INST_UNKNOWN);
 }
 
@@ -117,7 +99,7 @@ static void on_body(struct exchange *ex, struct str body)
 
 	ex->user = NULL;
 	if (!eureka_override_parse(body, &q, &s)) {
-		fail(ex, 400, "wanted: {\"status\":\"...\"} with UP, DOWN, STARTING, OUT_OF_SERVICE, UNKNOWN or CANCEL_OVERRIDE");
+		management_fail(ex, 400, "wanted: {\"status\":\"...\"} with UP, DOWN, STARTING, OUT_OF_SERVICE, UNKNOWN or CANCEL_OVERRIDE");
 		return;
 	}
 	LOG(&app->log, LOG_INFO, "an override is asked for",
@@ -128,7 +110,7 @@ static void on_body(struct exchange *ex, struct str body)
 static void on_post(struct exchange *ex, const struct route_match *m, void *ctx)
 {
 	(void)m;
-	if (!may(ctx, ex))
+	if (!management_may(ctx, ex))
 		return;
 	ex->user = ctx;
 	ex_collect(ex, BODY_MAX, on_body);

@@ -154,8 +154,7 @@ void follow_set_bell(struct run *r)
 	pthread_mutex_lock(&r->lock);
 	if (r->is_waiting && d.at != USEC_NEVER) {
 		run_ref(r);
-		r->bell.ring = ring_follower;
-		timers_set(r->spec.timers, &r->bell, d.at);
+		timers_set(r->spec.timers, &r->bell, d.at, ring_follower);
 	}
 	pthread_mutex_unlock(&r->lock);
 }

@@ -91,7 +91,7 @@ struct app_args {
 /* See client/reload.h. */
 struct reload {
 	struct app_args args;    /* immutable after vine_app_new */
-	struct load_files files; /* that made the properties in force */
+	struct load_files files; /* that were read last, whatever came of it */
 	uint64_t stamp;          /* what they looked like */
 	struct jobs_lane *lane;
 	struct timer look;
@@ -168,7 +168,8 @@ struct vine_app {
 
 /* Any thread; may block. *ret stays NULL where the files cannot be read. */
 int app_load(struct props **ret, const struct app_args *a, struct load_files *files, struct err *e);
-/* What is wrong with it as a whole, and what it says of the app itself. name: of vine_app_opts. Pure. */
+/* What is wrong with it as a whole, and what it says of the app itself. name: of vine_app_opts. Any thread; reads the files of
+ * the registries' TLS identity. */
 int app_judge(const struct props *p, const char *name, struct app_settings *set, struct auth_creds *creds, struct err *e);
 
 /* --- app.c --- */
@@ -234,6 +235,10 @@ enum vine_health health_of(struct vine_app *app); /* the whole */
 void discovery_routes(struct vine_app *app);
 
 /* --- management.c --- */
+
+/* May this request look at the management endpoints? false: it has been answered. */
+bool management_may(struct vine_app *app, struct exchange *ex);
+void management_fail(struct exchange *ex, unsigned status, const char *why);
 
 void management_routes(struct vine_app *app);
 

@@ -1,7 +1,27 @@
 /* management.c - what every service answers besides its own routes: the index, info; the rest by files of its own. */
 #include "client/impl.h"
+#include "manage/actuator.h"
+#include "manage/guard.h"
 
 #define MEDIA STR("application/vnd.spring-boot.actuator.v3+json")
+
+bool management_may(struct vine_app *app, struct exchange *ex)
+{
+	enum auth_verdict v = ex_judge(ex, &app->creds);
+
+	if (v != AUTH_YES)
+		ex_refuse(ex, v);
+	return v == AUTH_YES;
+}
+
+void management_fail(struct exchange *ex, unsigned status, const char *why)
+{
+	struct buf b = BUF_INIT(4096);
+
+	document_fail(&b, status, why);
+	ex_respond(ex, status, STR("application/json"), buf_str(&b), NULL, 0);
+	buf_fini(&b);
+}
 
 static void info(struct exchange *ex, const struct route_match *m, void *ctx)
 {

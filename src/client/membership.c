@@ -94,10 +94,13 @@ static void on_first(const char *why, void *ctx)
 	snprintf(m->why, sizeof(m->why), "%s", why ? why : "");
 }
 
-/* On the thread that starts the app; the loop's own does not run yet. Bounded by the time-outs of three tries. */
+/* On the thread that starts the app; the loop's own does not run yet. Bounded by the time-outs of three tries, before them by
+ * that of the DNS where it names the registries; ends when the app is asked to stop. */
 static int enforce(struct membership *m, struct err *e)
 {
 	while (!m->decided) {
+		if (atomic_load(&m->app->stop_asked))
+			return err_set(e, VINE_ECANCELED, "asked to stop before it was registered");
 		loop_turn(m->app->loop, USEC_PER_SEC);
 		loop_refresh_now(m->app->loop);
 	}

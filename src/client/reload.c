@@ -80,17 +80,20 @@ static void put_in_force(struct vine_app *app)
 	app->creds = r->creds;
 	if (app->membership)
 		membership_props(app->membership);
+	LOG(&app->log, LOG_INFO, "configuration reloaded");
+}
+
+/* Also after a reading that failed: what is wrong may stand in a file that only the failed configuration names, and is mended
+ * there. */
+static void watch_what_was_read(struct reload *r)
+{
+	props_unref(TAKE(r->next));
+	if (!r->next_files.n)
+		return;
 	load_files_fini(&r->files);
 	r->files = r->next_files;
 	r->next_files.n = 0;
 	r->stamp = r->next_stamp;
-	LOG(&app->log, LOG_INFO, "configuration reloaded");
-}
-
-static void drop_rest(struct reload *r)
-{
-	props_unref(TAKE(r->next));
-	load_files_fini(&r->next_files);
 }
 
 static void on_read(struct job *j)
@@ -107,16 +110,18 @@ static void on_read(struct job *j)
 		else
 			LOG(&app->log, LOG_ERROR, "configuration is not valid: the old one stays in force", F_Z("why", r->err.text));
 	}
-	drop_rest(r);
+	watch_what_was_read(r);
 }
 
 static void submit(struct vine_app *app, bool is_wanted)
 {
 	struct reload *r = &app->reload;
+	bool is_asked;
 
 	if (r->is_busy || atomic_load(&app->state) != APP_RUNNING)
 		return;
-	r->is_wanted = is_wanted || atomic_exchange(&r->is_asked, false);
+	is_asked = atomic_exchange(&r->is_asked, false);
+	r->is_wanted = is_wanted || is_asked;
 	r->job = (struct job){ .run = look_or_read, .done = on_read };
 	r->is_busy = jobs_submit(r->lane, &r->job, &app->mailbox);
 }

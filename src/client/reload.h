@@ -6,8 +6,9 @@
  * changes nothing and is an error in the log.
  *
  * What follows it: hystrix.*, vine.command.*, ribbon and its families, vine.loadbalancer.*, logging.level.*, vine.log.format,
- * vine.management.user and -password, the files of TLS identities, and the user's own keys (vine_app_property). All else holds
- * from the next start on. */
+ * vine.management.user and -password, the files of TLS identities, the registries (eureka.client.*) and what the instance says
+ * of itself there (eureka.instance.*), and the user's own keys (vine_app_property). All else holds from the next start on, also
+ * whether there is a registry at all (eureka.client.enabled, -register-with-eureka, -fetch-registry). */
 #pragma once
 
 struct vine_app;

@@ -239,8 +239,7 @@ static void set_main_bell(struct run *r)
 	pthread_mutex_lock(&r->lock);
 	if (!r->main.is_claimed && r->main.deadline.at != USEC_NEVER) {
 		run_ref(r);
-		r->bell.ring = ring_main;
-		timers_set(r->spec.timers, &r->bell, r->main.deadline.at);
+		timers_set(r->spec.timers, &r->bell, r->main.deadline.at, ring_main);
 	}
 	pthread_mutex_unlock(&r->lock);
 }
@@ -639,8 +638,7 @@ static void start_fallback(struct run *r)
 	pthread_mutex_lock(&r->lock);
 	if (!w->is_claimed && w->deadline.at != USEC_NEVER) {
 		run_ref(r);
-		r->bell.ring = ring_fallback;
-		timers_set(r->spec.timers, &r->bell, w->deadline.at);
+		timers_set(r->spec.timers, &r->bell, w->deadline.at, ring_fallback);
 	}
 	pthread_mutex_unlock(&r->lock);
 }

@@ -69,6 +69,7 @@ static void wait_for_next(struct timers *t)
 static void *timers_main(void *arg)
 {
 	struct timers *t = arg;
+	void (*ring)(struct bell *b);
 
 	pthread_mutex_lock(&t->lock);
 	while (!t->is_over) {
@@ -79,8 +80,9 @@ static void *timers_main(void *arg)
 			continue;
 		}
 		take_out(t, b);
+		ring = b->ring; /* its owner may set it to another from here on */
 		pthread_mutex_unlock(&t->lock);
-		b->ring(b);
+		ring(b);
 		pthread_mutex_lock(&t->lock);
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -102,7 +104,7 @@ static void make_thread(struct timers *t)
 
 /* --- */
 
-void timers_set(struct timers *t, struct bell *b, usec at)
+void timers_set(struct timers *t, struct bell *b, usec at, void (*ring)(struct bell *b))
 {
 	pthread_mutex_lock(&t->lock);
 	assert(!b->place && !t->is_over);
@@ -111,6 +113,7 @@ void timers_set(struct timers *t, struct bell *b, usec at)
 		t->heap = xrealloc(t->heap, t->cap * sizeof(struct bell *));
 	}
 	b->at = at;
+	b->ring = ring;
 	rise(t, ++t->n, b);
 	if (!t->has_thread)
 		make_thread(t);

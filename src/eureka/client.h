@@ -97,7 +97,7 @@ struct eureka_view *eureka_client_view(const struct eureka_client *c); /* borrow
 
 /* Registers, and heartbeats every draft->lease.renewal_s (interval: another one, for tests and demos; 0: that). The draft
  * is copied; app in upper case is made by us; dirty is the client's to set. Again with another draft: it is updated, with the
- * same one: nothing happens. */
+ * same one: nothing happens; with one past instance.h's limits: it is an error in the log, and the one before stays. */
 void eureka_client_register(struct eureka_client *c, const struct instance *draft, usec interval);
 /* Sent at once if it is a change, but for a limit: two, then four a minute. */
 void eureka_client_set_status(struct eureka_client *c, enum inst_status s);

@@ -214,6 +214,7 @@ static void on_done(struct fetch *f)
 		return;
 	}
 	if (!f->ok) {
+		ch->maybe_taken |= f->failure.class != CALL_NOT_SENT;
 		next_one(ch, f->failure.why ? f->failure.why : call_cause_name(f->failure.cause), f->failure.cause == CALL_TIMEOUT);
 		return;
 	}

@@ -34,6 +34,7 @@ struct chain {
 	bool active, lost;
 	bool slow;     /* all failures of this request so far were time-outs */
 	bool refreshed; /* a stale connection was replaced once */
+	bool maybe_taken; /* one may have been taken whose answer never came; its user says when that is over */
 };
 
 enum reg_state { REG_OFF, REG_NEEDED, REG_OK, REG_LEAVING };
@@ -164,6 +165,7 @@ void fetches_fini(struct eureka_client *c);
 void lease_init(struct eureka_client *c);
 void lease_begin(struct eureka_client *c);   /* what was asked for before the start, or before any registry was known */
 void lease_settled(struct eureka_client *c); /* after a fetch: what the registry says of us */
+void lease_tell_first(struct eureka_client *c, const char *why); /* how the first registration went; NULL: well */
 void lease_fini(struct eureka_client *c);
 /* "apps/APP/ID" */
 void lease_path(struct buf *b, const struct instance *self);

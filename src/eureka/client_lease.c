@@ -167,7 +167,7 @@ static void on_look(struct timer *t)
 	timer_set(c->loop, t, loop_now(c->loop) + c->s.look_interval);
 }
 
-static void tell_first(struct eureka_client *c, const char *why)
+void lease_tell_first(struct eureka_client *c, const char *why)
 {
 	void (*first)(const char *, void *) = c->first;
 
@@ -198,7 +198,7 @@ static void finish_leaving(struct eureka_client *c)
 
 	c->reg = REG_OFF;
 	c->left = NULL;
-	c->rep.registered = false;
+	c->rep.registered = c->put.maybe_taken = false;
 	chain_stop(&c->put);
 	timer_park(&c->leave_timer);
 	if (left)
@@ -228,6 +228,7 @@ static bool put_useful(struct chain *ch, char why[WHY_MAX])
 
 	if (s >= 200 && s < 300)
 		return true;
+	ch->maybe_taken |= s >= 500;
 	if (s == 401)
 		snprintf(why, WHY_MAX, "status 401: it wants other credentials");
 	else if (text.len)
@@ -244,13 +245,14 @@ static void refused(struct eureka_client *c)
 	struct str text = str_slice(c->put.f.response, 0, 200);
 	char why[WHY_MAX];
 
+	c->put.maybe_taken |= c->rep.registered; /* the lease of the words before */
 	c->rep.registered = false;
 	snprintf(why, sizeof(why), "status %u: %.*s", c->put.f.status, (int)MIN(text.len, (size_t)100), text.ptr);
 	snprintf(c->rep.why, sizeof(c->rep.why), "%s", why);
 	if (!c->told_refused)
 		LOG(&c->log, LOG_ERROR, "the registry refuses our registration", F_INT("status", c->put.f.status), F_STR("why", text));
 	c->told_refused = true;
-	tell_first(c, why);
+	lease_tell_first(c, why);
 }
 
 static void registered(struct eureka_client *c)
@@ -262,7 +264,7 @@ static void registered(struct eureka_client *c)
 	c->rep.registered = true;
 	c->told_refused = false;
 	c->reg = c->sent_gen == c->self_gen ? REG_OK : REG_NEEDED;
-	tell_first(c, NULL);
+	lease_tell_first(c, NULL);
 }
 
 static void put_answered(struct chain *ch)
@@ -284,6 +286,7 @@ static void put_answered(struct chain *ch)
 		registered(c);
 	} else if (status == 404) {
 		LOG(&c->log, LOG_INFO, "the registry does not know us", F_Z("url", c->used));
+		ch->maybe_taken = false;
 		set_dirty(c, (enum inst_status)c->self->status);
 		ch->send(ch);
 		return;
@@ -305,7 +308,7 @@ static void put_failed(struct chain *ch)
 
 	chain_in(ch, pace_failed(&ch->pace, ch->slow && ch->tried.n, c->interval, c->s.heartbeat_bound, most, rng_unit(&c->rng)));
 	if (c->reg == REG_NEEDED)
-		tell_first(c, c->rep.why);
+		lease_tell_first(c, c->rep.why);
 }
 
 /* --- for users --- */
@@ -313,12 +316,18 @@ static void put_failed(struct chain *ch)
 void eureka_client_register(struct eureka_client *c, const struct instance *draft, usec interval)
 {
 	usec was = c->interval;
+	struct err e;
 
 	if (c->leaving)
 		return;
 	c->interval = interval > 0 ? interval : (usec)draft->lease.renewal_s * USEC_PER_SEC;
 	if (c->self && was == c->interval && same_words(c, draft))
 		return;
+	if (c->self && instance_check_limits(draft, &e) < 0) { /* no registry would take it, and the lease would run out */
+		c->interval = was;
+		LOG(&c->log, LOG_ERROR, "the instance's new words are not told: the old ones stay", F_Z("why", e.text));
+		return;
+	}
 
 	struct instance d = instance_draft_of(draft);
 
@@ -354,7 +363,7 @@ void eureka_client_deregister(struct eureka_client *c, usec within, void (*done)
 	c->leaving = true;
 	c->left = done;
 	c->left_ctx = ctx;
-	if (c->reg == REG_OFF || !c->started || (!c->rep.registered && !c->put.active)) {
+	if (c->reg == REG_OFF || !c->started || (!c->rep.registered && !c->put.active && !c->put.maybe_taken)) {
 		finish_leaving(c);
 		return;
 	}

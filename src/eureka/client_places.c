@@ -171,6 +171,8 @@ static void looked_up(struct job *j)
 			LOG(&c->log, LOG_WARN, "registries cannot be looked up; those known are kept", F_Z("why", l->error.text),
 			    F_INT("known", c->cand.n));
 		snprintf(c->places_why, sizeof(c->places_why), "%.*s", WHY_MAX - 1, l->error.text);
+		if (was_empty)
+			lease_tell_first(c, c->places_why); /* nobody can be asked to take us */
 	} else {
 		c->places_why[0] = '\0';
 		for (unsigned i = 0; i < l->n; i++) /* it was judged with the settings */

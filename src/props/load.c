@@ -221,12 +221,14 @@ static int read_file(struct loader *l, const char *path, struct str *ret)
 static int parse_file(struct loader *l, const char *path, struct flat *f)
 {
 	struct str text = STR_EMPTY;
-	int r = read_file(l, path, &text);
+	int r;
+
+	if (l->files && l->files->n < LOAD_FILES_MAX)
+		l->files->path[l->files->n++] = xstrdup(path);
+	r = read_file(l, path, &text);
 
 	if (r < 0)
 		return r;
-	if (l->files && l->files->n < LOAD_FILES_MAX)
-		l->files->path[l->files->n++] = xstrdup(path);
 	flat_init(f, &l->a);
 	if (str_has_suffix(str_from(path), STR(".properties")))
 		r = properties_read(f, text, false, l->e);

@@ -18,7 +18,7 @@ struct load_opts {
 
 #define LOAD_FILES_MAX 64
 
-/* The files that were read, for watching. */
+/* The files that were read, or were to be, for watching. */
 struct load_files {
 	char *path[LOAD_FILES_MAX];
 	size_t n;

@@ -12,6 +12,7 @@ import peers
 from eureka_double import EurekaDouble
 from libvine import BUILD, SHARED, Service, binary, compile_service, service  # noqa: F401 (fixtures)
 from manage import call, get
+from names import dns, names  # noqa: F401 (a fixture)
 from peers import ok, reply, serve
 from vine import SLOWNESS, Vine, wait_for
 
@@ -222,6 +223,15 @@ def test_a_first_registration_that_must_succeed(tmp_path, binary, upstream):
     assert s.wait() == 1
     s.stop()
     s.wait_log("should-enforce-registration-at-init is true: status 401: it wants other credentials")
+
+
+def test_a_first_registration_that_must_succeed_where_dns_knows_no_registry(tmp_path, binary, upstream, names):
+    more = dns(names({}), 8761, eureka__client__should_enforce_registration_at_init="true")
+    s = Service(tmp_path, binary, {**registered(EurekaDouble(upstream)), **more}, ready=False)
+    s.expect_code = 1
+    assert s.wait() == 1
+    s.stop()
+    s.wait_log("should-enforce-registration-at-init is true: no TXT record of txt.home.shop.test")
 
 
 def test_it_says_goodbye(service, upstream, connect):
@@ -681,6 +691,48 @@ def test_what_a_changed_file_says_of_the_instance_and_its_registries_is_told(ser
     wait_for(lambda: json.loads(one.wait_seen("POST")[-1].body)["instance"]["metadata"].get("zone") == "b", "the metadata at the registry")
     rewrite(s, {**registered(two), "eureka.instance.metadata-map.zone": "b"})
     two.wait_seen("PUT")
+    s.stop()
+
+
+def reloads(s):
+    return s.logs().count("configuration reloaded")
+
+
+def test_asked_once_it_reads_once(service):
+    s = service({"test.word": "old"})
+    s.signal(signal.SIGHUP)
+    wait_for(lambda: reloads(s) >= 1, "what was asked for")
+    rewrite(s, {"test.word": "new"})  # seen at the look that comes within a second
+    wait_for(lambda: reloads(s) >= 2, "the changed file")
+    assert reloads(s) == 2
+
+
+@pytest.mark.parametrize("text", ["nonsense: [\n", None], ids=["wrong", "missing"])
+def test_what_is_wrong_in_a_file_that_only_the_new_configuration_names_is_mended_there(service, text):
+    s = service()
+    other = s.config.with_name("other.yml")
+    if text:
+        other.write_text(text)
+    rewrite(s, {"spring.config.import": "other.yml"})
+    s.wait_log(r'stays in force" why=".*other.yml')
+    other.write_text("test.word: mended\n")
+    s.wait_log("configuration reloaded")
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"eureka.client.service-url.defaultZone": "ftp://x/"}, "a URL starts with http:// or https://"),
+    ({"eureka.client.service-url.defaultZone": "https://x/eureka/", "eureka.client.proxy-host": "p"}, "eureka.client.proxy-host"),
+    ({"eureka.client.tls.enabled": "true", "eureka.client.tls.trust-store": "/nowhere.pem"}, "/nowhere.pem"),
+], ids=["url", "proxy", "tls"])
+def test_a_wrong_word_about_registries_is_refused_before_anything_changes(service, upstream, wrong, words):
+    eureka = EurekaDouble(upstream)
+    s = service(registered(eureka))
+    eureka.wait_seen("PUT")
+    rewrite(s, {**registered(eureka), "eureka.instance.metadata-map.zone": "b", **wrong})
+    s.wait_log(r'error orders "configuration is not valid: the old one stays in force" why=".*' + re.escape(words))
+    assert reloads(s) == 0 and "registries not changed" not in s.logs()
+    eureka.wait_seen("PUT", len(eureka.seen("PUT")) + 1)
+    assert len(eureka.seen("POST")) == 1, "its description has not changed either"
     s.stop()
 
 

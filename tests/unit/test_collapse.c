@@ -10,6 +10,7 @@
 
 static _Atomic int batches, members;
 static _Atomic bool told; /* the caller of 777 has its answer */
+static struct flow_request *request_of_batch;
 
 /* The batch: ten times each argument; none for 13; fails as a whole when 666 is in it, and is too late with 777. */
 static enum run_answer times_ten(struct work *w, void *arg)
@@ -18,6 +19,7 @@ static enum run_answer times_ten(struct work *w, void *arg)
 
 	atomic_fetch_add(&batches, 1);
 	atomic_fetch_add(&members, (int)b->n);
+	request_of_batch = b->n == 1 ? context_now()->request : NULL;
 	for (uint32_t i = 0; i < b->n; i++) {
 		int n = number_of(b->place[i]->arg);
 
@@ -230,6 +232,7 @@ static void test_a_request_is_needed(void **state)
 static void test_a_scope_for_all(void **state)
 {
 	struct shared *v = value(4), *answer;
+	struct context *taker = context_copy(NULL), *before;
 	struct collapse_scope global;
 	struct world w;
 	struct err e;
@@ -237,10 +240,17 @@ static void test_a_scope_for_all(void **state)
 	(void)state;
 	world_init(&w, FLOW_SEMAPHORE);
 	collapse_scope_init(&global, w.collapser, clock_mono());
+	taker->request = flow_request_ref(w.rq); /* whose time is over, which is nothing to the batch */
+	taker->deadline = (struct deadline){ clock_mono() };
+	taker->cancel = cancel_new(NULL);
+	cancel_ask(taker->cancel);
+	before = context_enter(taker);
 	assert_int_equal(collapse_call(&(struct collapse_spec){ .collapser = w.collapser, .settings = &w.co, .scope = &global,
 								.key = STR("4"), .arg = v, .batch = &w.batch,
 								.deadline = DEADLINE_NONE }, &answer, &e), 0);
+	context_leave(before);
 	assert_int_equal(number_of(answer), 40);
+	assert_null(request_of_batch);
 	shared_unref(answer);
 	shared_unref(v);
 	collapse_scope_fini(&global);

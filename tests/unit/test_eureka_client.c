@@ -29,6 +29,8 @@ struct world {
 	struct eureka_client *c;
 	unsigned views, left, authorized, requests;
 	bool broken; /* the registry answers 500 */
+	bool mute;   /* it never answers */
+	unsigned deletes;
 };
 
 static void on_request(struct exchange *ex, void *ctx)
@@ -37,6 +39,9 @@ static void on_request(struct exchange *ex, void *ctx)
 
 	s->w->requests++;
 	s->w->authorized += str_eq(head_value(&ex->req, H_AUTHORIZATION), STR("Basic dXNlcjpwQHNz"));
+	s->w->deletes += ex->req.mid == HTTP_DELETE;
+	if (s->w->mute)
+		return;
 	if (s->w->broken)
 		ex_respond_text(ex, 500, STR("broken"));
 	else
@@ -387,6 +392,64 @@ static void test_leaving_without_having_come(void **state)
 	assert_int_equal(w->left, 1);
 }
 
+static void url_here(const struct world *w, char url[64])
+{
+	snprintf(url, 64, "http://127.0.0.1:%u/eureka", w->port);
+}
+
+/* The registration was taken, but the answer to it came too late. */
+static void test_leaving_where_it_may_be_registered(void **state)
+{
+	struct world *w = *state;
+	struct instance d = draft("ORDERS", "o1");
+	struct err e;
+	char url[64];
+
+	url_here(w, url);
+	assert_int_equal(eureka_client_new(&w->c, w->http, &(struct eureka_client_settings){
+		.service_urls = str_from(url), .connect_timeout = 50 * MSEC, .timeout = 50 * MSEC, .seed = 3 }, &w->logger, &e), 0);
+	eureka_client_start(w->c);
+	w->mute = true;
+	eureka_client_register(w->c, &d, 60 * USEC_PER_SEC);
+	WAIT(w, report(w).failures == 1);
+	w->mute = false;
+	eureka_client_deregister(w->c, 0, on_left, w);
+	WAIT(w, w->left == 1);
+	assert_int_equal(w->deletes, 1);
+}
+
+static void test_leaving_a_registry_that_nothing_reached(void **state)
+{
+	struct world *w = *state;
+	struct instance d = draft("ORDERS", "o1");
+
+	client_start(w, "http://127.0.0.1:1/eureka/", true);
+	eureka_client_register(w->c, &d, 60 * USEC_PER_SEC);
+	WAIT(w, report(w).failures >= 2);
+	eureka_client_deregister(w->c, 0, on_left, w);
+	assert_int_equal(w->left, 1);
+}
+
+static void test_words_past_the_limits_do_not_end_a_registration(void **state)
+{
+	static char vip[INST_VIP_MAX + 2];
+	struct world *w = *state;
+	struct instance d = draft("ORDERS", "o1");
+	uint64_t seen;
+
+	memset(vip, 'v', sizeof(vip) - 1);
+	client_start_here(w, true);
+	eureka_client_register(w->c, &d, 20 * MSEC);
+	WAIT(w, report(w).heartbeats > 0);
+	d.vip = str_from(vip);
+	eureka_client_register(w->c, &d, 20 * MSEC);
+	seen = report(w).heartbeats;
+	WAIT(w, report(w).heartbeats > seen + 2);
+	assert_int_equal(report(w).registrations, 1);
+	assert_int_equal(log_count(w, "the old ones stay"), 1);
+	assert_true(str_eq(in_registry(w, "ORDERS", "o1")->vip, STR("ORDERS")));
+}
+
 /* A registration that is refused is told once, and tried again. */
 static void test_refused(void **state)
 {
@@ -526,6 +589,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_next_url, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaving_a_registry_that_is_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaving_without_having_come, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leaving_where_it_may_be_registered, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leaving_a_registry_that_nothing_reached, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_words_past_the_limits_do_not_end_a_registration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_urls_refused, setup, teardown),
 		cmocka_unit_test(test_holding),

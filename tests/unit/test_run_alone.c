@@ -387,8 +387,8 @@ static void test_bells_ring_in_their_order_and_not_when_taken_back(void **state)
 	rung.last = 0;
 	rung.in_order = true;
 	for (unsigned i = 0; i < ARRAY_LEN(b); i++) {
-		b[i] = (struct bell){ .ring = on_bell };
-		timers_set(t, &b[i], now + 200 * MS + (usec)rng_below(&rng, 50) * MS);
+		b[i] = (struct bell){ 0 };
+		timers_set(t, &b[i], now + 200 * MS + (usec)rng_below(&rng, 50) * MS, on_bell);
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(b); i += 3)
 		taken += timers_cancel(t, &b[i]);
@@ -404,6 +404,46 @@ static void test_bells_ring_in_their_order_and_not_when_taken_back(void **state)
 	timers_free(NULL);
 }
 
+static _Atomic int late, rung_early;
+
+static void on_early_bell(struct bell *b)
+{
+	(void)b;
+	atomic_fetch_add(&rung_early, 1);
+}
+
+static void on_late_bell(struct bell *b)
+{
+	(void)b;
+	atomic_fetch_add(&late, 1);
+}
+
+/* A bell that could not be taken back may be set to another ring at once: what rings is what it was set to. */
+static void test_a_bell_rings_as_it_was_set(void **state)
+{
+	struct timers *t = timers_new();
+	int early = 0;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		struct bell b = { 0 };
+
+		timers_set(t, &b, clock_mono(), on_early_bell);
+		for (int spin = i % 64; spin > 0; spin--)
+			atomic_load(&late);
+		if (timers_cancel(t, &b))
+			continue;
+		timers_set(t, &b, USEC_NEVER, on_late_bell);
+		early++;
+		while (atomic_load(&rung_early) + atomic_load(&late) < early)
+			;
+		assert_true(timers_cancel(t, &b));
+	}
+	assert_true(early > 0);
+	assert_int_equal(atomic_load(&late), 0);
+	timers_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_who_waits_for_a_duplicate_waits_no_longer_than_its_own_timeout),
 		cmocka_unit_test(test_nothing_is_missing_after_many_that_nobody_waits_for),
 		cmocka_unit_test(test_bells_ring_in_their_order_and_not_when_taken_back),
+		cmocka_unit_test(test_a_bell_rings_as_it_was_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
