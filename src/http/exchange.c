@@ -349,7 +349,9 @@ bool ex_hold(struct exchange *ex, size_t n)
 {
 	struct http_server *s = ex->server;
 
-	assert(ex->gathered);
+	assert(ex->gathered || n == 0);
+	if (n == 0)
+		return true;
 	if (s->opts.max_gathered && s->gathered + n > s->opts.max_gathered) {
 		ex_close_after(ex);
 		ex_respond_text(ex, 503, STR("too many bodies are being received (vine.http.max-gathered-bytes)\n"));

@@ -69,7 +69,7 @@ static void forget_exchange(struct http_server *s, struct exchange *ex)
 static void exchange_free(struct http_server *s, struct exchange *ex)
 {
 	STAT_ADD(s->stats.active, -1);
-	if (ex->gathered) {
+	if (unlikely(ex->gathered != NULL)) {
 		s->gathered -= ex->held;
 		buf_fini(ex->gathered);
 		free(ex->gathered);

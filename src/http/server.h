@@ -90,10 +90,14 @@ struct exchange {
 	bool head_sent, ended, out_chunked, out_close, no_body, continued, body_paused;
 	struct exchange *next_free;
 	struct buf *gathered; /* by ex_collect */
-	size_t held;          /* bytes counted against max_gathered */
-	void (*on_gathered)(struct exchange *ex, struct str body);
-	void (*on_discarded)(struct exchange *ex);
-	uint64_t discard_max;
+	union {
+		size_t held;          /* with gathered: bytes counted against max_gathered */
+		uint64_t discard_max; /* by ex_discard */
+	};
+	union {
+		void (*on_gathered)(struct exchange *ex, struct str body);
+		void (*on_discarded)(struct exchange *ex);
+	};
 };
 
 struct http_server *http_server_new(struct loop *loop, const struct http_server_opts *opts);

@@ -208,9 +208,14 @@ static inline __attribute__((always_inline)) void on_readable(struct conn *c)
 	}
 }
 
-static _cold_ void come_for_held(struct conn *c)
+static _cold_ void look_after_kick(struct conn *c)
 {
-	on_readable(c);
+	if (c->flags & CONN_CLOSED)
+		return;
+	if (c->flags & CONN_FAILED)
+		c->ops->on_error(c, EPROTO);
+	else if (!(c->flags & (CONN_PAUSED | CONN_EOF | CONN_FULL | CONN_CONNECTING)))
+		on_readable(c);
 }
 
 static void run_kick(struct deferred *d)
@@ -224,13 +229,8 @@ static void run_kick(struct deferred *d)
 	}
 	if (c->in && !(c->flags & CONN_PAUSED))
 		show(c, c->in->ptr, c->in->len, true);
-	if (unlikely(c->flags & CONN_FAILED)) {
-		if (!(c->flags & CONN_CLOSED))
-			c->ops->on_error(c, EPROTO);
-		return;
-	}
-	if (unlikely(c->flags & CONN_HELD) && !(c->flags & (CONN_PAUSED | CONN_EOF | CONN_FULL | CONN_CLOSED | CONN_CONNECTING)))
-		come_for_held(c);
+	if (unlikely(c->flags & (CONN_HELD | CONN_FAILED)))
+		look_after_kick(c);
 }
 
 void conn_kick(struct conn *c)
