@@ -8,7 +8,7 @@
  * What follows it: hystrix.*, vine.command.*, ribbon and its families, vine.loadbalancer.*, logging.level.*, vine.log.format,
  * vine.management.user and -password, the files of TLS identities, the registries (eureka.client.*) and what the instance says
  * of itself there (eureka.instance.*), and the user's own keys (vine_app_property). All else holds from the next start on, also
- * whether there is a registry at all (eureka.client.enabled, -register-with-eureka, -fetch-registry). */
+ * whether there are registries and whether they are read (eureka.client.enabled and -fetch-registry). */
 #pragma once
 
 struct vine_app;
