@@ -3,6 +3,7 @@ import base64
 import json
 import re
 import subprocess
+import threading
 import time
 
 import pytest
