@@ -196,7 +196,8 @@ def test_connections_of_one_address_are_limited(vine, upstream, connect):
     other.close()
     held.pop().close()
     wait_for(lambda: answers(gw.port), "room again")
-    assert value(gw.port, "vine.server.refused", "limit:address") >= 1
+    # None, too: the place of who asked just now may still be taken.
+    wait_for(lambda: (value(gw.port, "vine.server.refused", "limit:address") or 0) >= 1, "the count")
 
 
 @pytest.mark.parametrize("what", ["nothing", "a request", "garbage"])
