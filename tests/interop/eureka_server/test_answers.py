@@ -122,9 +122,9 @@ def differs(theirs, ours):
 
 
 def without_version(body):
-    """Full lists say 1 and empty ones -1; deltas count."""
+    """Empty lists say -1; deltas count, Netflix's from 1 and Vine's from where no start before it was."""
     def number(text):
-        return "n" if int(text) > 1 else text
+        return "n" if int(text) > 0 else text
     if isinstance(body, list):  # JSON
         (root, fields), = body
         return root, [(k, number(v) if k == "versions__delta" else v) for k, v in fields]
