@@ -311,13 +311,13 @@ def test_one_that_goes_is_believed_while_others_are_held(vine, upstream):
 
 def test_a_slow_answer_on_a_kept_connection_has_the_read_timeout(vine, upstream):
     d, go = EurekaDouble(upstream, shops(1)), threading.Event()
-    v = start(vine, {**url_of(d), "eureka.client.eureka-server-connect-timeout-seconds": "200ms", "eureka.client.register-with-eureka": "false",
+    v = start(vine, {**url_of(d), "eureka.client.eureka-server-connect-timeout-seconds": 1, "eureka.client.register-with-eureka": "false",
                      "eureka.client.eureka-server-read-timeout-seconds": "20s"})
     d.wait_seen("GET", 3)
 
     def slow(_):
         d.script = None
-        go.wait(1)  # longer than a connection may take
+        go.wait(2)  # longer than a connection may take
 
     d.script = slow
     wait_fetches(d, 3)
