@@ -310,24 +310,31 @@ static void flush(struct conn *c)
 	c->ops->on_drain(c);
 }
 
+static void fail_soon(struct conn *c)
+{
+	c->flags |= CONN_FAILED;
+	conn_kick(c);
+}
+
 /* Keeps what a write that gave `sent` has left over. */
 static void keep_rest(struct conn *c, const struct iovec *iov, int n, ssize_t sent)
 {
 	size_t skip = sent > 0 ? (size_t)sent : 0;
 
 	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-		if (errno == EPROTO) { /* the transport's: of what the socket says the loop reports EPOLLERR or EPOLLHUP next turn */
-			c->flags |= CONN_FAILED;
-			conn_kick(c);
-		}
+		if (errno == EPROTO) /* the transport's: of what the socket says the loop reports EPOLLERR or EPOLLHUP next turn */
+			fail_soon(c);
 		return;
 	}
 	for (int i = 0; i < n; i++) {
 		size_t from = MIN(skip, iov[i].iov_len);
 
 		skip -= from;
-		if (from < iov[i].iov_len)
-			keep(c, &c->out, (const char *)iov[i].iov_base + from, iov[i].iov_len - from, OUT_MAX);
+		if (from < iov[i].iov_len &&
+		    !keep(c, &c->out, (const char *)iov[i].iov_base + from, iov[i].iov_len - from, OUT_MAX)) {
+			fail_soon(c); /* a stream with a hole is worse than none */
+			return;
+		}
 	}
 	if (c->out)
 		want(c);

@@ -50,6 +50,7 @@ struct tls_conn {
 	size_t kept_at;  /* bytes of kept_out that have gone */
 	unsigned key_updates; /* received since the last data */
 	size_t ahead;    /* plain bytes that are encrypted and not reported */
+	int dead;        /* errno of a send that failed for good: nothing more is sent, what was received is still read */
 	char *names;     /* of the peer's certificate; NULL: it has shown none */
 	char host[256];
 	char why[WHY_MAX];
@@ -216,6 +217,18 @@ static ssize_t send_some(struct tls_conn *tc, const char *p, size_t n)
 	return r;
 }
 
+/* The socket takes nothing any more: what waits will never go, nor does anybody wait for it. */
+static int die(struct tls_conn *tc, int why)
+{
+	tc->dead = why;
+	tc->ahead = 0;
+	tc->kept_at = 0;
+	drop_kept(tc, &tc->kept_out);
+	tc->c->flags &= (uint16_t)~CONN_TALKS;
+	errno = why;
+	return -1;
+}
+
 /* Sends what waits and what this call has made. 0: all has gone. -1: the kernel is full (EAGAIN), the rest is kept; or dead. */
 static int push(struct tls_conn *tc)
 {
@@ -223,11 +236,13 @@ static int push(struct tls_conn *tc)
 	size_t n = tc->out_len, at = 0;
 
 	tc->out_len = 0;
+	if (tc->dead)
+		return die(tc, tc->dead);
 	if (tc->kept_out.len) {
 		ssize_t r = send_some(tc, tc->kept_out.ptr + tc->kept_at, tc->kept_out.len - tc->kept_at);
 
 		if (r < 0 && errno != EAGAIN)
-			return -1;
+			return die(tc, errno);
 		tc->kept_at += (size_t)MAX(r, (ssize_t)0);
 		if (tc->kept_at == tc->kept_out.len) {
 			drop_kept(tc, &tc->kept_out);
@@ -238,7 +253,7 @@ static int push(struct tls_conn *tc)
 		ssize_t r = send_some(tc, made, n);
 
 		if (r < 0 && errno != EAGAIN)
-			return -1;
+			return die(tc, errno);
 		at = (size_t)MAX(r, (ssize_t)0);
 	}
 	if (at < n && !keep(tc, &tc->kept_out, made + at, n - at)) {
@@ -359,8 +374,7 @@ static ssize_t tls_recv(struct conn *c, void *p, size_t n)
 			return 0;
 		}
 		got = read_plain(tc, p, n);
-		if (push(tc) < 0 && errno != EAGAIN && !tc->failed)
-			tc->failed = true;
+		push(tc); /* what the peer made us answer; where that fails, reading goes on */
 		settle_input(tc);
 	}
 	if (got)
@@ -441,6 +455,7 @@ static ssize_t tls_writev(struct conn *c, const struct iovec *iov, int n)
 		}
 		done += tc->ahead;
 		tc->ahead = 0;
+		assert(done <= total); /* what was encrypted ahead is shown again */
 		if (done == total)
 			return (ssize_t)done;
 		if (!encrypt(tc, iov, n, done))

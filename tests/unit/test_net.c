@@ -375,6 +375,8 @@ struct side {
 	struct buf got;
 	size_t take_at_most; /* per call; 0: all */
 	bool eof, drained, released;
+	bool may_fail;
+	int error;
 };
 
 static size_t side_data(struct conn *c, const char *p, size_t n)
@@ -399,8 +401,11 @@ static void side_drain(struct conn *c)
 
 static void side_error(struct conn *c, int errnum)
 {
-	(void)c;
-	fail_msg("error %d", errnum);
+	struct side *s = container_of(c, struct side, c);
+
+	if (!s->may_fail)
+		fail_msg("error %d", errnum);
+	s->error = errnum;
 }
 
 static void side_released(struct conn *c)
@@ -455,6 +460,31 @@ static void test_output_waits_for_a_paused_reader(void **state)
 	assert_memory_equal(b.got.ptr, bytes, TOTAL);
 	assert_true(a.drained);
 	assert_int_equal(conn_pending(&a.c), 0);
+	close_pair(l, &a, &b);
+	free(bytes);
+	loop_free(l);
+}
+
+/* Past the backstop nothing is dropped in silence: the connection fails before another byte is written. */
+static void test_output_that_nobody_reads_is_bounded(void **state)
+{
+	enum { PIECE = 60 << 20 };
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { 0 };
+	char *bytes = xzalloc(PIECE);
+
+	(void)state;
+	open_pair(l, &a, &b);
+	a.may_fail = true;
+	conn_pause(&b.c);
+	for (int i = 0; i < 5; i++) {
+		assert_false(a.c.flags & CONN_FAILED);
+		conn_write(&a.c, bytes, PIECE);
+	}
+	assert_int_equal(a.error, 0);
+	loop_turn(l, 0);
+	assert_int_equal(a.error, EPROTO);
+	assert_true(conn_pending(&a.c) < 256u << 20);
 	close_pair(l, &a, &b);
 	free(bytes);
 	loop_free(l);
@@ -665,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_a_port_in_use_is_an_error),
 		cmocka_unit_test(test_a_listener_without_descriptors_rests),
 		cmocka_unit_test(test_output_waits_for_a_paused_reader),
+		cmocka_unit_test(test_output_that_nobody_reads_is_bounded),
 		cmocka_unit_test(test_leftovers_are_kept_and_shown_again),
 		cmocka_unit_test(test_a_reader_that_takes_nothing_is_bounded),
 		cmocka_unit_test(test_small_writes_leave_when_the_turn_ends),

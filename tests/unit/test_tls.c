@@ -1,4 +1,5 @@
 /* test_tls.c - TLS below conns: over socket pairs, through a wire that cuts, dribbles and ends where it likes. */
+#include "net/outbox.h"
 #include "tls_world.h"
 
 /* --- tests --- */
@@ -45,6 +46,29 @@ static void test_cut_without_goodbye(void **state)
 	UNTIL(&p, 100, p.a.eof);
 	assert_true(p.a.eof);
 	assert_true(p.a.c.flags & CONN_CUT);
+	pair_close(&p);
+	tls_unref(s);
+	tls_unref(c);
+}
+
+/* Several writes before the loop tells that the peer is gone: each ends, and what the peer had said before is read. */
+static void test_writes_to_who_is_gone(void **state)
+{
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	char large[OUTBOX_PIECE + 1] = { 0 };
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, false);
+	UNTIL(&p, 100, p.a.connected && p.b.connected);
+	conn_write(&p.a.c, "last words", 10);
+	conn_flush(&p.a.c);
+	end_close(&p.a);
+	conn_write(&p.b.c, large, sizeof(large));
+	conn_write(&p.b.c, "small", 5);
+	UNTIL(&p, 100, p.b.eof || p.b.closed);
+	assert_true(p.b.eof || p.b.closed);
+	assert_int_equal(p.b.got.len, 10);
 	pair_close(&p);
 	tls_unref(s);
 	tls_unref(c);
@@ -616,6 +640,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_talk),	    cmocka_unit_test(test_cut_without_goodbye),
+		cmocka_unit_test(test_writes_to_who_is_gone),
 		cmocka_unit_test(test_cut_everywhere), cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_big_bodies),  cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_trust),	    cmocka_unit_test(test_late_refusal),
