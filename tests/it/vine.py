@@ -17,6 +17,7 @@ BINARY = os.path.abspath(os.environ.get("VINE", ROOT / "build" / "vine"))  # eac
 SANITIZER = next((k for k in ("asan", "tsan") if f"build-{k}" in BINARY), None)
 SLOWNESS = 4 if SANITIZER else 1  # deadlines are stretched by it; what must be fast is measured without sanitizers
 DEADLINE = 10 * SLOWNESS
+STOP_DEADLINE = 60 if SANITIZER else 30  # below pytest's own for a whole test, so that we are who says what hangs
 
 READY = re.compile(r"\bready\b.*?:(\d+)\b")
 REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed", re.S)
@@ -115,6 +116,15 @@ class Vine:
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def threads(self):
+        """A line a thread, for who wonders why it does not end: name, state, ticks used, where it waits in the kernel."""
+        lines = []
+        for task in sorted(pathlib.Path(f"/proc/{self.pid}/task").iterdir()):
+            name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+            fields = fields.split()
+            lines.append(f"{name}: {fields[0]}, {int(fields[11]) + int(fields[12])} ticks, {(task / 'wchan').read_text()}")
+        return "\n".join(lines)
+
     def cpu(self):
         """Seconds of processor time, all threads."""
         total = 0
@@ -158,11 +168,12 @@ class Vine:
         if self.alive():
             self.signal(signal.SIGTERM)
         try:
-            code = self.wait(30 * SLOWNESS)
+            code = self.wait(STOP_DEADLINE)
         except subprocess.TimeoutExpired:
+            threads = self.threads()
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"SIGTERM did not end it\nstderr: {self.err}") from None
+            raise AssertionError(f"SIGTERM did not end it\n{threads}\nstderr: {self.err}") from None
         self.judge(code)
         return code
 
