@@ -3,6 +3,8 @@
  * Order    A role starts once the one before it is ready, because the later ones are told where the registry really
  *          listens. They stop in the reverse order, so that a gateway can still deregister.
  * Ports    A child that was given port 0 keeps the port that it got when it is started again: others know it.
+ * Address  The registry's URL comes to the others by their environment, with the credentials that the registry asks for: a
+ *          command line could be read by everybody on the machine.
  * Groups   Children are in process groups of their own: Ctrl-C reaches the supervisor alone, which then drains them in
  *          order. Should the supervisor die, the kernel sends them SIGTERM.
  * Threads  One, with a loop. */
@@ -20,7 +22,9 @@
 
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "codec/url.h"
 #include "http/identities.h"
+#include "manage/auth.h"
 #include "manage/config.h"
 #include "manage/host.h"
 #include "manage/settings.h"
@@ -29,6 +33,8 @@
 #define CHILDREN_MAX 16
 #define STOP_GRACE (5 * USEC_PER_SEC) /* beyond the children's own drain time, before SIGKILL */
 #define ARGS_MAX (CMDLINE_MAX + 16)
+#define REGISTRY_URL_MAX 1024
+#define REGISTRY_VARIABLE "EUREKA_CLIENT_SERVICEURL_DEFAULTZONE"
 
 struct supervisor;
 
@@ -58,7 +64,7 @@ struct supervisor {
 	struct io signals;
 	size_t n, n_begun; /* children; those that were started at least once */
 	struct child child[CHILDREN_MAX];
-	char registry_url[128];
+	char registry_url[REGISTRY_URL_MAX];
 	usec drain_time;
 	int exit_code;
 	bool stopping, said_ready;
@@ -91,6 +97,33 @@ static bool names_registry(const struct props *p)
 	return props_is_set(p, "eureka.client.service-url.{zone}", STR("defaultZone"), false);
 }
 
+/* What the registry asks of its clients by Basic, as it stands in a URL: "user:password@", percent-encoded; nothing where it
+ * asks for nothing, or for what a URL cannot carry. */
+static void add_login(struct buf *b, const struct props *p)
+{
+	struct str user = props_str(p, "spring.security.user.name"), password = props_str(p, "spring.security.user.password");
+
+	if (password.len == 0 && props_keys(p, "vine.registry.auth.users.", &user, 1) > 0)
+		password = props_str_of(p, "vine.registry.auth.users.{user}", user);
+	if (password.len == 0 || !auth_plain_password(&password))
+		return;
+	url_encode_segment(b, user);
+	buf_addc(b, ':');
+	url_encode_segment(b, password);
+	buf_addc(b, '@');
+}
+
+/* authority: host:port. A URL that is too long stays without credentials; the gateway then says that it is not let in. */
+static void write_registry_url(char out[REGISTRY_URL_MAX], const struct props *p, const char *scheme, struct str authority)
+{
+	struct buf login = BUF_INIT(REGISTRY_URL_MAX - 128);
+
+	add_login(&login, p);
+	snprintf(out, REGISTRY_URL_MAX, "%s://%.*s%.*s/eureka/", scheme, login.failed ? 0 : (int)login.len, login.ptr,
+		 (int)MIN(authority.len, (size_t)100), authority.ptr);
+	buf_fini(&login);
+}
+
 static uint16_t port_of(const struct child *c)
 {
 	return c->port ? c->port : settings_up_port(c->up->props, c->cmd->role);
@@ -111,8 +144,6 @@ static void make_args(struct child *c, struct args *a, int ready_fd)
 	add_arg(a, "--default-address=127.0.0.1");
 	add_arg(a, str_printf_in(&a->arena, "--ready-fd=%d", ready_fd).ptr);
 	add_arg(a, str_printf_in(&a->arena, "--server.port=%u", port_of(c)).ptr);
-	if (!is_registry(c) && up->registry_url[0] && !names_registry(up->props))
-		add_arg(a, str_printf_in(&a->arena, "--eureka.client.service-url.defaultZone=%s", up->registry_url).ptr);
 }
 
 static void run_child(struct child *c, int ready_fd)
@@ -125,6 +156,8 @@ static void run_child(struct child *c, int ready_fd)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (!is_registry(c) && c->up->registry_url[0] && !names_registry(c->up->props))
+		setenv(REGISTRY_VARIABLE, c->up->registry_url, 1);
 	make_args(c, &a, ready_fd);
 	execv("/proc/self/exe", (char *const *)(uintptr_t)a.v);
 	fprintf(stderr, "vine up: cannot start %s: %s\n", c->cmd->name, strerror(errno));
@@ -222,7 +255,8 @@ static void child_ready(struct child *c)
 	c->is_ready = c->was_ready = true;
 	c->port = (uint16_t)port;
 	if (is_registry(c))
-		snprintf(up->registry_url, sizeof(up->registry_url), "%.*s/eureka/", (int)MIN(url.len, (size_t)100), url.ptr);
+		write_registry_url(up->registry_url, up->props, str_has_prefix(url, STR("https:")) ? "https" : "http",
+				   str_slice(url, (size_t)str_find(url, STR("//")) + 2, url.len));
 	LOG(&up->log, LOG_INFO, "role is ready", F_Z("role", c->cmd->name), F_INT("pid", c->pid), F_STR("url", url));
 	if (c == &up->child[up->n_begun - 1])
 		start_next(up);
@@ -399,7 +433,7 @@ static int run_single(const struct cmdline *cl, const struct props *props, const
 	const struct role_ops *ops[CHILDREN_MAX];
 	struct host_opts opts = host_opts_of(cl);
 	const char *args[CMDLINE_MAX + 1];
-	char zone[96];
+	char url[REGISTRY_URL_MAX], zone[REGISTRY_URL_MAX + 64], authority[32];
 
 	memcpy(args, cl->props, cl->n_props * sizeof(*args));
 	opts.args = args;
@@ -409,8 +443,9 @@ static int run_single(const struct cmdline *cl, const struct props *props, const
 		ops[i] = roles[i]->role;
 		if (strcmp(roles[i]->name, "registry") != 0 || port == 0 || names_registry(props))
 			continue;
-		snprintf(zone, sizeof(zone), "eureka.client.service-url.defaultZone=%s://127.0.0.1:%u/eureka/",
-			 identities_listens(props) ? "https" : "http", port);
+		snprintf(authority, sizeof(authority), "127.0.0.1:%u", port);
+		write_registry_url(url, props, identities_listens(props) ? "https" : "http", str_from(authority));
+		snprintf(zone, sizeof(zone), "eureka.client.service-url.defaultZone=%s", url);
 		args[opts.n_args++] = zone;
 	}
 	opts.default_address = "127.0.0.1";

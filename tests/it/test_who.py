@@ -1,6 +1,7 @@
 """Who may speak to a registry, and how peers, gateways and services show who they are: Basic, bearer tokens, certificates."""
 import base64
 import json
+import pathlib
 import re
 import signal
 
@@ -283,6 +284,23 @@ def test_a_gateway_that_is_not_let_in_says_why(vine):
     g = vine("gateway", config=gateway.config({"eureka.client.enabled": "true", "ribbon.eureka.enabled": "true",
                                                "eureka.client.service-url.defaultZone": f"http://127.0.0.1:{r.port}/eureka/"}))
     g.wait_log('"registry lost; .* why="status 401: it wants other credentials"')
+
+
+@pytest.mark.parametrize("asks, name", [
+    (BOOT, "boot"), ({"vine.registry.auth.users.ops": "{noop}" + SECRET}, "ops"),
+], ids=["boot", "users"])
+def test_vine_up_lets_its_gateway_in(vine, asks, name):
+    """By the credentials that its registry asks for, which stand on no command line."""
+    v = vine("up", config="".join(f"{k}: {json.dumps(v)}\n" for k, v in {
+        **asks, "vine.up.ports.registry": 0, "vine.up.ports.gateway": 0, "vine.registry.snapshot.enabled": False}.items()))
+    r = Eureka(int(v.out.wait(r"vine registry ready: http://127.0.0.1:(\d+) ").group(1)))
+    wait_for(lambda: r.get("/apps/VINE-GATEWAY", **basic(name, SECRET)).status == 200, "the gateway's registration")
+    children = pathlib.Path(f"/proc/{v.pid}/task/{v.pid}/children").read_text().split()
+    assert len(children) == 2
+    for pid in children:
+        line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert SECRET.encode() not in line and CODED.encode() not in line
+    assert SECRET not in v.logs() and CODED not in v.logs()
 
 
 def test_a_service_on_libvine(service, vine, upstream, connect, authority, server):  # noqa: F811
