@@ -32,6 +32,9 @@ void *xzalloc(size_t n) __attribute__((malloc, returns_nonnull)); /* zeroed */
 void *xrealloc(void *p, size_t n) __attribute__((returns_nonnull));
 char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
 
+/* Another number whenever the file there was changed, replaced, made or taken away. */
+uint64_t file_stamp(const char *path);
+
 /* For locals that die with their scope: _cleanup_(freep) char *p = NULL. */
 static inline void freep(void *p)
 {

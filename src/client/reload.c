@@ -33,9 +33,11 @@ static void look_or_read(struct job *j)
 {
 	struct reload *r = container_of(j, struct reload, job);
 
-	r->is_read = r->is_wanted || load_files_stamp(&r->files) != r->stamp;
+	struct vine_app *app = container_of(r, struct vine_app, reload);
+
+	r->is_read = r->is_wanted || load_files_stamp(&r->files) != r->stamp || identities_changed(app->tls);
 	if (r->is_read)
-		read_anew(container_of(r, struct vine_app, reload), r);
+		read_anew(app, r);
 }
 
 /* --- on the loop thread --- */

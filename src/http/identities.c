@@ -22,6 +22,10 @@ struct identity {
 	bool any_name;  /* by zuul.ssl-hostname-validation-enabled */
 	char key[SCOPE_MAX];
 	char scope[SCOPE_MAX];
+	uint64_t stamp;      /* of its files, as they were last read */
+	uint64_t next_stamp; /* of those that were prepared, once they are in force */
+	uint64_t seen;       /* at the last look */
+	bool prepared;
 };
 
 struct identities {
@@ -198,6 +202,7 @@ static int add(struct identities *ids, const struct props *p, const struct ident
 	id = xzalloc(sizeof(*id));
 	*id = *like;
 	read_settings(&rd, id, p);
+	id->stamp = id->seen = tls_files_stamp(&rd.s); /* before reading: what changes meanwhile is seen */
 	r = tls_new(&id->tls, &rd.s, names_files(&rd.s), e);
 	if (r < 0) {
 		free(id);
@@ -333,41 +338,74 @@ int identities_check(const struct props *p, struct err *e)
 
 /* --- reload --- */
 
+static void forget(struct identity *id)
+{
+	tls_forget(id->tls);
+	id->prepared = false;
+}
+
 int identities_prepare(struct identities *ids, const struct props *p, struct err *e)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&ids->lock);
+	for (struct identity *id = ids->first; id; id = id->next)
+		id->stamp = tls_stamp(id->tls); /* should this be refused, only another change calls for it again */
 	for (struct identity *id = ids->first; r == 0 && id; id = id->next) {
 		struct reading rd;
 
 		read_settings(&rd, id, p);
+		id->next_stamp = tls_files_stamp(&rd.s);
+		id->prepared = true;
 		r = tls_prepare(id->tls, &rd.s, names_files(&rd.s), e);
 	}
 	if (r < 0) {
 		for (struct identity *id = ids->first; id; id = id->next)
-			tls_forget(id->tls);
+			forget(id);
 	}
 	pthread_mutex_unlock(&ids->lock);
 	return r;
 }
 
-static void for_all(struct identities *ids, void (*fn)(struct tls *t))
+static void for_all(struct identities *ids, void (*fn)(struct identity *id))
 {
 	pthread_mutex_lock(&ids->lock);
 	for (struct identity *id = ids->first; id; id = id->next)
-		fn(id->tls);
+		fn(id);
 	pthread_mutex_unlock(&ids->lock);
+}
+
+static void commit(struct identity *id)
+{
+	tls_commit(id->tls);
+	if (id->prepared)
+		id->stamp = id->next_stamp;
+	id->prepared = false;
 }
 
 void identities_commit(struct identities *ids)
 {
-	for_all(ids, tls_commit);
+	for_all(ids, commit);
 }
 
 void identities_forget(struct identities *ids)
 {
-	for_all(ids, tls_forget);
+	for_all(ids, forget);
+}
+
+bool identities_changed(struct identities *ids)
+{
+	bool changed = false;
+
+	pthread_mutex_lock(&ids->lock);
+	for (struct identity *id = ids->first; id; id = id->next) {
+		uint64_t now = tls_stamp(id->tls);
+
+		changed = changed || (now != id->stamp && now == id->seen);
+		id->seen = now;
+	}
+	pthread_mutex_unlock(&ids->lock);
+	return changed;
 }
 
 /* --- telling --- */

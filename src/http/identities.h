@@ -5,7 +5,7 @@
  *   <client>.ribbon         those of one client, where it has a store of its own
  *
  * A name stands for the same `struct tls` for the life of the process; what that has read changes with a reload, for the
- * connections that are made from then on. Whether a listener speaks TLS at all is decided at the start.
+ * connections that are made from then on. Files that are replaced are noticed by who looks. Whether a listener speaks TLS at all is decided at the start.
  *
  * Threads   Any: a mutex guards the table, held while files are read. Reloads: one thread at a time. */
 #pragma once
@@ -38,6 +38,10 @@ int identities_check_registry(const struct props *p, struct err *e); /* only wha
 int identities_prepare(struct identities *ids, const struct props *p, struct err *e);
 void identities_commit(struct identities *ids);
 void identities_forget(struct identities *ids);
+/* Have files that were read changed since, and come to rest? Certificate and key are replaced one after the other: so a change
+ * counts once two looks in a row have seen the same, and a reload that was refused is not called for again before the next
+ * change. For who looks about every second; looks at the disk. */
+bool identities_changed(struct identities *ids);
 /* Says in the log which own certificates have expired or will within a fortnight. */
 void identities_tell(struct identities *ids, const struct logger *log);
 /* Seconds until the i-th identity's own certificate expires; false: there is no i-th. INT64_MAX: it has none. */

@@ -172,7 +172,7 @@ static void look(struct timer *t)
 	struct control *c = container_of(t, struct control, watch);
 
 	timer_set(c->loop, t, loop_now(c->loop) + LOOK_EVERY);
-	if (c->phase == PHASE_RUN && load_files_stamp(&c->files) != c->reload.stamp)
+	if (c->phase == PHASE_RUN && (load_files_stamp(&c->files) != c->reload.stamp || identities_changed(c->tls)))
 		config_reload(c);
 }
 

@@ -195,6 +195,19 @@ void tls_forget(struct tls *t)
 	settings_fini(&t->next_set);
 }
 
+uint64_t tls_stamp(struct tls *t)
+{
+	struct tls_settings s;
+	uint64_t stamp;
+
+	pthread_mutex_lock(&t->lock);
+	settings_copy(&s, &t->set);
+	pthread_mutex_unlock(&t->lock);
+	stamp = tls_files_stamp(&s); /* a slow disk keeps nobody from the lock */
+	settings_fini(&s);
+	return stamp;
+}
+
 int64_t tls_seconds_left(struct tls *t)
 {
 	int64_t at;

@@ -43,6 +43,9 @@ void tls_unref(struct tls *t); /* NULL is fine */
 int tls_prepare(struct tls *t, const struct tls_settings *s, bool eager, struct err *e);
 void tls_commit(struct tls *t); /* in force from the next connection on; without a tls_prepare before: nothing */
 void tls_forget(struct tls *t); /* what was prepared is not to be */
+/* Another number once a file that these settings name has changed; of an identity: those in force. Looks at the disk. */
+uint64_t tls_files_stamp(const struct tls_settings *s);
+uint64_t tls_stamp(struct tls *t);
 int64_t tls_seconds_left(struct tls *t); /* until its own certificate expires, negative: since; INT64_MAX: it has none */
 uint32_t tls_serial(const struct tls *t); /* another one for each identity of the process */
 

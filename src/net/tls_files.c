@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
@@ -55,24 +56,31 @@ static int fail_openssl(const struct source *src, struct err *e, const char *wha
 	return fail(src, e, text);
 }
 
+/* The path that a value means; false: it is too long. */
+static bool path_of(struct str value, char name[PATH_MAX])
+{
+	if (str_has_prefix(value, STR("file:")))
+		value = str_slice(value, 5, value.len);
+	while (str_has_prefix(value, STR("//")))
+		value = str_slice(value, 1, value.len);
+	if (value.len >= PATH_MAX)
+		return false;
+	snprintf(name, PATH_MAX, "%.*s", STRF(value));
+	return true;
+}
+
 static int read_file(struct source *src, struct err *e)
 {
-	struct str path = src->value;
-	char name[4096], room[4096];
+	char name[PATH_MAX], room[4096];
 	struct stat st;
 	ssize_t n;
 
-	if (is_inline(path))
-		return buf_adds(&src->bytes, path) ? 0 : fail(src, e, "too large");
-	if (str_has_prefix(path, STR("classpath:")))
+	if (is_inline(src->value))
+		return buf_adds(&src->bytes, src->value) ? 0 : fail(src, e, "too large");
+	if (str_has_prefix(src->value, STR("classpath:")))
 		return fail(src, e, "there is no classpath outside a JVM: name a file");
-	if (str_has_prefix(path, STR("file:")))
-		path = str_slice(path, 5, path.len);
-	while (str_has_prefix(path, STR("//")))
-		path = str_slice(path, 1, path.len);
-	if (path.len >= sizeof(name))
+	if (!path_of(src->value, name))
 		return fail(src, e, "too long a path");
-	snprintf(name, sizeof(name), "%.*s", STRF(path));
 
 	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -564,4 +572,18 @@ int tls_files_load(SSL_CTX *ctx, const struct tls_settings *s, int64_t *expires,
 		r = err_set(e, VINE_EINVAL, "%s.enabled needs %s.certificate and %s.certificate-private-key, or %s.key-store",
 			    s->scope, s->scope, s->scope, s->scope);
 	return r == 0 ? load_trust(ctx, s, e) : r;
+}
+
+uint64_t tls_files_stamp(const struct tls_settings *s)
+{
+	const struct str value[] = { s->certificate, s->key, s->trust, s->key_store, s->trust_store };
+	char name[PATH_MAX];
+	uint64_t h = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(value); i++) {
+		h *= 31;
+		if (value[i].len && !is_inline(value[i]) && path_of(value[i], name))
+			h += file_stamp(name);
+	}
+	return h;
 }

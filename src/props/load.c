@@ -40,14 +40,8 @@ uint64_t load_files_stamp(const struct load_files *f)
 {
 	uint64_t h = f->n;
 
-	for (size_t i = 0; i < f->n; i++) {
-		struct stat st = { 0 };
-		bool there = stat(f->path[i], &st) == 0;
-		const uint64_t seen[] = { there, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec,
-					  (uint64_t)st.st_ino };
-
-		h = str_hash(str_of((const char *)seen, sizeof(seen)), h + i);
-	}
+	for (size_t i = 0; i < f->n; i++)
+		h = h * 31 + file_stamp(f->path[i]);
 	return h;
 }
 

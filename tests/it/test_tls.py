@@ -12,6 +12,7 @@ import pytest
 import gateway
 from manage import get
 from peers import Closed, ok, reply, serve
+from test_libvine import binary, service  # noqa: F401 (fixtures)
 from tls import Authority, TlsClient, args, client_context, over_tls, raw, request
 from vine import BINARY, SLOWNESS, wait_for
 
@@ -205,6 +206,39 @@ def test_a_reload_reads_certificates_again(vine, authority, trusts, tmp_path):
     v.wait_log(r'configuration is not valid: the old one stays in force" why="server.ssl.certificate = .*there is no certificate in it')
     assert "second.test" in names()
     assert standing.get("/eureka/apps").status == 200
+
+
+@pytest.mark.parametrize("role", ["registry", "libvine"])
+def test_replaced_files_are_noticed(vine, service, authority, trusts, tmp_path, role):  # noqa: F811
+    """Nobody sends a signal; a pair that does not fit is not put in force, and called wrong once, not each second."""
+    first, second, third = (authority.issue(n, san=f"DNS:localhost,DNS:{n}.test,IP:127.0.0.1") for n in ("r1", "r2", "r3"))
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    wrong = r"the old one stays in force.*the private key does not belong to the certificate"
+
+    def replace(file, other):
+        fresh = file.with_suffix(".new")
+        fresh.write_bytes(other.read_bytes())
+        fresh.rename(file)
+
+    def names():
+        with trusts.wrap_socket(raw(v.port), server_hostname="localhost") as s:
+            return [value for kind, value in s.getpeercert()["subjectAltName"] if kind == "DNS"]
+
+    replace(cert, first.cert)
+    replace(key, first.key)
+    props = {"server.ssl.certificate": str(cert), "server.ssl.certificate-private-key": str(key)}
+    v = registry(vine, props) if role == "registry" else service(props)
+    assert "r1.test" in names()
+    replace(key, second.key)
+    replace(cert, second.cert)
+    wait_for(lambda: "r2.test" in names(), "the second certificate")
+    had = len(re.findall(wrong, v.logs()))
+    replace(cert, third.cert)
+    wait_for(lambda: len(re.findall(wrong, v.logs())) > had, "a word of the pair that does not fit")
+    assert "r2.test" in names()
+    replace(key, third.key)
+    wait_for(lambda: "r3.test" in names(), "the third certificate")
+    assert len(re.findall(wrong, v.logs())) == had + 1
 
 
 def test_a_reload_without_tls_says_nothing_of_certificates(vine):
