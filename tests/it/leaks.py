@@ -29,9 +29,10 @@ def scrape(c):
     return out
 
 
-def holdings(v):
+def holdings(v, context=None):
     """What the process holds now, without the connection and the exchange that this question takes itself."""
-    c = http.client.HTTPConnection("127.0.0.1", v.port, timeout=DEADLINE)
+    c = (http.client.HTTPSConnection("localhost", v.port, timeout=DEADLINE, context=context) if context else
+         http.client.HTTPConnection("127.0.0.1", v.port, timeout=DEADLINE))
     try:
         m = scrape(c)
         fds = v.fds()
@@ -51,16 +52,17 @@ def holdings(v):
 
 
 class Ledger:
-    def __init__(self, v, clients=0, upstreams=100):
-        """clients: those that the test itself keeps open; upstreams: the most connections to upstreams that may stay pooled."""
-        self.v, self.clients, self.upstreams = v, clients, upstreams
+    def __init__(self, v, clients=0, upstreams=100, context=None):
+        """clients: those that the test itself keeps open; upstreams: the most connections to upstreams that may stay pooled;
+        context: the process listens by TLS."""
+        self.v, self.clients, self.upstreams, self.context = v, clients, upstreams, context
         self.rss = v.rss()
         first = wait_for(self._quiet, "a quiet process")
         self.fixed = {k: first[k] for k in ("descriptors of nobody", "threads")}
 
     def _quiet(self):
         """What is held at rest: the metrics and the descriptors are read one after the other, so only what holds twice is true."""
-        one, two = holdings(self.v), holdings(self.v)
+        one, two = holdings(self.v, self.context), holdings(self.v, self.context)
         busy = ("requests in progress", "permits", "kept bytes", "half-sent heads")
         return one if one == two and one["client connections"] == self.clients and not any(one[k] for k in busy) else None
 
@@ -68,7 +70,7 @@ class Ledger:
         """{what: (now, want)} of all that is not as it should be."""
         want = {"client connections": self.clients if clients is None else clients, "half-sent heads": 0,
                 "requests in progress": 0, "kept bytes": 0, "permits": 0, **self.fixed}
-        now = holdings(self.v)
+        now = holdings(self.v, self.context)
         out = {k: (now[k], w) for k, w in want.items() if now[k] != w}
         if now["upstream connections"] > self.upstreams:
             out["upstream connections"] = (now["upstream connections"], self.upstreams)
