@@ -208,6 +208,13 @@ def test_a_registry_in_itself(vine):
     assert ea.apps() == {}  # it has told that it leaves, before it ended
 
 
+def test_a_registry_in_itself_without_a_pause_between_heartbeats(vine):
+    r = vine("registry", "--server.port=0", "--server.address=127.0.0.1", "--eureka.client.register-with-eureka=true",
+             "--spring.application.name=eureka", "--eureka.instance.lease-renewal-interval-in-seconds=0")
+    wait_for(lambda: "EUREKA" in Eureka(r.port).apps(), "its entry")
+    r.stop()
+
+
 def test_what_was_answered_reaches_the_peers_before_the_end(cluster):
     c = cluster(2)
     c.connected()
