@@ -215,6 +215,14 @@ def test_a_registry_in_itself_without_a_pause_between_heartbeats(vine):
     r.stop()
 
 
+def test_a_registry_in_itself_without_time_to_leave(vine):
+    """Its word that it leaves is on its way to itself when it ends."""
+    r = vine("registry", "--server.port=0", "--server.address=127.0.0.1", "--eureka.client.register-with-eureka=true",
+             "--spring.application.name=eureka", "--spring.lifecycle.timeout-per-shutdown-phase=0")
+    wait_for(lambda: "EUREKA" in Eureka(r.port).apps(), "its entry")
+    r.stop()
+
+
 def test_what_was_answered_reaches_the_peers_before_the_end(cluster):
     c = cluster(2)
     c.connected()
