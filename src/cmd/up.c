@@ -295,6 +295,15 @@ static void kill_child(struct timer *t)
 	kill(c->pid, SIGKILL);
 }
 
+/* Told once more, it waits for no request; its time counts from the first. */
+static void stop_child(struct child *c)
+{
+	if (!c->stopping)
+		timer_set(c->up->loop, &c->kill_at, clock_mono() + c->up->drain_time + STOP_GRACE);
+	c->stopping = true;
+	kill(c->pid, SIGTERM);
+}
+
 /* One after the other, the last started first. */
 static void stop_next(struct supervisor *up)
 {
@@ -304,11 +313,8 @@ static void stop_next(struct supervisor *up)
 		timer_cancel(up->loop, &c->again);
 		if (c->pid <= 0)
 			continue;
-		if (!c->stopping) {
-			c->stopping = true;
-			kill(c->pid, SIGTERM);
-			timer_set(up->loop, &c->kill_at, clock_mono() + up->drain_time + STOP_GRACE);
-		}
+		if (!c->stopping)
+			stop_child(c);
 		return;
 	}
 	loop_stop(up->loop);
@@ -321,8 +327,7 @@ static void stop_all(struct supervisor *up, int exit_code)
 	if (up->stopping) { /* a second signal: everybody at once, and without waiting for requests */
 		for (size_t i = 0; i < up->n; i++) {
 			if (up->child[i].pid > 0)
-				kill(up->child[i].pid, SIGTERM);
-			up->child[i].stopping = true;
+				stop_child(&up->child[i]);
 		}
 		return;
 	}
