@@ -354,7 +354,9 @@ static void child_ended(struct child *c, int status)
 	c->pid = 0;
 	c->is_ready = false;
 	if (up->stopping) {
-		if (code != 0 && up->exit_code == 0)
+		bool was_early = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM; /* before it listened */
+
+		if (code != 0 && !was_early && up->exit_code == 0)
 			up->exit_code = EXIT_FAILED;
 		stop_next(up);
 		return;
@@ -383,6 +385,15 @@ static void reap(struct supervisor *up)
 	}
 }
 
+/* Who is not ready reads the files anyway, and may not listen yet: it would fall. */
+static void reload_all(struct supervisor *up)
+{
+	for (size_t i = 0; i < up->n; i++) {
+		if (up->child[i].is_ready)
+			kill(up->child[i].pid, SIGHUP);
+	}
+}
+
 static void on_signal(struct io *io, uint32_t events)
 {
 	struct supervisor *up = container_of(io, struct supervisor, signals);
@@ -393,10 +404,7 @@ static void on_signal(struct io *io, uint32_t events)
 		if (si.ssi_signo == SIGCHLD)
 			reap(up);
 		else if (si.ssi_signo == SIGHUP)
-			for (size_t i = 0; i < up->n; i++) {
-				if (up->child[i].pid > 0)
-					kill(up->child[i].pid, SIGHUP);
-			}
+			reload_all(up);
 		else
 			stop_all(up, 0);
 	}

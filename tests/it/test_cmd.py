@@ -200,6 +200,17 @@ def test_interrupt_and_hang_up_are_passed_on(vine):
     assert v.wait() == 0
 
 
+def test_signals_while_a_child_starts_do_not_end_in_a_failure(vine):
+    v = vine("up", *UP, ready=False)
+    first = wait_for(lambda: children(v), "the first child")
+    wait_for(lambda: v.signal(signal.SIGHUP) or len(pids(v)) == 2, "both ready lines")
+    assert pids(v)["registry"][0] == first[0] and "started again" not in v.logs()
+    v.stop()
+    v = vine("up", *UP, ready=False)
+    wait_for(lambda: children(v), "the first child")
+    v.stop()
+
+
 def test_single_runs_all_in_one_process(vine):
     v = vine("up", "--single", *UP)
     wait_for(lambda: len(pids(v)) == 2, "both ready lines")
