@@ -2,6 +2,7 @@
 import gzip
 import json
 import re
+import signal
 import threading
 import time
 
@@ -186,6 +187,16 @@ def test_a_registry_is_not_its_own_peer(vine):
                  f"--eureka.client.service-url.defaultZone=http://localhost:{v.port}/eureka/")
     assert Eureka(again.port, base="/actuator").get("/registry").json()["peers"] == []
     wire.stop()
+
+
+def test_a_registry_whose_peers_are_taken_from_it_before_they_answer_gives_its_lists(vine):
+    alone = "server.port: 0\nserver.address: 127.0.0.1\neureka.server.registry-sync-retries: 5\n"
+    r = vine("registry", config=alone + "eureka.client.service-url.defaultZone: http://127.0.0.1:1/eureka/\n")
+    e = Eureka(r.port)
+    assert e.get("/apps/").status == 403
+    r.config.write_text(alone)
+    r.signal(signal.SIGHUP)
+    wait_for(lambda: e.get("/apps/").status == 200, "its lists")
 
 
 def test_a_registry_in_itself(vine):
