@@ -679,6 +679,7 @@ static void side_reset(struct conn *c, int errnum)
 {
 	assert_int_equal(errnum, ECONNRESET);
 	container_of(c, struct side, c)->eof = true;
+	conn_close(c, side_released);
 }
 
 static void accept_side(struct listener *ln, int fd, const struct addr *peer)
@@ -690,17 +691,17 @@ static void accept_side(struct listener *ln, int fd, const struct addr *peer)
 	assert_int_equal(conn_open(&s->c, ln->loop, fd, &ops, 1000), 0);
 }
 
-/* An answer may be whole although its sender could not wait to be rid of us. */
-static void test_what_came_before_a_reset_is_read(void **state)
+/* An answer may be whole although its sender could not wait to be rid of us; whether or not it has taken all that we had to say. */
+static void read_before_a_reset(size_t pending)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 	struct loop *l = loop_new();
 	struct side s = { .got = BUF_INIT(100) };
 	struct listener ln = { 0 };
+	char *bytes = xzalloc(pending + 1);
 	struct addr a;
 	struct err e;
 
-	(void)state;
 	addr_parse_ip(&a, STR("127.0.0.1"), 0);
 	assert_int_equal(listener_open(&ln, l, &a, false, &e), 0);
 	ln.on_accept = accept_side;
@@ -709,17 +710,29 @@ static void test_what_came_before_a_reset_is_read(void **state)
 	int fd = dial(&ln.local);
 
 	loop_turn(l, USEC_PER_SEC);
+	if (pending) {
+		conn_write(&s.c, bytes, pending);
+		assert_true(conn_pending(&s.c) > 0);
+	}
 	assert_int_equal(send(fd, "whole", 5, 0), 5);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	close(fd);
 	while (!s.eof)
 		loop_turn(l, USEC_PER_SEC);
 	assert_str(buf_str(&s.got), STR("whole"));
-	conn_close(&s.c, side_released);
 	loop_turn(l, 0);
+	assert_true(s.released);
 	buf_fini(&s.got);
 	listener_close(&ln);
 	loop_free(l);
+	free(bytes);
+}
+
+static void test_what_came_before_a_reset_is_read(void **state)
+{
+	(void)state;
+	read_before_a_reset(0);
+	read_before_a_reset(64u << 20);
 }
 
 int main(void)
