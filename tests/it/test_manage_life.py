@@ -25,6 +25,12 @@ def fails(vine, *args, **kw):
 
 # --- failures to start: one clear line, exit code 1 ---
 
+def test_a_start_that_fails_while_servers_are_pinged(vine, upstream):
+    code, lines = fails(vine, "gateway", "--vine.gateway.access-log=/nowhere/log",
+                        "--up.ribbon.NFLoadBalancerPingClassName=com.netflix.loadbalancer.PingUrl", config=simple(upstream(stall)))
+    assert code == 1 and lines[-1] == "vine gateway: cannot open the access log '/nowhere/log': No such file or directory"
+
+
 def test_port_in_use(vine):
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
