@@ -64,6 +64,13 @@ static void swap_props(struct vine_app *app, struct props *p)
 	props_unref(old);
 }
 
+static void refuse(struct vine_app *app)
+{
+	identities_forget(app->tls);
+	LOG(&app->log, LOG_ERROR, "configuration is not valid: the old one stays in force",
+	    F_Z("why", app->reload.err.text));
+}
+
 static void put_in_force(struct vine_app *app)
 {
 	struct reload *r = &app->reload;
@@ -72,8 +79,7 @@ static void put_in_force(struct vine_app *app)
 	if (r->code == 0)
 		r->code = remotes_publish(app->remotes, r->next, &r->err);
 	if (r->code < 0) {
-		identities_forget(app->tls);
-		LOG(&app->log, LOG_ERROR, "configuration is not valid: the old one stays in force", F_Z("why", r->err.text));
+		refuse(app);
 		return;
 	}
 	identities_commit(app->tls);
@@ -110,7 +116,7 @@ static void on_read(struct job *j)
 		if (r->next)
 			put_in_force(app);
 		else
-			LOG(&app->log, LOG_ERROR, "configuration is not valid: the old one stays in force", F_Z("why", r->err.text));
+			refuse(app);
 	}
 	watch_what_was_read(r);
 }

@@ -295,6 +295,15 @@ static void kill_child(struct timer *t)
 	kill(c->pid, SIGKILL);
 }
 
+/* Told once more, it waits for no request; its time counts from the first. */
+static void stop_child(struct child *c)
+{
+	if (!c->stopping)
+		timer_set(c->up->loop, &c->kill_at, clock_mono() + c->up->drain_time + STOP_GRACE);
+	c->stopping = true;
+	kill(c->pid, SIGTERM);
+}
+
 /* One after the other, the last started first. */
 static void stop_next(struct supervisor *up)
 {
@@ -304,11 +313,8 @@ static void stop_next(struct supervisor *up)
 		timer_cancel(up->loop, &c->again);
 		if (c->pid <= 0)
 			continue;
-		if (!c->stopping) {
-			c->stopping = true;
-			kill(c->pid, SIGTERM);
-			timer_set(up->loop, &c->kill_at, clock_mono() + up->drain_time + STOP_GRACE);
-		}
+		if (!c->stopping)
+			stop_child(c);
 		return;
 	}
 	loop_stop(up->loop);
@@ -321,8 +327,7 @@ static void stop_all(struct supervisor *up, int exit_code)
 	if (up->stopping) { /* a second signal: everybody at once, and without waiting for requests */
 		for (size_t i = 0; i < up->n; i++) {
 			if (up->child[i].pid > 0)
-				kill(up->child[i].pid, SIGTERM);
-			up->child[i].stopping = true;
+				stop_child(&up->child[i]);
 		}
 		return;
 	}
@@ -349,7 +354,9 @@ static void child_ended(struct child *c, int status)
 	c->pid = 0;
 	c->is_ready = false;
 	if (up->stopping) {
-		if (code != 0 && up->exit_code == 0)
+		bool was_early = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM; /* before it listened */
+
+		if (code != 0 && !was_early && up->exit_code == 0)
 			up->exit_code = EXIT_FAILED;
 		stop_next(up);
 		return;
@@ -378,6 +385,15 @@ static void reap(struct supervisor *up)
 	}
 }
 
+/* Who is not ready reads the files anyway, and may not listen yet: it would fall. */
+static void reload_all(struct supervisor *up)
+{
+	for (size_t i = 0; i < up->n; i++) {
+		if (up->child[i].is_ready)
+			kill(up->child[i].pid, SIGHUP);
+	}
+}
+
 static void on_signal(struct io *io, uint32_t events)
 {
 	struct supervisor *up = container_of(io, struct supervisor, signals);
@@ -388,10 +404,7 @@ static void on_signal(struct io *io, uint32_t events)
 		if (si.ssi_signo == SIGCHLD)
 			reap(up);
 		else if (si.ssi_signo == SIGHUP)
-			for (size_t i = 0; i < up->n; i++) {
-				if (up->child[i].pid > 0)
-					kill(up->child[i].pid, SIGHUP);
-			}
+			reload_all(up);
 		else
 			stop_all(up, 0);
 	}

@@ -200,7 +200,9 @@ void eureka_self(struct instance *d, struct arena *a, const struct props *p, str
 	if (asg.len)
 		d->asg = asg;
 	d->instance_id = either(props_str(p, "eureka.instance.instance-id"), default_id(a, p, d, name));
-	d->lease.renewal_s = (uint32_t)(props_ms(p, "eureka.instance.lease-renewal-interval-in-seconds") / 1000);
+	/* A heartbeat a second is the most: without a pause they would be all that is done. */
+	d->lease.renewal_s =
+		MAX((uint32_t)(props_ms(p, "eureka.instance.lease-renewal-interval-in-seconds") / 1000), 1u);
 	d->lease.duration_s = (uint32_t)(props_ms(p, "eureka.instance.lease-expiration-duration-in-seconds") / 1000);
 	describe_pages(d, a, p, at);
 	inst_status_parse_nocase(props_str(p, "eureka.instance.initial-status"), &status);

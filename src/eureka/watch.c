@@ -9,6 +9,7 @@
 #define CUTS_MAX 3 /* so many failed streams, one behind the other: ask instead */
 #define ASK_SPARE (10 * USEC_PER_SEC)
 #define ASK_GAP (10 * USEC_PER_MSEC)
+#define ASK_AGAIN USEC_PER_SEC         /* while a fetch is out, or fails, without which nothing is asked that waits */
 #define LATER_MAX (300 * USEC_PER_SEC) /* of a Retry-After */
 #define SERVERS_MAX 16
 
@@ -438,7 +439,7 @@ static void answered(struct eureka_watch *w, const struct fetch *f)
 	}
 	w->failures = 0;
 	set_state(w, WATCH_OFF); /* the fetch is over */
-	wait_for_next(w, ASK_GAP);
+	wait_for_next(w, w->live ? ASK_GAP : ASK_AGAIN);
 }
 
 static void on_answer(struct fetch *f)

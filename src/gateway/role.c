@@ -208,7 +208,8 @@ static void upkeep(struct timer *timer)
 static void refresh_asked(struct host *h, void *arg)
 {
 	(void)arg;
-	rebuild_and_publish(h->role, false, "an updater");
+	if (h->role) /* else it was asked for while that ended */
+		rebuild_and_publish(h->role, false, "an updater");
 }
 
 /* An updater of the user's has news. Any thread. */

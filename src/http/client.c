@@ -525,11 +525,11 @@ static bool may_open(const struct http_peer *p)
 
 static void serve_waiting(struct http_peer *p)
 {
-	while (!list_is_empty(&p->waiting) && !p->query.active) {
+	while (!list_is_empty(&p->waiting)) {
 		struct call *c = list_entry(list_first(&p->waiting), struct call, link);
 		struct client_conn *cc = c->want_fresh ? NULL : take_idle(p);
 
-		if (!cc && !may_open(p))
+		if (!cc && (p->query.active || !may_open(p)))
 			return;
 		list_del(&c->link);
 		p->n_waiting--;
@@ -573,7 +573,8 @@ void call_start(struct http_client *cl, struct call *c, struct http_peer *peer, 
 	list_init(&c->link);
 	timer_init(&c->timer, on_call_timer);
 
-	struct client_conn *cc = c->want_fresh || peer->n_waiting ? NULL : take_idle(peer);
+	/* Who waits for an address only does so because no connection was idle, or a fresh one is wanted. */
+	struct client_conn *cc = c->want_fresh || (peer->n_waiting && !peer->query.active) ? NULL : take_idle(peer);
 
 	if (cc) {
 		attach(c, cc);

@@ -388,9 +388,16 @@ void identities_commit(struct identities *ids)
 	for_all(ids, commit);
 }
 
+/* Also where it was refused before it came to the identities: then too only another change calls for it again. */
+static void refuse(struct identity *id)
+{
+	forget(id);
+	id->stamp = tls_stamp(id->tls);
+}
+
 void identities_forget(struct identities *ids)
 {
-	for_all(ids, forget);
+	for_all(ids, refuse);
 }
 
 bool identities_changed(struct identities *ids)

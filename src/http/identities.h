@@ -34,7 +34,7 @@ int identities_check(const struct props *p, struct err *e);
 int identities_check_registry(const struct props *p, struct err *e); /* only what identities_registry would read: at a reload */
 
 /* A reload in two steps: everything is read anew by p and kept aside, or an error says what cannot be read; then it is put
- * in force, or forgotten. */
+ * in force, or forgotten: that is due where a reload is refused before it comes to them, too. */
 int identities_prepare(struct identities *ids, const struct props *p, struct err *e);
 void identities_commit(struct identities *ids);
 void identities_forget(struct identities *ids);

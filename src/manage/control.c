@@ -145,6 +145,7 @@ static bool lane_is_busy(struct control *c)
 static void control_close(struct control *c)
 {
 	timer_cancel(c->loop, &c->watch);
+	loop_turn(c->loop, 0); /* what roles have left to the turn's end still lets go of the client's peers */
 	http_client_free(c->client);
 	loop_turn(c->loop, 0);
 	dns_free(c->dns);

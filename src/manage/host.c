@@ -201,9 +201,9 @@ static void *worker_main(void *arg)
 		loop_run(w->loop);
 	w->ended = true;
 	timer_cancel(w->loop, &w->drain_timer);
+	http_server_free(w->server); /* first: what is cut off now is the role's, and says so to it */
 	if (w->host->ops->worker_fini)
 		w->host->ops->worker_fini(w);
-	http_server_free(w->server);
 	http_client_free(w->client);
 	loop_turn(w->loop, 0);
 	dns_free(w->dns);

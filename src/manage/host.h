@@ -13,7 +13,8 @@
  *
  * Life of a role   start (control) -> for each worker: worker_init (its thread), listen -> ready (control: the real port is
  *                  known) -> ... -> drain (control: deregister) -> workers stop accepting, finish what they have, bounded by
- *                  spring.lifecycle.timeout-per-shutdown-phase -> worker_fini (its thread) -> stop (control).
+ *                  spring.lifecycle.timeout-per-shutdown-phase -> what is left is cut off -> worker_fini (its thread) ->
+ *                  stop (control).
  *                  A step that fails ends the start with one line on stderr and exit code 1; what had been started is
  *                  taken down in reverse.
  * Reload           SIGHUP or a changed file: read, validated (the catalogue, then ops->props_check). Invalid: nothing
@@ -74,7 +75,7 @@ struct role_ops {
 	void (*worker_props)(struct worker *w, const struct props *old); /* w->props is new; old lives during the call */
 	void (*worker_drain)(struct worker *w); /* end what would live for ever (event streams) */
 	bool (*worker_idle)(struct worker *w);  /* besides the server's own exchanges; NULL: true */
-	void (*worker_fini)(struct worker *w);  /* also after a worker_init that failed */
+	void (*worker_fini)(struct worker *w);  /* no exchange is left; also after a worker_init that failed */
 };
 
 struct worker {

@@ -473,7 +473,8 @@ static void on_event(struct io *io, uint32_t events)
 		c->ops->on_error(c, err ? err : ECONNRESET);
 		return;
 	}
-	if (events & EPOLLOUT)
+	if (events & EPOLLOUT &&
+	    !(events & (EPOLLERR | EPOLLHUP))) /* else it takes nothing, and what came before is read first */
 		flush(c);
 	if (events & EPOLLRDHUP && (c->flags & (CONN_PAUSED | CONN_CLOSED | CONN_ENDING)) == CONN_PAUSED) {
 		c->flags |= CONN_ENDING;

@@ -55,8 +55,13 @@ static bool has_room(const struct outbox *o, const struct conn *c, size_t total)
 
 void outbox_add(struct outbox *o, struct conn *c, const struct iovec *iov, int n, size_t total)
 {
-	if (!has_room(o, c, total))
+	if (!has_room(o, c, total)) {
 		outbox_send(o);
+		if (c->out) { /* the kernel did not take all that the conn had here: this goes behind it */
+			conn_writev(c, iov, n);
+			return;
+		}
+	}
 	if (!o->bytes)
 		o->bytes = xmalloc(OUTBOX_BYTES);
 	if (!c->outbox) {

@@ -34,7 +34,8 @@ struct outbox {
 void outbox_init(struct outbox *o, struct loop *loop);
 void outbox_fini(struct outbox *o);
 
-/* Copies total bytes (at most OUTBOX_PIECE) behind what the conn has here already. Sends what is here first when it is full. */
+/* Copies total bytes (at most OUTBOX_PIECE) behind what the conn has here already. Sends what is here first when it is full; a
+ * conn that then keeps output of its own keeps these behind it. */
 void outbox_add(struct outbox *o, struct conn *c, const struct iovec *iov, int n, size_t total);
 /* The conn's bytes, no longer here but still valid until the next outbox_add; {NULL, 0} if there were none. */
 struct iovec outbox_take(struct outbox *o, struct conn *c);

@@ -184,6 +184,10 @@ static void on_all(struct peer *p, const struct apps_doc *doc, void *ctx)
 
 static void ask_all(struct peers *ps)
 {
+	if (ps->n == 0) { /* a reload has left nobody who could be asked */
+		serve(ps, SYNC_ALONE);
+		return;
+	}
 	ps->asked = ps->n;
 	for (unsigned i = 0; i < ps->n; i++)
 		peer_fetch_all(ps->peer[i], SYNC_TIMEOUT, on_all, ps);

@@ -40,7 +40,7 @@ struct registry {
 	uint64_t samples[60]; /* total of renewals, a second apart */
 	unsigned n_samples;   /* ever taken */
 	struct deferred flush;
-	bool flushing, dead; /* dead: to be freed when what is deferred has run */
+	bool flushing, dead; /* dead: to be freed when what is deferred and the last letter have come */
 	bool to_serve;       /* from the next picture on, whose changes wait to be published */
 	struct op *done_head, **done_tail;
 	struct registry_hooks hooks;
@@ -53,6 +53,7 @@ struct registry {
 	uint64_t epoch;
 	_Atomic uint64_t version;
 	_Atomic uint32_t restored;
+	_Atomic uint32_t letters; /* ops on their way to the writer */
 	_Atomic bool preserving, doubling, no_delta, ignore_dirty, serving;
 	struct stripe renewals[REGISTRY_STRIPES];
 };
@@ -300,6 +301,12 @@ static void release(struct registry *r)
 	free(r);
 }
 
+static void try_release(struct registry *r)
+{
+	if (r->dead && !r->flushing && !atomic_load(&r->letters))
+		release(r);
+}
+
 static void flush(struct deferred *d)
 {
 	struct registry *r = container_of(d, struct registry, flush);
@@ -321,8 +328,7 @@ static void flush(struct deferred *d)
 		if (!mailbox_post(op->reply, &op->mail, on_reply))
 			op_free(op); /* its worker has ended, and so has whoever asked */
 	}
-	if (r->dead)
-		release(r);
+	try_release(r);
 }
 
 static void flush_later(struct registry *r)
@@ -349,6 +355,12 @@ static void on_op(struct mail *m)
 	};
 	struct relay rl;
 
+	atomic_fetch_sub(&r->letters, 1);
+	if (r->dead) {
+		op_free(op);
+		try_release(r);
+		return;
+	}
 	op_apply(op, &r->leases, &c);
 	if (r->hooks.written && op_relay(op, r->leases.p, &rl))
 		r->hooks.written(&rl, r->hooks.written_ctx);
@@ -406,7 +418,11 @@ bool registry_submit(struct registry *r, struct op *op, struct mailbox *reply, v
 	op->reg = r;
 	op->reply = reply;
 	op->done = done;
-	return mailbox_post(r->inbox, &op->mail, on_op);
+	atomic_fetch_add(&r->letters, 1);
+	if (mailbox_post(r->inbox, &op->mail, on_op))
+		return true;
+	atomic_fetch_sub(&r->letters, 1);
+	return false;
 }
 
 /* --- time --- */
@@ -530,8 +546,6 @@ void registry_free(struct registry *r)
 	if (!r)
 		return;
 	timer_cancel(r->loop, &r->tick);
-	if (r->flushing)
-		r->dead = true;
-	else
-		release(r);
+	r->dead = true;
+	try_release(r);
 }

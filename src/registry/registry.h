@@ -29,7 +29,8 @@ struct registry *registry_new(struct loop *loop, struct mailbox *inbox, const st
 			      const struct logger *log);
 void registry_configure(struct registry *r, const struct registry_config *cfg);
 void registry_accept_size(struct registry *r); /* see preserve_accept */
-void registry_free(struct registry *r); /* the workers have ended; run one more turn before loop_free */
+/* The workers have ended; what they have still submitted is not done. Run one more turn before loop_free. */
+void registry_free(struct registry *r);
 
 /* What others of the writer's thread do with what happens; set before anything is served. */
 struct registry_hooks {

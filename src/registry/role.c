@@ -546,14 +546,12 @@ static void worker_drain(struct worker *w)
 	watch_hub_drain(&((struct reg_here *)w->role)->watch);
 }
 
-/* The server is freed after this, and with it the exchanges that drain could not end. */
 static void worker_fini(struct worker *w)
 {
 	struct reg_here *here = w->role;
 
 	if (!here)
 		return;
-	watch_hub_drain(&here->watch);
 	watch_hub_fini(&here->watch);
 	reg_worker_fini(&here->http);
 	reg_auth_free(here->auth);

@@ -173,6 +173,24 @@ def test_children_do_not_outlive_the_supervisor(vine):
         wait_for(lambda: gone(pid), "the orphan to end")
 
 
+def is_told(pid, number):
+    """The signal waits for it."""
+    return int(re.search(r"ShdPnd:\s+(\w+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1], 16) >> (number - 1) & 1
+
+
+def test_who_does_not_listen_is_killed_after_a_second_signal_too(vine):
+    v = start_up(vine, "--spring.lifecycle.timeout-per-shutdown-phase=0")
+    roles = pids(v)
+    for pid, _ in roles.values():
+        os.kill(pid, signal.SIGSTOP)
+    v.signal(signal.SIGTERM)
+    wait_for(lambda: is_told(roles["gateway"][0], signal.SIGTERM), "the one that is stopped first")
+    wait_for(lambda: v.signal(signal.SIGTERM) or is_told(roles["registry"][0], signal.SIGTERM), "the other one")
+    v.expect_code = 1
+    v.stop()
+    assert all(gone(pid) for pid, _ in roles.values())
+
+
 def test_interrupt_and_hang_up_are_passed_on(vine):
     v = start_up(vine)
     port = pids(v)["gateway"][1]
@@ -180,6 +198,17 @@ def test_interrupt_and_hang_up_are_passed_on(vine):
     wait_for(lambda: "accepted" in str(get(port, "/actuator/health/configuration")), "the reload")
     v.signal(signal.SIGINT)
     assert v.wait() == 0
+
+
+def test_signals_while_a_child_starts_do_not_end_in_a_failure(vine):
+    v = vine("up", *UP, ready=False)
+    first = wait_for(lambda: children(v), "the first child")
+    wait_for(lambda: v.signal(signal.SIGHUP) or len(pids(v)) == 2, "both ready lines")
+    assert pids(v)["registry"][0] == first[0] and "started again" not in v.logs()
+    v.stop()
+    v = vine("up", *UP, ready=False)
+    wait_for(lambda: children(v), "the first child")
+    v.stop()
 
 
 def test_single_runs_all_in_one_process(vine):

@@ -310,6 +310,13 @@ const struct vine_rule_ops rule_empty = { .plugin = P("empty") };
 const struct vine_rule_ops rule_foreign = { .plugin = { .size = sizeof(struct vine_rule_ops), .abi = 99 }, .choose = nobody };
 const struct vine_rule_ops rule_lazy = { .plugin = { .size = sizeof(struct vine_rule_ops), .abi = VINE_PLUGIN_ABI,
     .kind = VINE_PLUGIN_RULE, .name = "lazy", .worker_init = fails }, .choose = outside };
+static const struct vine_host *host;
+static struct vine_refresh *handle;
+static void *host_note(const struct vine_host *h, const char *client) { host = h; return &host; }
+static int handle_note(void *s, struct vine_refresh *r) { handle = r; return 0; }
+static void last_word(void *s) { host->balance->refresh(handle); }
+const struct vine_updater_ops updater_talks = { .plugin = VINE_PLUGIN(struct vine_updater_ops, VINE_PLUGIN_UPDATER, "talks"),
+    .create = host_note, .start = handle_note, .stop = last_word };
 """
 
 
@@ -339,6 +346,12 @@ def test_the_example_gives_canaries_their_share(vine, upstream, connect, tmp_pat
     servers.write_text(f"{ups[2].address} canary\n")  # the list is asked again by time
     wait_for(lambda: len(explained(gw)["servers"]) == 1, "the new list")
     assert {c.get("/x").body for _ in range(10)} == {b"c"}
+
+
+def test_an_updater_has_news_while_it_is_stopped(vine, upstream, connect, bad_rules):
+    gw = vine("gateway", config=simple(upstream(named("a")), up__ribbon__ServerListUpdaterClassName=f"{bad_rules}:updater_talks"))
+    assert connect(gw).get("/x").body == b"a"
+    gw.stop()
 
 
 @pytest.mark.parametrize("symbol, why", [

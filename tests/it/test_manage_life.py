@@ -1,5 +1,6 @@
 """The life of a process: start, failures to start, reload, drain."""
 import os
+import re
 import signal
 import socket
 import time
@@ -8,6 +9,7 @@ import pytest
 
 from gateway import simple
 from manage import ALONE, call, get, value
+from peers import request_bytes, stall
 from vine import SLOWNESS, wait_for
 
 
@@ -22,6 +24,12 @@ def fails(vine, *args, **kw):
 
 
 # --- failures to start: one clear line, exit code 1 ---
+
+def test_a_start_that_fails_while_servers_are_pinged(vine, upstream):
+    code, lines = fails(vine, "gateway", "--vine.gateway.access-log=/nowhere/log",
+                        "--up.ribbon.NFLoadBalancerPingClassName=com.netflix.loadbalancer.PingUrl", config=simple(upstream(stall)))
+    assert code == 1 and lines[-1] == "vine gateway: cannot open the access log '/nowhere/log': No such file or directory"
+
 
 def test_port_in_use(vine):
     with socket.create_server(("127.0.0.1", 0)) as s:
@@ -185,6 +193,22 @@ def test_drain_ends_at_its_deadline(vine):
         v.signal(signal.SIGTERM)
         assert v.wait() == 0
     v.wait_log("requests are cut off")
+
+
+@pytest.mark.parametrize("props", [
+    {}, {"zuul__ribbonIsolationStrategy": "THREAD", "hystrix__threadpool__RibbonCommand__coreSize": 2,
+         "hystrix__threadpool__RibbonCommand__maxQueueSize": 10}], ids=["as they come", "from a pool"])
+def test_requests_that_are_cut_off_are_still_accounted_for(vine, upstream, connect, props):
+    """Under way, and where a pool has a queue, in that; each on a connection of its own, so on any of the workers."""
+    up = upstream(stall)
+    v = vine("gateway", config=simple(up, **{"spring__lifecycle__timeout-per-shutdown-phase": 0, "vine__workers": 2}, **props))
+    clients = [connect(v) for _ in range(8)]
+    for c in clients:
+        c.send(request_bytes("GET", "/x"))
+    up.wait_requests(2 if props else 8)
+    wait_active(v, 8)
+    v.stop()
+    assert len(re.findall(r"path=/x .* aborted=true", v.logs())) == 8
 
 
 def test_second_signal_does_not_wait(vine):

@@ -2,6 +2,7 @@
 import gzip
 import json
 import re
+import signal
 import threading
 import time
 
@@ -188,6 +189,16 @@ def test_a_registry_is_not_its_own_peer(vine):
     wire.stop()
 
 
+def test_a_registry_whose_peers_are_taken_from_it_before_they_answer_gives_its_lists(vine):
+    alone = "server.port: 0\nserver.address: 127.0.0.1\neureka.server.registry-sync-retries: 5\n"
+    r = vine("registry", config=alone + "eureka.client.service-url.defaultZone: http://127.0.0.1:1/eureka/\n")
+    e = Eureka(r.port)
+    assert e.get("/apps/").status == 403
+    r.config.write_text(alone)
+    r.signal(signal.SIGHUP)
+    wait_for(lambda: e.get("/apps/").status == 200, "its lists")
+
+
 def test_a_registry_in_itself(vine):
     """Netflix's servers call a peer available whose host is among the instances."""
     a = vine("registry", "--server.port=0", "--server.address=127.0.0.1")
@@ -206,6 +217,21 @@ def test_a_registry_in_itself(vine):
     wait_for(lambda: eb.find("EUREKA", id), "it to come back")
     b.stop()
     assert ea.apps() == {}  # it has told that it leaves, before it ended
+
+
+def test_a_registry_in_itself_without_a_pause_between_heartbeats(vine):
+    r = vine("registry", "--server.port=0", "--server.address=127.0.0.1", "--eureka.client.register-with-eureka=true",
+             "--spring.application.name=eureka", "--eureka.instance.lease-renewal-interval-in-seconds=0")
+    wait_for(lambda: "EUREKA" in Eureka(r.port).apps(), "its entry")
+    r.stop()
+
+
+def test_a_registry_in_itself_without_time_to_leave(vine):
+    """Its word that it leaves is on its way to itself when it ends."""
+    r = vine("registry", "--server.port=0", "--server.address=127.0.0.1", "--eureka.client.register-with-eureka=true",
+             "--spring.application.name=eureka", "--spring.lifecycle.timeout-per-shutdown-phase=0")
+    wait_for(lambda: "EUREKA" in Eureka(r.port).apps(), "its entry")
+    r.stop()
 
 
 def test_what_was_answered_reaches_the_peers_before_the_end(cluster):

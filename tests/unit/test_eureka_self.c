@@ -52,6 +52,27 @@ static struct instance *self_of(const char *const *rows, uint16_t management, bo
 	return i;
 }
 
+/* In whole seconds, as it is told. */
+static void test_lease(void **state)
+{
+	static const struct {
+		const char *row;
+		uint32_t renewal;
+	} cases[] = {
+		{ "eureka.instance.lease-renewal-interval-in-seconds=7", 7 },
+		{ "eureka.instance.lease-renewal-interval-in-seconds=500ms", 1 },
+		{ "eureka.instance.lease-renewal-interval-in-seconds=0", 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct instance *d = self_of(ROWS(cases[i].row), 0, false);
+
+		assert_int_equal(d->lease.renewal_s, cases[i].renewal);
+		instance_unref(d);
+	}
+}
+
 static void test_ports(void **state)
 {
 	const struct {
@@ -298,6 +319,7 @@ static void test_txt_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lease),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_names_and_metadata),
 		cmocka_unit_test(test_amazon),

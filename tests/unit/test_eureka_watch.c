@@ -41,6 +41,7 @@ struct world {
 	enum part part;
 	usec session;
 	bool is_down; /* answers 500 to everything */
+	bool has_no_lists; /* ... to what asks for lists */
 	const char *garbage;
 	/* what the registry has */
 	char epoch[17];
@@ -203,6 +204,8 @@ static void on_request(struct exchange *ex, void *ctx)
 		ex_respond_text(ex, 500, STR("down"));
 	else if (str_eq(ex->req.path, STR("/x/vine/watch")))
 		answer_watch(w, ex);
+	else if (w->has_no_lists)
+		ex_respond_text(ex, 500, STR("not now"));
 	else if (str_eq(ex->req.path, STR("/x/eureka/apps/")) || str_eq(ex->req.path, STR("/x/eureka/apps/delta")))
 		answer_lists(w, ex, str_eq(ex->req.path, STR("/x/eureka/apps/delta")));
 	else
@@ -637,6 +640,26 @@ static void test_sessions(void **state)
 	WAIT(w, seen(w) == 2);
 }
 
+/* Who polls for changes and is to choose anew asks for the list first; where that fails, the changes are not asked for in its place
+ * without a pause. */
+static void test_a_session_ends_where_lists_fail(void **state)
+{
+	struct world *w = *state;
+	unsigned polls;
+
+	w->session = 200 * MSEC;
+	start(w, CUTTING, LONG);
+	WAIT(w, w->polls > 1);
+	w->has_no_lists = true;
+	WAIT(w, strcmp(report(w).state, "waiting") == 0 && !report(w).live);
+	polls = w->polls;
+	turn_for(w, 300 * MSEC);
+	assert_true(w->polls - polls <= 2);
+	w->has_no_lists = false;
+	tell_one_more(w);
+	WAIT(w, seen(w) == 2);
+}
+
 static void left(void *ctx)
 {
 	*(bool *)ctx = true;
@@ -699,6 +722,7 @@ int main(void)
 		TEST(test_a_restart_with_a_lower_version),
 		TEST(test_what_is_held_goes_in_time),
 		TEST(test_sessions),
+		TEST(test_a_session_ends_where_lists_fail),
 		TEST(test_leaving_ends_it),
 		cmocka_unit_test(test_versions),
 	};

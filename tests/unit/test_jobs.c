@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "http/client.h"
+#include "http/server.h"
 #include "net/dns.h"
 #include "net/jobs.h"
 #include "test.h"
@@ -57,7 +59,7 @@ static unsigned lookups(void)
 	return n;
 }
 
-/* "two.test" has two addresses, "slow.test" one that waits for the gate, anything else none. */
+/* "two.test" has two addresses, "slow.test" one, ours, that waits for the gate, anything else none. */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
 {
 	unsigned n = strcmp(name, "two.test") == 0 ? 2 : strcmp(name, "slow.test") == 0 ? 1 : 0;
@@ -75,7 +77,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 		struct { struct addrinfo ai; struct sockaddr_in in; } *both = xzalloc(sizeof(*both));
 
 		both->in.sin_family = AF_INET;
-		both->in.sin_addr.s_addr = htonl(0x0a000000 + i);
+		both->in.sin_addr.s_addr = htonl(n == 1 ? INADDR_LOOPBACK : 0x0a000000 + i);
 		both->ai = (struct addrinfo){ .ai_family = AF_INET, .ai_addr = (struct sockaddr *)&both->in,
 					      .ai_addrlen = sizeof(both->in), .ai_next = list };
 		list = &both->ai;
@@ -349,6 +351,102 @@ static void test_dns_may_go_while_a_lookup_is_out(void **state)
 	/* teardown opens the gate: the job then frees itself, here or on the lane, which the leak check sees */
 }
 
+/* --- calls by name --- */
+
+static void on_request(struct exchange *ex, void *ctx)
+{
+	(void)ctx;
+	ex_respond_text(ex, 200, STR("here"));
+}
+
+static struct http_server *serve(struct fix *f)
+{
+	struct log *none = NULL;
+	struct logger log = { .log = none };
+	struct http_server *s =
+		http_server_new(f->loop, &(struct http_server_opts){ .log = &log, .handler = on_request });
+	struct addr a;
+
+	addr_parse_ip(&a, STR("127.0.0.1"), 0);
+	assert_int_equal(http_server_listen(s, &a, false, NULL), 0);
+	return s;
+}
+
+struct got {
+	struct fetch f;
+	bool done, ok;
+};
+
+static void on_got(struct fetch *fe)
+{
+	struct got *g = container_of(fe, struct got, f);
+
+	g->done = true;
+	g->ok = fe->ok;
+}
+
+static void ask_for(struct got *g, struct http_peer *p, struct http_client *cl)
+{
+	*g = (struct got){ .f = { .method = HTTP_GET, .target = STR("/"), .done = on_got } };
+	g->f.deadline = loop_refresh_now(http_client_loop(cl)) + 2 * USEC_PER_SEC;
+	fetch_start(cl, &g->f, p);
+}
+
+static void ignore(struct call *c)
+{
+	(void)c;
+}
+
+static void ignore_head(struct call *c, const struct http_head *h)
+{
+	(void)c, (void)h;
+}
+
+static void ignore_body(struct call *c, struct str piece)
+{
+	(void)c, (void)piece;
+}
+
+static void ignore_failure(struct call *c, const struct call_failure *f)
+{
+	(void)c, (void)f;
+}
+
+static const struct call_ops ignoring = { ignore_head, ignore_body, ignore, ignore_failure, ignore, NULL };
+
+/* A lookup that hangs holds up who needs a new connection, and nobody for whom there is one. */
+static void test_a_connection_needs_no_address(void **state)
+{
+	struct fix *f = *state;
+	struct http_server *s = serve(f);
+	struct dns *dns = dns_new(f->loop, &f->mailbox, f->lane, 1);
+	struct http_client *cl = http_client_new(f->loop, &(struct http_client_opts){ .dns = dns });
+	struct http_peer *p = http_client_peer(cl, STR("slow.test"), addr_port(http_server_local(s)));
+	struct call fresh = { .ops = &ignoring, .method = HTTP_GET };
+	struct got first, more[3];
+
+	ask_for(&first, p, cl);
+	while (!first.done)
+		loop_turn(f->loop, USEC_PER_SEC);
+	assert_true(first.ok);
+	gate_set(false);
+	for (unsigned i = 0; i < 2; i++)
+		ask_for(&more[i], p, cl); /* one takes the connection, one waits */
+	while (!more[0].done || !more[1].done)
+		loop_turn(f->loop, USEC_PER_SEC);
+	assert_true(more[0].ok && more[1].ok);
+	call_start(cl, &fresh, p, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), STR_EMPTY, CALL_FRESH);
+	ask_for(&more[2], p, cl);
+	while (!more[2].done)
+		loop_turn(f->loop, USEC_PER_SEC);
+	assert_true(more[2].ok && call_is_active(&fresh));
+	call_cancel(&fresh);
+	http_peer_unref(p);
+	http_client_free(cl);
+	http_server_free(s);
+	dns_free(dns);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +459,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failures_say_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_query_a_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dns_may_go_while_a_lookup_is_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_connection_needs_no_address, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("jobs", tests, NULL, NULL);

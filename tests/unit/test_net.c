@@ -635,10 +635,51 @@ static void test_a_full_outbox_keeps_the_order(void **state)
 	loop_free(l);
 }
 
+/* Leaves a's socket full; what fills it is whoever reads b's to throw away. */
+static size_t fill(const struct side *a)
+{
+	char junk[4096] = { 0 };
+	size_t total = 0;
+	ssize_t n;
+
+	while ((n = send(a->c.io.fd, junk, sizeof(junk), MSG_DONTWAIT)) > 0)
+		total += (size_t)n;
+	return total;
+}
+
+/* A conn whose bytes the outbox sent early, and found no room for them, has them behind itself: what it writes next waits there. */
+static void test_a_full_outbox_keeps_the_order_before_a_full_socket(void **state)
+{
+	struct loop *l = loop_new();
+	struct side a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
+	char junk[4096];
+	size_t left;
+
+	(void)state;
+	open_pair(l, &a, &b);
+	open_pair(l, &c, &d);
+	conn_pause(&b.c);
+	left = fill(&a);
+	conn_write(&a.c, "first ", 6);
+	conn_write(&c.c, "other", 5); /* a's piece cannot grow any more */
+	conn_write(&a.c, "second", 6);
+	assert_int_equal(conn_pending(&a.c), 12);
+	while (left)
+		left -= (size_t)recv(b.c.io.fd, junk, MIN(left, sizeof(junk)), 0);
+	conn_resume(&b.c);
+	while (b.got.len < 12)
+		loop_turn(l, USEC_PER_SEC);
+	assert_str(buf_str(&b.got), STR("first second"));
+	close_pair(l, &a, &b);
+	close_pair(l, &c, &d);
+	loop_free(l);
+}
+
 static void side_reset(struct conn *c, int errnum)
 {
 	assert_int_equal(errnum, ECONNRESET);
 	container_of(c, struct side, c)->eof = true;
+	conn_close(c, side_released);
 }
 
 static void accept_side(struct listener *ln, int fd, const struct addr *peer)
@@ -650,17 +691,17 @@ static void accept_side(struct listener *ln, int fd, const struct addr *peer)
 	assert_int_equal(conn_open(&s->c, ln->loop, fd, &ops, 1000), 0);
 }
 
-/* An answer may be whole although its sender could not wait to be rid of us. */
-static void test_what_came_before_a_reset_is_read(void **state)
+/* An answer may be whole although its sender could not wait to be rid of us; whether or not it has taken all that we had to say. */
+static void read_before_a_reset(size_t pending)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 	struct loop *l = loop_new();
 	struct side s = { .got = BUF_INIT(100) };
 	struct listener ln = { 0 };
+	char *bytes = xzalloc(pending + 1);
 	struct addr a;
 	struct err e;
 
-	(void)state;
 	addr_parse_ip(&a, STR("127.0.0.1"), 0);
 	assert_int_equal(listener_open(&ln, l, &a, false, &e), 0);
 	ln.on_accept = accept_side;
@@ -669,17 +710,29 @@ static void test_what_came_before_a_reset_is_read(void **state)
 	int fd = dial(&ln.local);
 
 	loop_turn(l, USEC_PER_SEC);
+	if (pending) {
+		conn_write(&s.c, bytes, pending);
+		assert_true(conn_pending(&s.c) > 0);
+	}
 	assert_int_equal(send(fd, "whole", 5, 0), 5);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	close(fd);
 	while (!s.eof)
 		loop_turn(l, USEC_PER_SEC);
 	assert_str(buf_str(&s.got), STR("whole"));
-	conn_close(&s.c, side_released);
 	loop_turn(l, 0);
+	assert_true(s.released);
 	buf_fini(&s.got);
 	listener_close(&ln);
 	loop_free(l);
+	free(bytes);
+}
+
+static void test_what_came_before_a_reset_is_read(void **state)
+{
+	(void)state;
+	read_before_a_reset(0);
+	read_before_a_reset(64u << 20);
 }
 
 int main(void)
@@ -702,6 +755,7 @@ int main(void)
 		cmocka_unit_test(test_a_large_write_takes_small_ones_along),
 		cmocka_unit_test(test_flush_and_shutdown_send_now_and_close_forgets),
 		cmocka_unit_test(test_a_full_outbox_keeps_the_order),
+		cmocka_unit_test(test_a_full_outbox_keeps_the_order_before_a_full_socket),
 		cmocka_unit_test(test_what_came_before_a_reset_is_read),
 	};
 

@@ -74,6 +74,31 @@ static void test_writes_to_who_is_gone(void **state)
 	tls_unref(c);
 }
 
+/* Small pieces until the socket is full: who finds room when the turn ends must not be the last of them. */
+static void test_pieces_before_a_full_socket(void **state)
+{
+	enum { PIECE = 1000 };
+	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, ""), *c = client_of(NULL, &ca);
+	char piece[PIECE];
+	struct pair p;
+	size_t n = 0;
+
+	(void)state;
+	pair_open(&p, c, s, "localhost", NULL, true);
+	UNTIL(&p, 100, p.a.connected && p.b.connected);
+	for (; conn_pending(&p.a.c) == 0; n++) {
+		memset(piece, (int)('A' + n % 26), sizeof(piece));
+		conn_write(&p.a.c, piece, sizeof(piece));
+	}
+	UNTIL(&p, 10000, p.b.got.len == n * PIECE);
+	assert_int_equal(p.b.got.len, n * PIECE);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(p.b.got.ptr[i * PIECE], 'A' + i % 26);
+	pair_close(&p);
+	tls_unref(s);
+	tls_unref(c);
+}
+
 /* Whatever byte the wire is cut at: no end is told more than was sent, and none believes in a whole that is none. */
 static void test_cut_everywhere(void **state)
 {
@@ -639,16 +664,24 @@ static void test_renegotiation_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_talk),	    cmocka_unit_test(test_cut_without_goodbye),
+		cmocka_unit_test(test_talk),
+		cmocka_unit_test(test_cut_without_goodbye),
 		cmocka_unit_test(test_writes_to_who_is_gone),
-		cmocka_unit_test(test_cut_everywhere), cmocka_unit_test(test_byte_by_byte),
-		cmocka_unit_test(test_big_bodies),  cmocka_unit_test(test_pending),
-		cmocka_unit_test(test_trust),	    cmocka_unit_test(test_late_refusal),
+		cmocka_unit_test(test_pieces_before_a_full_socket),
+		cmocka_unit_test(test_cut_everywhere),
+		cmocka_unit_test(test_byte_by_byte),
+		cmocka_unit_test(test_big_bodies),
+		cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_trust),
+		cmocka_unit_test(test_late_refusal),
 		cmocka_unit_test(test_names_that_cannot_be),
-		cmocka_unit_test(test_resumption),  cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_resumption),
+		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_who_only_knocks),
-		cmocka_unit_test(test_noise),	    cmocka_unit_test(test_key_updates),
-		cmocka_unit_test(test_a_write_after_noise), cmocka_unit_test(test_a_goodbye_without_room),
+		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_a_write_after_noise),
+		cmocka_unit_test(test_a_goodbye_without_room),
 		cmocka_unit_test(test_a_flood_of_key_updates),
 		cmocka_unit_test(test_renegotiation_is_refused),
 	};

@@ -1,4 +1,6 @@
 /* test_tls_files.c - what TLS reads: certificates, keys, stores; what is said of bad ones; reading them again. */
+#include "http/identities.h"
+#include "props/props.h"
 #include "tls_world.h"
 
 static char dir[] = "/tmp/vine-tls-XXXXXX";
@@ -170,6 +172,45 @@ static int tear_down(void **state)
 	return system(command);
 }
 
+static struct props *props_of(const char *certificate, const char *key)
+{
+	struct prop_entry entry[] = {
+		{ STR("server.ssl.certificate"), str_from(certificate), 1, 1 },
+		{ STR("server.ssl.certificate-private-key"), str_from(key), 2, 1 },
+	};
+
+	return props_build(&(struct prop_source){ .name = STR("test"), .entry = entry, .n = ARRAY_LEN(entry) }, 1, NULL,
+			   0);
+}
+
+/* A change is called for once it has come to rest, and once only, also where the reload was refused before it read any file. */
+static void test_changes_are_noticed_once(void **state)
+{
+	const char *cert = file_of("watched.pem", server_cert.pem, strlen(server_cert.pem));
+	const char *key = file_of("watched.key", server_cert.key_pem, strlen(server_cert.key_pem));
+	struct props *p = props_of(cert, key);
+	struct identities *ids = identities_new();
+	struct tls *t;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(identities_server(ids, p, "server.ssl", &t, &e), 0);
+	assert_false(identities_changed(ids));
+	file_of("watched.pem", client_cert.pem, strlen(client_cert.pem) - 1);
+	assert_false(identities_changed(ids));
+	assert_true(identities_changed(ids));
+	identities_forget(ids);
+	assert_false(identities_changed(ids));
+	file_of("watched.pem", server_cert.pem, strlen(server_cert.pem));
+	assert_false(identities_changed(ids));
+	assert_true(identities_changed(ids));
+	assert_int_equal(identities_prepare(ids, p, &e), 0);
+	identities_commit(ids);
+	assert_false(identities_changed(ids));
+	identities_free(ids);
+	props_unref(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +218,7 @@ int main(void)
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_ciphers),
 		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_changes_are_noticed_once),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
