@@ -48,5 +48,12 @@ def service(tmp_path, binary):
         return s
 
     yield start
+    problems = []
     for s in reversed(started):
-        s.stop()
+        try:
+            s.stop()
+        except AssertionError as e:
+            problems.append(str(e))
+        finally:
+            s.let_go()
+    assert not problems, "\n".join(problems)
