@@ -142,8 +142,8 @@ def test_a_reader_may_ask_for_less(caller, upstream, query, data):
 def test_a_short_delay_is_taken_for_the_shortest(caller, upstream):
     p = caller(upstream(serve(ok(b"fine"))), {"hystrix.stream.dashboard.intervalInMilliseconds": 60000})
     assert p.call() == 200
-    c, head = stream(p.port, "?delay=1")
     seen, begin = b"", time.monotonic()
+    c, head = stream(p.port, "?delay=1")
     for piece in c.chunks(head):
         seen += piece
         if seen.count(b'"name":"up"') >= 4:
