@@ -23,7 +23,10 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build-interop"
 sys.path.insert(0, str(ROOT / "tests" / "it"))
 
+import vine  # noqa: E402
 from tools import tool  # noqa: E402
+
+vine.DEADLINE = 30  # a JVM beside another that starts may take longer for an answer than a process of ours
 
 UNREACHABLE = re.compile(r"Unknown host|could not be resolved|No plugin found for prefix|UnknownHost|Could not transfer|Connection (?:refused|reset|timed out)|Network is unreachable"
                          r"|No route to host|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ENETUNREACH|offline mode")
