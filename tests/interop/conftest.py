@@ -23,19 +23,29 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build-interop"
 sys.path.insert(0, str(ROOT / "tests" / "it"))
 
+import vine  # noqa: E402
 from tools import tool  # noqa: E402
+
+vine.DEADLINE = 30  # a JVM beside another that starts may take longer for an answer than a process of ours
 
 UNREACHABLE = re.compile(r"Unknown host|could not be resolved|No plugin found for prefix|UnknownHost|Could not transfer|Connection (?:refused|reset|timed out)|Network is unreachable"
                          r"|No route to host|ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ENETUNREACH|offline mode")
 
 
-def run(cmd, what, registry, cwd=None, timeout=240):
-    """Runs a package manager; its failure is the test's, with the reason in words."""
-    try:
-        done = subprocess.run(cmd, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.fail(f"{what}: {registry} gave no answer within {timeout} s; these tests cannot do without it", pytrace=False)
-    text = done.stdout + done.stderr
+def run(cmd, what, registry, cwd=None, timeout=240, again=()):
+    """Runs a package manager; its failure is the test's, with the reason in words. Where its registry did not answer, once more, with
+    the words `again`: what has come is kept."""
+    for last in (False, True):
+        try:
+            done = subprocess.run(cmd, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            if last:
+                pytest.fail(f"{what}: {registry} gave no answer within {timeout} s; these tests cannot do without it", pytrace=False)
+            continue
+        text = done.stdout + done.stderr
+        if done.returncode == 0 or not UNREACHABLE.search(text):
+            break
+        cmd = [*cmd, *again]
     if done.returncode and UNREACHABLE.search(text):
         pytest.fail(f"{what}: {registry} cannot be reached; these tests cannot do without it\n{text[-2000:]}", pytrace=False)
     if done.returncode:
@@ -84,7 +94,7 @@ def build_maven(project):
         elsewhere = re.findall(r"<sourceDirectory>(.*?)<", (source / "pom.xml").read_text(encoding="utf-8"))
         if not listing.exists() or listing.stat().st_mtime < newest(source / "pom.xml", *(source / d for d in ["src", *elsewhere])):
             run([tool("mvn"), "-B", "-q", "-f", str(source / "pom.xml"), f"-Dvine.build={target}", f"-Dmdep.outputFile={listing}",
-                 "compile", "dependency:build-classpath"], f"building tests/interop/{project}", "Maven's registry")
+                 "compile", "dependency:build-classpath"], f"building tests/interop/{project}", "Maven's registry", again=["-U"])
     return Java(f"{target / 'classes'}:{listing.read_text(encoding='utf-8')}")
 
 

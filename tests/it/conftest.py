@@ -42,6 +42,8 @@ def vine(tmp_path):
             v.stop()
         except AssertionError as e:
             problems.append(str(e))
+        finally:
+            v.let_go()
     assert not problems, "\n".join(problems)
 
 

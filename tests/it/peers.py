@@ -17,6 +17,7 @@ import struct
 import threading
 import time
 
+from ports import hold
 from vine import DEADLINE
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
@@ -417,11 +418,13 @@ class Upstream:
         self.over = threading.Event()
         self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # with who holds the port when it refuses
+        self.held = None
         if rcvbuf:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.listener.bind((host, port))
         self.listener.listen(backlog)
-        self.port = self.listener.getsockname()[1]
+        self.host, self.port = self.listener.getsockname()
         self.address = f"{host}:{self.port}"
         self.peers = set()
         self.thread = threading.Thread(target=self._accept, daemon=True)
@@ -482,6 +485,7 @@ class Upstream:
 
     def refuse(self):
         """Closes the listener: from now on connections are refused. Those that stand are reset."""
+        self.held = hold(self.port, self.host)
         self.over.set()
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
@@ -499,6 +503,8 @@ class Upstream:
         if not self.over.is_set():
             self.refuse()
         self.thread.join(DEADLINE)
+        if self.held:
+            self.held.close()
         return self.problems
 
 

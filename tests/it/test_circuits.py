@@ -142,8 +142,8 @@ def test_a_reader_may_ask_for_less(caller, upstream, query, data):
 def test_a_short_delay_is_taken_for_the_shortest(caller, upstream):
     p = caller(upstream(serve(ok(b"fine"))), {"hystrix.stream.dashboard.intervalInMilliseconds": 60000})
     assert p.call() == 200
-    c, head = stream(p.port, "?delay=1")
     seen, begin = b"", time.monotonic()
+    c, head = stream(p.port, "?delay=1")
     for piece in c.chunks(head):
         seen += piece
         if seen.count(b'"name":"up"') >= 4:
@@ -181,10 +181,9 @@ def test_others_need_credentials(caller, upstream, fields, user, want):
 
 
 def test_the_management_port_has_it_too(vine, upstream):
-    hole, port = peers.free_port()
-    hole.close()
-    gw = vine("gateway", config=simple(upstream(serve(ok(b"fine"))), management__server__port=port,
+    gw = vine("gateway", config=simple(upstream(serve(ok(b"fine"))), management__server__port=0, management__server__address="127.0.0.1",
                                        hystrix__stream__dashboard__intervalInMilliseconds=100))
+    port = int(re.search(r"management http://127\.0\.0\.1:(\d+)/", str(gw.out)).group(1))
     c = peers.Client(gw.port)
     assert c.get("/x").status == 200
     c.close()

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from manage import call, get
+from ports import hold
 from vine import wait_for
 
 
@@ -142,6 +143,7 @@ def test_up_listens_on_loopback_and_tells_where_the_registry_is(vine):
 def test_a_child_that_falls_is_started_again_at_its_port(vine):
     v = start_up(vine)
     pid, port = pids(v)["registry"]
+    held = hold(port)
     os.kill(pid, signal.SIGKILL)
     v.wait_log(r"role has ended and is started again.* role=registry code=137|role=registry code=137")
 
@@ -152,6 +154,8 @@ def test_a_child_that_falls_is_started_again_at_its_port(vine):
             return False
     wait_for(back, "the registry to come back")
     assert len(children(v)) == 2
+    if held:
+        held.close()
 
 
 def test_a_child_that_cannot_start_ends_the_supervisor(vine, tmp_path):

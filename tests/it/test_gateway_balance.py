@@ -6,6 +6,7 @@ import pytest
 import peers
 from gateway import ONE, ONE_WORKER, config, simple
 from peers import ok, reply, request_bytes, serve
+from vine import wait_for
 
 
 def named(name):
@@ -24,13 +25,17 @@ def test_round_robin_takes_turns(vine, upstream, connect):
 def test_load_is_spread_by_default(vine, upstream, connect):
     ups = [upstream(named(n)) for n in "abc"]
     gw = vine("gateway", config=simple(*ups))
-    clients = [connect(gw) for _ in range(6)]
-    for _ in range(20):
+    clients = [connect(gw) for _ in range(24)]
+
+    def spread():
         for c in clients:
             c.send(request_bytes())
         for c in clients:
             assert c.read_response().status == 200
-    assert all(len(u.requests) >= 10 for u in ups), [len(u.requests) for u in ups]
+        return all(len(u.requests) >= 10 for u in ups)
+
+    # One of them may be slow for a moment, of all that run on this machine, and is then spared for as long as it is remembered.
+    wait_for(spread, "requests at each of them")
 
 
 def test_a_refused_connection_is_tried_on_the_next_server(vine, upstream, connect):

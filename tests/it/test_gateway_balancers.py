@@ -41,11 +41,11 @@ def test_a_key_meets_one_server(rule, key, field, vine, upstream, connect):
                                        **{"vine__loadbalancer__up__hash-key": key}))
     c, met = connect(gw), {}
     for _ in range(3):
-        for user in range(20):
+        for user in range(80):
             body = c.get("/x", field.format(f"user{user}")).body
             assert met.setdefault(user, body) == body
-    assert len(set(met.values())) >= 3  # twenty users are spread over four servers
-    assert len({c.get("/x").body for _ in range(60)}) == 4  # without a key: by chance
+    assert len(set(met.values())) >= 3  # eighty users are spread over four servers: two only are less likely than 1 in 10^15
+    assert len({c.get("/x").body for _ in range(120)}) == 4  # without a key: by chance
 
 
 def test_two_gateways_agree(vine, upstream, connect):
@@ -184,9 +184,10 @@ def test_a_server_that_hangs_does_not_hold_up_the_round(vine, upstream, connect)
     released = threading.Event()
     hung, well = upstream(stall(released)), upstream(named("well"))
     gw = vine("gateway", config=simple(hung, well, **ONE, up__ribbon__NFLoadBalancerPingClassName="url",
-                                       up__ribbon__NFLoadBalancerMaxTotalPingTime="200ms"))
+                                       up__ribbon__NFLoadBalancerMaxTotalPingTime="1s"))
     wait_for(lambda: server(gw, hung.address)["why"] == "dead by ping", "the end of the round")
     assert explained(gw)["ping"]["tookMs"] < 5000
+    assert server(gw, well.address)["state"] == "in"
     assert connect(gw).get("/x").body == b"well"
     released.set()
 
@@ -233,11 +234,11 @@ def test_the_connect_timeout_does_not_end_an_answer_on_a_kept_connection(vine, u
     def slowly(p):
         while p.next_request():
             if answered:
-                threading.Event().wait(0.3)
+                threading.Event().wait(2)  # longer than a connection may take
             answered.append(p.send(ok("a")))
 
     up = upstream(slowly)
-    gw = vine("gateway", config=simple(up, **ONE, up__ribbon__ConnectTimeout=100, up__ribbon__ReadTimeout=20000))
+    gw = vine("gateway", config=simple(up, **ONE, up__ribbon__ConnectTimeout=1000, up__ribbon__ReadTimeout=20000))
     c = connect(gw)
     assert [c.get("/x").body for _ in range(2)] == [b"a", b"a"]
     assert (up.connections, len(up.requests)) == (1, 2)

@@ -8,12 +8,12 @@ import pytest
 import peers
 from gateway import command, config, events, simple
 from peers import ok, reply, request_bytes, serve
-from vine import DEADLINE, ROOT, wait_for
+from vine import DEADLINE, ROOT, SLOWNESS, wait_for
 
-# A breaker that tells quickly: trips at 4 calls, looks at every one of them, tries again after 300 ms.
+# A breaker that tells quickly: trips at 4 calls, looks at every one of them, and tries again when a test has seen it open.
 QUICK = {
     "hystrix__command__up__circuitBreaker__requestVolumeThreshold": 4,
-    "hystrix__command__up__circuitBreaker__sleepWindowInMilliseconds": 300,
+    "hystrix__command__up__circuitBreaker__sleepWindowInMilliseconds": 1500 * SLOWNESS,
     "hystrix__command__up__metrics__healthSnapshot__intervalInMilliseconds": 20,
 }
 TIMEOUT = "hystrix__command__up__execution__isolation__thread__timeoutInMilliseconds"
@@ -109,18 +109,19 @@ def test_the_deadline_frees_the_caller_on_time(vine, upstream, connect):
     took = time.monotonic() - began
     assert r.status == 504
     assert "timeout" in r.get("proxy-status")
-    assert 0.28 <= took < 0.3 + DEADLINE / 10, took
+    assert 0.28 <= took < DEADLINE / 2, took  # not the upstream's own time-out
     up.wait_open(0)
     assert c.get().status == 504, "the client's connection lives on"
 
 
 def test_the_deadline_holds_for_all_tries_together(vine, upstream, connect):
     ups = [upstream(peers.stall) for _ in range(3)]
-    gw = vine("gateway", config=simple(*ups, **{TIMEOUT: 400}, zuul__retryable=True, up__ribbon__ReadTimeout=250,
-                                       up__ribbon__MaxAutoRetriesNextServer=2))
+    gw = vine("gateway", config=simple(*ups, **{TIMEOUT: 2400}, zuul__retryable=True, up__ribbon__ReadTimeout=1400,
+                                       up__ribbon__MaxAutoRetriesNextServer=2))  # time for two, and a second for the kernel
     began = time.monotonic()
     assert connect(gw).get().status == 504
-    assert 0.38 <= time.monotonic() - began < 0.4 + DEADLINE / 10
+    took = time.monotonic() - began
+    assert 2.38 <= took and (took < 4.2 or SLOWNESS > 1), took  # which three would take
     assert sum(len(u.requests) for u in ups) == 2
 
 
@@ -136,12 +137,12 @@ def test_the_deadline_ends_at_the_head(vine, upstream, connect):
             peer.send(b"1\r\n%d\r\n" % i)
         peer.send(b"0\r\n\r\n")
 
-    gw = vine("gateway", config=simple(upstream(script), **{TIMEOUT: 200}))
+    gw = vine("gateway", config=simple(upstream(script), **{TIMEOUT: 800 * SLOWNESS}))
     c = connect(gw)
     c.send(request_bytes())
     r = c.read_response(body=False)
     began = time.monotonic()
-    wait_for(lambda: time.monotonic() - began > 0.3, "the deadline to pass")
+    wait_for(lambda: time.monotonic() - began > 0.9 * SLOWNESS, "the deadline to pass")
     for _ in range(5):
         pieces.release()
     assert b"".join(c.chunks(r)) == b"01234"
@@ -188,7 +189,7 @@ def test_permits_come_back_after_each_kind_of_end(vine, upstream, connect):
         else:
             peer.send(ok(b"fine"))
 
-    gw = vine("gateway", config=simple(upstream(script), zuul__semaphore__maxSemaphores=2, **{TIMEOUT: 150},
+    gw = vine("gateway", config=simple(upstream(script), zuul__semaphore__maxSemaphores=2, **{TIMEOUT: 500 * SLOWNESS},
                                        hystrix__command__up__circuitBreaker__enabled=False))
     c = connect(gw)
     for path in moods:

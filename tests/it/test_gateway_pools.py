@@ -7,7 +7,7 @@ import pytest
 import peers
 from gateway import command, config, fetch, simple
 from peers import ok, request_bytes, serve
-from vine import wait_for
+from vine import SLOWNESS, wait_for
 
 TIMEOUT = "hystrix__command__up__execution__isolation__thread__timeoutInMilliseconds"
 THREAD = {"zuul__ribbonIsolationStrategy": "THREAD"}
@@ -167,7 +167,8 @@ def two_services(vine, ups, **properties):
 def test_a_hedged_request_has_one_slot(vine, upstream, connect):
     """Two sendings, one slot; it is free again when one of them has answered, for whoever waits."""
     slow, quick = upstream(peers.stall), upstream(serve(ok(b"quick")))
-    more = {"up__ribbon__NFLoadBalancerRuleClassName": "round-robin", "vine__loadbalancer__up__hedge__delay-ms": 30,
+    more = {"up__ribbon__NFLoadBalancerRuleClassName": "round-robin",
+            "vine__loadbalancer__up__hedge__delay-ms": 300 * SLOWNESS,  # in which the quick one has answered
             "vine__workers": 1, "zuul__retryable": True}
     gw = vine("gateway", config=simple(quick, slow, **pool(1, 2), **more))
     clients = [send(connect, gw) for _ in range(3)]

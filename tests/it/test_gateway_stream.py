@@ -8,7 +8,7 @@ import pytest
 import peers
 from gateway import ONE, command, simple
 from peers import ok, request_bytes, serve
-from vine import wait_for
+from vine import DEADLINE, SLOWNESS, wait_for
 
 MIB = 1024 * 1024
 BLOCK = bytes(range(256)) * 256  # 64 KiB
@@ -126,7 +126,7 @@ def test_a_slow_upstream_of_a_big_upload_costs_no_memory(vine, upstream, connect
     sent = c.send_some(body * (TOTAL // len(body)))
     assert sent < 32 * MIB, "the client was slowed down"
     assert gw.rss() - before < GROWTH
-    assert stands_still(gw)
+    wait_for(lambda: stands_still(gw), "rest")
     go.set()
     rest = memoryview(BLOCK * (TOTAL // len(BLOCK)))[sent:]
     c.sock.sendall(rest)
@@ -177,13 +177,13 @@ def test_an_event_stream_may_be_silent_as_long_as_it_is_told(vine, upstream, con
         next(pieces)
     gw.wait_log("read_timeout")
 
-    patient = vine("gateway", config=simple(server, vine__gateway__stream_idle_timeout_ms=0, up__ribbon__ReadTimeout=100,
-                                            hystrix__command__up__execution__isolation__thread__timeoutInMilliseconds=300))
+    patient = vine("gateway", config=simple(server, vine__gateway__stream_idle_timeout_ms=0, up__ribbon__ReadTimeout=500 * SLOWNESS,
+                                            hystrix__command__up__execution__isolation__thread__timeoutInMilliseconds=700 * SLOWNESS))
     c = connect(patient)
     c.send(request_bytes())
     pieces = c.chunks(c.read_response(body=False))
     assert next(pieces) == b"data\n"
-    assert not select.select([c.sock], [], [], 0.6)[0]
+    assert not select.select([c.sock], [], [], 1.0 * SLOWNESS)[0]
     go.set()
     assert next(pieces) == b"more\n"
 
@@ -204,7 +204,7 @@ def test_a_request_body_passes_as_it_comes(vine, upstream, connect):
     c.send(request_bytes("POST", "/", ["Transfer-Encoding: chunked"]))
     for i in range(20):
         c.send(b"2\r\n%02d\r\n" % i)
-        assert arrived.acquire(timeout=10)
+        assert arrived.acquire(timeout=DEADLINE)
     c.send(b"0\r\n\r\n")
     assert c.read_response().body == b"done"
     assert b"".join(got) == b"".join(b"%02d" % i for i in range(20))

@@ -19,15 +19,20 @@ from peers import ok, reply, request_bytes, serve
 from vine import SLOWNESS, wait_for
 
 
+# The attacker's own probe waits as long for an answer. It runs with little priority, so that under sanitizers it is itself that it
+# would time; there ordinary clients alone say whether the gateway serves.
+PROBE = 3 if SLOWNESS == 1 else 10
+
+
 @contextlib.contextmanager
 def slowhttptest(port, *args, seconds=5, connections=400):
     """Debian's attacker, while the block runs; it must not find the gateway out of service."""
-    cmd = ["nice", "-n", "15", "slowhttptest", "-c", connections, "-r", connections, "-l", seconds, "-p", 3,
+    cmd = ["nice", "-n", "15", "slowhttptest", "-c", connections, "-r", connections, "-l", seconds, "-p", PROBE,
            "-u", f"http://127.0.0.1:{port}/big", *args]
     p = subprocess.Popen([str(a) for a in cmd], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield p
-        said = p.communicate(timeout=seconds + 20)[0]
+        said = p.communicate(timeout=seconds + 20 * SLOWNESS)[0]
     finally:
         p.kill()
         p.wait()
@@ -63,29 +68,29 @@ def test_a_body_that_drips_is_timed_out(framing, beside, connect):
     gw = beside()
     c, stop = connect(gw), threading.Event()
     field = "Content-Length: 1000000" if framing == "length" else "Transfer-Encoding: chunked"
+    began = time.monotonic()
     c.send(request_bytes("POST", "/", [field]))
     t = threading.Thread(target=drip, args=(c.sock, stop, 0.1, b"x" if framing == "length" else b"1\r\nx\r\n"))
     t.start()
-    began = time.monotonic()
     try:
-        assert c.read_response().status == 408
+        assert c.read_response().status == 408  # in time, or this fails
     finally:
         stop.set()
         t.join()
-    assert 0.9 < time.monotonic() - began < 3 * SLOWNESS
+    assert time.monotonic() - began > 0.9
     assert value(gw.port, "vine.server.timeouts") == 1
     c.close()
 
 
 def test_a_slow_body_that_keeps_the_rate_comes_through(beside, connect):
-    """Three windows long, at twice the rate that must be kept."""
-    gw = beside(serve(lambda r: ok(b"%d" % len(r.body))))
+    """Three windows long, at four times the rate that must be kept: we may have to wait for our turn on this machine."""
+    gw = beside(serve(lambda r: ok(b"%d" % len(r.body))), {"vine.http.body-idle-timeout-ms": 2000})
     c = connect(gw)
-    c.send(request_bytes("POST", "/", ["Content-Length: 12800"]))
-    for _ in range(32):
-        c.send(b"x" * 400)
+    c.send(request_bytes("POST", "/", ["Content-Length: 52000"]))
+    for _ in range(65):
+        c.send(b"x" * 800)
         threading.Event().wait(0.1)
-    assert c.read_response().body == b"12800"
+    assert c.read_response().body == b"52000"
     c.close()
 
 
@@ -130,7 +135,7 @@ def test_a_slow_reader_that_keeps_the_rate_gets_all(beside, connect):
 
 @pytest.mark.parametrize("rate,lives", [(2000, False), (0, True)])
 def test_no_rate_is_asked_for_if_none_is_set(rate, lives, beside, connect):
-    gw = beside(serve(lambda r: ok(b"%d" % len(r.body))), {"vine.http.min-body-rate": rate})
+    gw = beside(serve(lambda r: ok(b"%d" % len(r.body))), {"vine.http.min-body-rate": rate, "vine.http.body-idle-timeout-ms": 2000})
     c = connect(gw)
     c.send(request_bytes("POST", "/", ["Content-Length: 20000"]))
     with contextlib.suppress(ConnectionError):

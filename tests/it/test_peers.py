@@ -1,7 +1,10 @@
 """The frame itself: scripted peers against each other, without Vine between them. A frame that lies would hide what it tests."""
+import socket
+
 import pytest
 
 import peers
+import ports
 from peers import chunked, ok, reply, serve
 
 
@@ -60,3 +63,23 @@ def test_a_script_that_fails_is_told():
     c.send(peers.request_bytes(target="/wrong"))
     c.wait_gone()
     assert any("/wrong" in p or "AssertionError" in p for p in up.stop())
+
+
+def test_the_port_of_one_that_refuses_stays_its_own():
+    """Or another test would listen there, and what should be refused would be answered."""
+    up = peers.Upstream()
+    up.refuse()
+    with pytest.raises(ConnectionRefusedError):
+        peers.Client(up.port)
+    with socket.socket() as other, pytest.raises(OSError):
+        other.bind(("127.0.0.1", up.port))
+    back = peers.Upstream(serve(ok(b"back")), port=up.port)
+    assert peers.Client(up.port).get().body == b"back"
+    assert up.stop() == back.stop() == []
+
+
+def test_a_row_of_ports_is_given_once():
+    low = int(open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii").read().split()[0])
+    rows = [ports.row(9) for _ in range(20)]
+    assert len({port for base in rows for port in range(base, base + 9)}) == 180
+    assert max(rows) + 9 <= low, "the kernel gives none of them away"

@@ -196,13 +196,13 @@ def test_many_watchers_see_the_same(registry):
 def test_a_change_is_told_fast(registry):
     v = registry("vine.workers=2")
     w = Watcher(v.port, version(v))
-    worst = 0
+    took = []
     for i in range(100):
         at = time.monotonic()
         v.eureka.register(instance(id=f"i{i}"))
         w.next()
-        worst = max(worst, time.monotonic() - at)
-    assert worst < 0.1
+        took.append(time.monotonic() - at)
+    assert sorted(took)[94] < 0.1, took  # a timer would take its time each time, a busy machine now and then
 
 
 def test_bounded(registry):

@@ -2,44 +2,19 @@
 import http.client
 import os
 import pathlib
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 
 import pytest
 
+import ports
+from ports import listen
 from vine import BINARY, DEADLINE, ROOT, SLOWNESS, Lines, wait_for
 
 SHOP = ROOT / "examples" / "shop"
 PORTS = 9  # in a row from the base on
-
-
-def listen(port):
-    """A socket bound to the port, or None if somebody has it."""
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        s.bind(("127.0.0.1", port))
-        return s
-    except OSError:
-        s.close()
-        return None
-
-
-def all_free(base):
-    held = [listen(base + i) for i in range(PORTS)]
-    for s in held:
-        if s:
-            s.close()
-    return all(held)
-
-
-def free_base():
-    """Below the ports that the system gives away by itself, so that no other test can come by one meanwhile."""
-    return next(b for b in iter(lambda: random.randrange(12000, 30000), None) if all_free(b))
 
 
 def parents():
@@ -90,7 +65,7 @@ class Script:
     def leaves_nothing(self, base, started=()):
         assert not alive(started), "processes are left"
         assert not list(self.folder.glob("vine-shop.*")), "its folder is left"
-        assert all_free(base), "a port is still taken"
+        assert ports.all_free(base, PORTS), "a port is still taken"
 
 
 @pytest.fixture
@@ -122,23 +97,23 @@ def fetch(port, path):
         c.close()
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(320)
 def test_the_story_goes_as_promised(script):
-    base = free_base()
+    base = ports.row(PORTS)
     demo = script("demo", "--port-base", base)
-    code, out, err = demo.end(160)
+    code, out, err = demo.end(300)  # most of it are its own waits, each of which says what it waited for
     kept = re.search(r"^(\d+) promises kept, (\d+) broken; \d+ s$", out, re.M)
     assert kept and kept.group(2) == "0" and code == 0, f"exit code {code}\n{out}\n{err}"
     assert out.count("✔") == int(kept.group(1)) >= 16 and "✘" not in out and err == ""
     demo.leaves_nothing(base)
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(320)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_shop_runs_until_it_is_told_to_end(script, number):
-    base = free_base()
+    base = ports.row(PORTS)
     run = script("run", "--port-base", base)
-    assert run.out.wait("^Ctrl-C ends it", timeout=60 * SLOWNESS), f"{run.out}\n{run.err}"
+    assert run.out.wait("^Ctrl-C ends it", timeout=150), f"{run.out}\n{run.err}"
     processes = descendants(run.process.pid)
     assert len(processes) >= 8, processes  # the supervisor, its two roles, five servers and the monolith
     for path, word in {"/display/pages/3?member=1": '"product"', "/product/products/3": '"price"', "/member/members/1": "{",
@@ -147,14 +122,14 @@ def test_the_shop_runs_until_it_is_told_to_end(script, number):
         assert status == 200 and word in body, (path, status, body)
     assert f"http://127.0.0.1:{base}/display/pages/3?member=1" in str(run.out)
     run.process.send_signal(number)
-    code, out, err = run.end(60 * SLOWNESS)
+    code, out, err = run.end(90)
     assert (code, err) == (0, "") and out.endswith("stopping ...\nall stopped."), f"exit code {code}\n{out}\n{err}"
     run.leaves_nothing(base, processes)
 
 
 @pytest.mark.parametrize("name, says", [("run", "shop"), ("demo", "demo")])
 def test_a_port_in_use_is_one_line(script, name, says):
-    base = free_base()
+    base = ports.row(PORTS)
     with listen(base + 4) as taken:
         taken.listen()
         s = script(name, "--port-base", base)

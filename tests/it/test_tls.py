@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import gateway
+import ports
 from manage import get
 from peers import Closed, ok, reply, serve
 from test_libvine import binary, service  # noqa: F401 (fixtures)
@@ -517,10 +518,7 @@ def test_vine_up_by_tls(vine, authority, server, trusts, how):
     props = {**server.props(), "vine.tls.trust-certificate": str(authority.ca), "vine.up.ports.registry": "0", "vine.up.ports.gateway": "0",
              "vine.registry.snapshot.enabled": "false"}
     if how:  # with port 0 nobody could name the registry beforehand
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        props["vine.up.ports.registry"] = str(s.getsockname()[1])
-        s.close()
+        props["vine.up.ports.registry"] = str(ports.row())
     v = vine("up", *how, *args(props))
     port = int(v.out.wait(r"vine registry ready: https://127.0.0.1:(\d+) ").group(1))
     wait_for(lambda: request(port, trusts, path="/eureka/apps/VINE-GATEWAY").status == 200, "the gateway's registration")

@@ -12,6 +12,8 @@ import subprocess
 import threading
 import time
 
+from ports import hold
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.path.abspath(os.environ.get("VINE", ROOT / "build" / "vine"))  # each test has a folder of its own
 SANITIZER = next((k for k in ("asan", "tsan") if f"build-{k}" in BINARY), None)
@@ -94,7 +96,7 @@ class Vine:
         self.pid = self.process.pid
         self.out = Lines(self.process.stdout)
         self.err = Lines(self.process.stderr)
-        self.port = None
+        self.port = self.held = None
         if ready:
             self.wait_ready()
 
@@ -120,9 +122,13 @@ class Vine:
         """A line a thread, for who wonders why it does not end: name, state, ticks used, where it waits in the kernel."""
         lines = []
         for task in sorted(pathlib.Path(f"/proc/{self.pid}/task").iterdir()):
-            name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+            try:
+                stat, wchan = (task / "stat").read_text(), (task / "wchan").read_text()
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
+            name, fields = stat.split("(", 1)[1].rsplit(")", 1)
             fields = fields.split()
-            lines.append(f"{name}: {fields[0]}, {int(fields[11]) + int(fields[12])} ticks, {(task / 'wchan').read_text()}")
+            lines.append(f"{name}: {fields[0]}, {int(fields[11]) + int(fields[12])} ticks, {wchan}")
         return "\n".join(lines)
 
     def cpu(self):
@@ -156,16 +162,28 @@ class Vine:
     def wait(self, timeout=None):
         return self.process.wait(timeout or DEADLINE)
 
+    def hold_port(self):
+        """Nobody else gets the port when the process has gone: others may look for it there, or it starts there again."""
+        if self.port and not self.held:
+            self.held = hold(self.port)
+
+    def let_go(self):
+        if self.held:
+            self.held.close()
+
     def kill(self):
         """As a crash would: no drain, and nothing is judged afterwards."""
         self.expect_code = None
+        self.hold_port()
         if self.alive():
             self.process.kill()
         self.process.wait(DEADLINE)
+        self.hold_port()  # where it did not share the port
 
     def stop(self):
         """SIGTERM, then a clean end within the deadline."""
         if self.alive():
+            self.hold_port()
             self.signal(signal.SIGTERM)
         try:
             code = self.wait(STOP_DEADLINE)
@@ -174,6 +192,7 @@ class Vine:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"SIGTERM did not end it\n{threads}\nstderr: {self.err}") from None
+        self.hold_port()
         self.judge(code)
         return code
 

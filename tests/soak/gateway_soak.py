@@ -82,9 +82,10 @@ class Mortal:
 
     def toggle(self):
         if self.up.over.is_set():
-            self.up = Quiet(serve(answer), port=self.up.port)
+            dead, self.up = self.up, Quiet(serve(answer), port=self.up.port)
+            dead.stop()  # which has kept the port meanwhile
             return "comes back"
-        self.up.stop()
+        self.up.refuse()
         return "dies"
 
 
@@ -300,7 +301,7 @@ class Soak(Play):
     def drain(self):
         late = [peers.Client(self.gw.port) for _ in range(20)]
         for c in late:
-            c.send(request_bytes(target="/good/slow/400"))
+            c.send(request_bytes(target="/good/slow/3000"))
         wait_for(lambda: value(self.gw.port, "vine.server.exchanges") > len(late), "the requests")
         self.gw.signal(signal.SIGTERM)
         for c in late:

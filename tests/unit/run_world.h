@@ -9,6 +9,7 @@
 
 #define MS USEC_PER_MSEC
 #define PATIENCE (20 * USEC_PER_SEC) /* for what must happen, on a machine that is busy */
+#define BEGUN 1000                   /* ms: a timeout before which the pool's thread has begun its work, there too */
 
 /* --- a gate that functions wait at, so that no test sleeps --- */
 

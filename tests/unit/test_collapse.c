@@ -10,7 +10,7 @@
 
 static _Atomic int batches, members;
 static _Atomic bool told; /* the caller of 777 has its answer */
-static struct flow_request *request_of_batch;
+static _Atomic(struct flow_request *) request_of_batch;
 
 /* The batch: ten times each argument; none for 13; fails as a whole when 666 is in it, and is too late with 777. */
 static enum run_answer times_ten(struct work *w, void *arg)
@@ -19,7 +19,7 @@ static enum run_answer times_ten(struct work *w, void *arg)
 
 	atomic_fetch_add(&batches, 1);
 	atomic_fetch_add(&members, (int)b->n);
-	request_of_batch = b->n == 1 ? context_now()->request : NULL;
+	atomic_store(&request_of_batch, b->n == 1 ? context_now()->request : NULL);
 	for (uint32_t i = 0; i < b->n; i++) {
 		int n = number_of(b->place[i]->arg);
 
@@ -250,7 +250,7 @@ static void test_a_scope_for_all(void **state)
 								.deadline = DEADLINE_NONE }, &answer, &e), 0);
 	context_leave(before);
 	assert_int_equal(number_of(answer), 40);
-	assert_null(request_of_batch);
+	assert_null(atomic_load(&request_of_batch));
 	shared_unref(answer);
 	shared_unref(v);
 	collapse_scope_fini(&global);

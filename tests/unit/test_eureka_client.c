@@ -407,7 +407,7 @@ static void test_leaving_where_it_may_be_registered(void **state)
 
 	url_here(w, url);
 	assert_int_equal(eureka_client_new(&w->c, w->http, &(struct eureka_client_settings){
-		.service_urls = str_from(url), .connect_timeout = 50 * MSEC, .timeout = 50 * MSEC, .seed = 3 }, &w->logger, &e), 0);
+		.service_urls = str_from(url), .connect_timeout = 5 * USEC_PER_SEC, .timeout = 50 * MSEC, .seed = 3 }, &w->logger, &e), 0);
 	eureka_client_start(w->c);
 	w->mute = true;
 	eureka_client_register(w->c, &d, 60 * USEC_PER_SEC);

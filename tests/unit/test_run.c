@@ -89,9 +89,9 @@ static void test_the_caller_is_free_on_time_while_the_function_goes_on(void **st
 
 	(void)state;
 	world_init(&w, FLOW_THREAD);
-	w.cs.timeout_ms = 30;
+	w.cs.timeout_ms = BEGUN;
 	call_and_leave(&w, &took);
-	assert_in_range(took, 30 * MS, PATIENCE / 2);
+	assert_in_range(took, BEGUN * MS, PATIENCE / 2);
 	gate_await(&w.gate, 1);
 	assert_int_equal(look(&w)->stats.rolling[EVENT_TIMEOUT], 1);
 	assert_int_equal(look(&w)->active, 0);    /* its permit is back */
@@ -217,7 +217,7 @@ static void test_a_fallback_that_is_late_frees_its_caller_too(void **state)
 
 	(void)state;
 	world_init(&w, FLOW_THREAD);
-	w.cs.fallback_ms = 30;
+	w.cs.fallback_ms = BEGUN;
 
 	struct arg *a = arg_new(NULL, RUN_FAILED, 1);
 	struct run_spec spec = spec_of(&w, a);

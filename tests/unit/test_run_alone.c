@@ -1,4 +1,6 @@
 /* test_run_alone.c - runs that nobody waits for: their time, their ends and their numbers come all the same. */
+#include <sched.h>
+
 #include "base/rng.h"
 #include "run_world.h"
 
@@ -99,13 +101,13 @@ static void test_time_is_kept_though_nobody_waits(void **state)
 	(void)state;
 	world_init(&w, FLOW_THREAD);
 	ends_clear();
-	w.cs.timeout_ms = 30;
+	w.cs.timeout_ms = BEGUN;
 	spec = alone_spec(&w, arg_new(&w.gate, RUN_OK, 42));
 	spec.fallback = reserve;
 	began = clock_mono();
 	start_alone(&spec);
 	ends_await(1);
-	assert_in_range(clock_mono() - began, 30 * MS, PATIENCE / 2);
+	assert_in_range(clock_mono() - began, BEGUN * MS, PATIENCE / 2);
 	assert_int_equal(ends.of_cause[RUN_CAUSE_TIMEOUT], 1);
 	assert_int_equal(ends.fallbacks, 1);
 	assert_int_equal(look(&w)->stats.rolling[EVENT_TIMEOUT], 1);
@@ -126,7 +128,7 @@ static void test_a_late_fallback_is_counted_though_nobody_waits(void **state)
 	(void)state;
 	world_init(&w, FLOW_THREAD);
 	ends_clear();
-	w.cs.fallback_ms = 20;
+	w.cs.fallback_ms = BEGUN;
 	a->fallback_gate = &w.gate;
 	spec = alone_spec(&w, a);
 	spec.fallback = reserve;
@@ -342,7 +344,7 @@ static void test_nothing_is_missing_after_many_that_nobody_waits_for(void **stat
 	assert_int_equal(ends.n, ALONE_STARTERS * ALONE_EACH);
 
 	const struct command_snapshot *snap = look(&w);
-	const uint32_t *n = snap->stats.rolling;
+	const uint64_t *n = snap->stats.lifetime; /* a slow machine needs longer than the window */
 
 	assert_int_equal(n[EVENT_SUCCESS] + n[EVENT_FAILURE] + n[EVENT_BAD_REQUEST] + n[EVENT_TIMEOUT] + n[EVENT_CANCELLED] +
 				 n[EVENT_THREAD_POOL_REJECTED],
@@ -388,7 +390,7 @@ static void test_bells_ring_in_their_order_and_not_when_taken_back(void **state)
 	rung.in_order = true;
 	for (unsigned i = 0; i < ARRAY_LEN(b); i++) {
 		b[i] = (struct bell){ 0 };
-		timers_set(t, &b[i], now + 200 * MS + (usec)rng_below(&rng, 50) * MS, on_bell);
+		timers_set(t, &b[i], now + 1000 * MS + (usec)rng_below(&rng, 50) * MS, on_bell);
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(b); i += 3)
 		taken += timers_cancel(t, &b[i]);
@@ -438,7 +440,7 @@ static void test_a_bell_rings_as_it_was_set(void **state)
 		timers_set(t, &b, USEC_NEVER, on_late_bell);
 		early++;
 		while (atomic_load(&rung_early) + atomic_load(&late) < early)
-			;
+			sched_yield(); /* it may want this very processor */
 		assert_true(timers_cancel(t, &b));
 	}
 	assert_true(early > 0);

