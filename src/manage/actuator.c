@@ -34,6 +34,7 @@ struct actuator {
 	struct slot slot[ENDPOINTS_MAX];
 	size_t n_root;
 	struct slot *root[ENDPOINTS_MAX]; /* those that do not stand below base */
+	bool begins[256]; /* the bytes behind the slash of base and of those: few other paths have one of them there */
 	pthread_mutex_t lock; /* leaf; guards creds */
 	struct auth_creds creds;
 };
@@ -96,6 +97,7 @@ void actuator_add(struct actuator *a, const struct endpoint *ep)
 	snprintf(s->pattern, sizeof(s->pattern), "%.*s%s", STRF(base), ep->pattern);
 	brace = strchr(s->pattern, '{');
 	s->literal = brace ? (size_t)(brace - s->pattern) - 1 : strlen(s->pattern);
+	a->begins[(unsigned char)s->pattern[1]] = true;
 	if (base.len == 0)
 		a->root[a->n_root++] = s;
 	router_add(a->router, ep->methods, s->pattern, guard, s);
@@ -108,6 +110,8 @@ static bool is_below(struct str path, struct str top)
 
 bool actuator_takes(const struct actuator *a, struct str path)
 {
+	if (path.len < 2 || likely(!a->begins[(unsigned char)path.ptr[1]]))
+		return false;
 	if (a->base.len && is_below(path, a->base))
 		return true;
 	for (size_t i = 0; i < a->n_root; i++) {
