@@ -2,7 +2,7 @@
 import http.client
 import json
 import re
-import socket
+import signal
 
 import pytest
 
@@ -81,6 +81,32 @@ def test_a_slash_is_none(vine):
     v = vine("registry", "--server.port=0", "--server.address=127.0.0.1", "--server.servlet.context-path=/")
     assert Eureka(v.port).get("/apps").status == 200
     assert re.search(rf"ready: http://127.0.0.1:{v.port} \(management http://127.0.0.1:{v.port}/actuator\)", str(v.out))
+
+
+def test_a_changed_path_waits_for_the_next_start(registry):
+    v = registry()
+    text = v.config.read_text()
+    v.config.write_text(text.replace('"/ctx"', '"/other"') + "management.endpoints.web.base-path: /manage\n")
+    v.signal(signal.SIGHUP)
+    v.wait_log("configuration reloaded")
+    follow_index(f"http://127.0.0.1:{v.port}/ctx/actuator")
+    assert b'href="/ctx/lastn"' in fetch(f"http://127.0.0.1:{v.port}/ctx/")[2]
+    assert fetch(f"http://127.0.0.1:{v.port}/other/")[0] == 404
+
+
+def test_the_longest_path(vine, registry):
+    """Through the ready line, the peers' URL and vine up."""
+    longest = "/" + "x" * 199
+    a = registry({"server.servlet.context-path": longest, "management.endpoints.web.base-path": "/" + "y" * 199})
+    b = registry({"eureka.client.service-url.defaultZone": f"http://127.0.0.1:{a.port}{longest}/eureka/"})
+    manage = Eureka(b.port, base="/ctx/actuator")
+    wait_for(lambda: [p["state"] for p in manage.get("/registry").json()["peers"]] == ["up"], "the peer")
+    follow_index(f"http://127.0.0.1:{a.port}{longest}/{'y' * 199}")
+    v = vine("up", config="".join(f"{k}: {json.dumps(v)}\n" for k, v in {
+        "server.servlet.context-path": longest, "vine.registry.snapshot.enabled": False, "vine.up.ports.registry": 0,
+        "vine.up.ports.gateway": 0, "spring.security.user.password": "p"}.items()))
+    r = Eureka(int(v.out.wait(rf"vine registry ready: http://127\.0\.0\.1:(\d+){longest} ").group(1)), base=longest + "/eureka")
+    wait_for(lambda: r.get("/apps/VINE-GATEWAY", Authorization="Basic dXNlcjpw").status == 200, "the gateway's registration")
 
 
 # --- the registry ---
@@ -383,7 +409,8 @@ def test_a_service_below_a_context_path(service, registry, connect):  # noqa: F8
     c = connect(s)
     top = f"http://127.0.0.1:{s.port}"
     assert f"ready: {top}/ctx pid" in str(s.out)
-    assert json.loads(c.get("/ctx/hello/x?q=1").body)["name"] == "x"
+    said = json.loads(c.get("/ctx/hello/x?q=1").body)
+    assert (said["name"], said["path"]) == ("x", "/ctx/hello/x")
     assert c.request("POST", "/ctx/echo", ["Content-Type: a/b"], b"abc").body == b"abc"
     for target in [*OUTSIDE, "/hello/x", "/actuator/health", "/hystrix.stream"]:
         assert c.get(target).status == 404, target
@@ -414,15 +441,11 @@ def test_a_service_s_endpoints_elsewhere(service, connect):  # noqa: F811
 
 # --- all of it ---
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @pytest.mark.parametrize("single", [False, True], ids=["processes", "single"])
 def test_vine_up_tells_its_gateway_where_the_registry_is(vine, single):
-    ports = {"registry": free_port() if single else 0, "gateway": 0}
+    held, port = peers.free_port()
+    held.close()  # one process tells its gateway a port that is known before it listens
+    ports = {"registry": port if single else 0, "gateway": 0}
     v = vine("up", *(["--single"] if single else []), config="".join(f"{k}: {json.dumps(v)}\n" for k, v in {
         "server.servlet.context-path": "/all/of/it", "vine.registry.snapshot.enabled": False,
         **{f"vine.up.ports.{role}": port for role, port in ports.items()}}.items()))
