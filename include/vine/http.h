@@ -14,7 +14,7 @@ struct vine_request;
 typedef void (*vine_handler)(struct vine_request *rq, void *ctx);
 
 VINE_API const char *vine_request_method(const struct vine_request *rq); /* "GET" */
-VINE_API const char *vine_request_path(const struct vine_request *rq);   /* as it came, without the query */
+VINE_API const char *vine_request_path(const struct vine_request *rq);   /* as it came, with the context path, without the query */
 /* A variable of the route's pattern, percent-decoded; NULL: the pattern has none of that name. */
 VINE_API const char *vine_request_var(const struct vine_request *rq, const char *name);
 /* A query parameter, decoded, the first of that name; NULL: not there. */

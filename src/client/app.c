@@ -165,6 +165,20 @@ static void on_signal(struct io *io, uint32_t events)
 	vine_app_stop(app);
 }
 
+static void on_exchange(struct exchange *ex, void *ctx)
+{
+	struct vine_app *app = ctx;
+	struct str context = basepath_str(&app->set.paths.server);
+	enum context_place at = context.len == 0 ? CONTEXT_INSIDE : context_cut(ex, context);
+
+	if (at == CONTEXT_INSIDE)
+		router_handler(ex, app->router);
+	else if (at == CONTEXT_EDGE)
+		context_redirect(ex, context);
+	else
+		context_refuse(ex);
+}
+
 /* --- start and end --- */
 
 /* Everything that start made, in reverse; fine when half of it is missing. The loop thread is not running. The loop itself
@@ -207,7 +221,7 @@ static int make_parts(struct vine_app *app, struct err *e)
 	app->client = http_client_new(app->loop, &(struct http_client_opts){ .dns = app->dns });
 	app->tally = http_limits_tally(app->props, rng_next(&app->rng));
 
-	struct http_server_opts so = { .tally = app->tally, .log = &app->log, .handler = router_handler, .ctx = app->router };
+	struct http_server_opts so = { .tally = app->tally, .log = &app->log, .handler = on_exchange, .ctx = app };
 
 	http_limits_read(&so, app->props, 1);
 	app->tls = identities_new();
@@ -288,8 +302,8 @@ static void say_ready(const struct vine_app *app)
 	addr_ip_text(a, ip);
 	if (a->sa.sa_family == AF_INET ? a->in.sin_addr.s_addr == 0 : memcmp(&a->in6.sin6_addr, &any, sizeof(any)) == 0)
 		strcpy(ip, "127.0.0.1");
-	printf(strchr(ip, ':') ? "%s ready: http%s://[%s]:%u pid %d\n" : "%s ready: http%s://%s:%u pid %d\n", app->set.name,
-	       app->is_secure ? "s" : "", ip, vine_app_port(app), (int)getpid());
+	printf(strchr(ip, ':') ? "%s ready: http%s://[%s]:%u%s pid %d\n" : "%s ready: http%s://%s:%u%s pid %d\n", app->set.name,
+	       app->is_secure ? "s" : "", ip, vine_app_port(app), app->set.paths.server.text, (int)getpid());
 	fflush(stdout);
 }
 

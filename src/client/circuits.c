@@ -190,20 +190,20 @@ void circuits_end(struct vine_app *app)
 
 void circuits_routes(struct vine_app *app)
 {
-	static const char *const paths[HYSTRIX_STREAMS][2] = {
-		[STREAM_DASHBOARD] = { "/actuator/hystrix.stream", "/hystrix.stream" },
-		[STREAM_CONFIG] = { "/actuator/hystrix/config.stream", "/hystrix/config.stream" },
-		[STREAM_UTILIZATION] = { "/actuator/hystrix/utilization.stream", "/hystrix/utilization.stream" },
+	static const char *const paths[HYSTRIX_STREAMS] = {
+		[STREAM_DASHBOARD] = "/hystrix.stream",
+		[STREAM_CONFIG] = "/hystrix/config.stream",
+		[STREAM_UTILIZATION] = "/hystrix/utilization.stream",
 	};
 
 	for (unsigned i = 0; i < HYSTRIX_STREAMS; i++) {
 		app->stream[i].app = app;
-		router_add(app->router, "GET", paths[i][0], on_stream, &app->stream[i]);
-		router_add(app->router, "GET", paths[i][1], on_stream, &app->stream[i]);
+		management_add(app, "GET", paths[i], on_stream, &app->stream[i]);
+		router_add(app->router, "GET", paths[i], on_stream, &app->stream[i]);
 	}
-	router_add(app->router, "GET", "/actuator/circuits", on_show, app);
-	router_add(app->router, "GET", "/actuator/circuits/{key}", on_show, app);
-	router_add(app->router, "POST", "/actuator/circuits/{key}", on_force, app);
-	router_add(app->router, "GET", "/actuator/loadbalancers", on_balancers, app);
-	router_add(app->router, "GET", "/actuator/loadbalancers/{service}", on_balancers, app);
+	management_add(app, "GET", "/circuits", on_show, NULL);
+	management_add(app, "GET", "/circuits/{key}", on_show, NULL);
+	management_add(app, "POST", "/circuits/{key}", on_force, NULL);
+	management_add(app, "GET", "/loadbalancers", on_balancers, NULL);
+	management_add(app, "GET", "/loadbalancers/{service}", on_balancers, NULL);
 }

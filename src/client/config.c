@@ -151,6 +151,7 @@ int vine_app_new(struct vine_app **ret, const struct vine_app_opts *opts, struct
 	arena_init(&app->property_texts, 1024);
 	map_init(&app->property_map, 0);
 	app->router = router_new();
+	arena_init(&app->patterns, 1024);
 	management_routes(app);
 	*ret = app;
 	return 0;
@@ -168,6 +169,7 @@ void vine_app_free(struct vine_app *app)
 	for (unsigned i = 0; i < app->n_routes; i++)
 		route_free(app->routes[i]);
 	router_free(app->router);
+	arena_fini(&app->patterns);
 	for (unsigned i = 0; i < app->n_uses; i++)
 		free(app->uses[i].service);
 	plugins_free(app->plugins);

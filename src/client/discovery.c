@@ -118,7 +118,7 @@ static void on_post(struct exchange *ex, const struct route_match *m, void *ctx)
 
 void discovery_routes(struct vine_app *app)
 {
-	router_add(app->router, "GET", "/actuator/eureka", on_eureka, app);
-	router_add(app->router, "GET", "/actuator/serviceregistry", on_get, app);
-	router_add(app->router, "POST", "/actuator/serviceregistry", on_post, app);
+	management_add(app, "GET", "/eureka", on_eureka, NULL);
+	management_add(app, "GET", "/serviceregistry", on_get, NULL);
+	management_add(app, "POST", "/serviceregistry", on_post, NULL);
 }

@@ -142,6 +142,6 @@ static void on_health(struct exchange *ex, const struct route_match *m, void *ct
 
 void health_routes(struct vine_app *app)
 {
-	router_add(app->router, "GET", "/actuator/health", on_health, app);
-	router_add(app->router, "GET", "/actuator/health/{group}", on_health, app);
+	management_add(app, "GET", "/health", on_health, NULL);
+	management_add(app, "GET", "/health/{group}", on_health, NULL);
 }

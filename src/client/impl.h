@@ -116,6 +116,7 @@ struct vine_app {
 	struct logger log; /* libvine's own lines, under vine.client */
 	struct logger user; /* the service's, under its name */
 	struct router *router;
+	struct arena patterns; /* of the management endpoints, for the router */
 	struct app_route *routes[APP_ROUTES_MAX];
 	unsigned n_routes;
 	struct trace_make trace_make; /* immutable too */
@@ -241,6 +242,8 @@ bool management_may(struct vine_app *app, struct exchange *ex);
 void management_fail(struct exchange *ex, unsigned status, const char *why);
 
 void management_routes(struct vine_app *app);
+/* An endpoint: pattern ("/circuits/{key}") stands below management.endpoints.web.base-path. ctx NULL: app. */
+void management_add(struct vine_app *app, const char *methods, const char *pattern, route_fn fn, void *ctx);
 
 /* --- caller.c: the event-driven client, driven blocking --- */
 

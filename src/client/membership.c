@@ -74,7 +74,8 @@ static void describe(struct membership *m)
 		return;
 	arena_init(&a, 4096);
 	eureka_self(&self, &a, app->props, str_from(app->set.name),
-		    &(struct eureka_place){ .address = http_server_local(app->server), .secure = app->is_secure });
+		    &(struct eureka_place){ .address = http_server_local(app->server), .secure = app->is_secure,
+					    .paths = &app->set.paths });
 	eureka_client_register(m->client, &self, 0);
 	arena_fini(&a);
 }

@@ -123,7 +123,7 @@ static usec deadline_of(const struct exchange *ex)
 static void copy_request(struct vine_request *rq, const struct exchange *ex)
 {
 	rq->method = str_dup_in(&rq->arena, ex->req.method);
-	rq->path = str_dup_in(&rq->arena, ex->req.path);
+	rq->path = str_dup_in(&rq->arena, ex_path(ex));
 	rq->query = str_dup_in(&rq->arena, ex->req.query);
 	copy_fields(rq, &ex->req);
 	addr_ip_text(&ex->peer, rq->peer);

@@ -48,6 +48,7 @@ int app_settings_read(struct app_settings *s, const struct props *p, const char 
 
 	if (r == 0)
 		r = read_address(s, p, e);
+	contexts_read(&s->paths, p);
 	s->threads = (unsigned)props_int(p, "server.tomcat.threads.max");
 	s->queue = (unsigned)props_int(p, "server.tomcat.accept-count");
 	s->body_max = (size_t)props_bytes(p, "vine.http.max-body-bytes");

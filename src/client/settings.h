@@ -2,6 +2,7 @@
 #pragma once
 #include "base/clock.h"
 #include "base/err.h"
+#include "http/context.h"
 #include "net/addr.h"
 
 struct props;
@@ -9,6 +10,7 @@ struct props;
 struct app_settings {
 	char name[64];        /* spring.application.name */
 	struct addr address;  /* server.address, server.port */
+	struct contexts paths; /* server.servlet.context-path and management.endpoints.web.base-path; there is no other port */
 	unsigned threads;     /* server.tomcat.threads.max: handlers that run at once */
 	unsigned queue;       /* server.tomcat.accept-count: requests that wait for one */
 	size_t body_max;      /* vine.http.max-body-bytes: of a request */

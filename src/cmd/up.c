@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "codec/url.h"
+#include "http/context.h"
 #include "http/identities.h"
 #include "manage/auth.h"
 #include "manage/config.h"
@@ -33,7 +34,8 @@
 #define CHILDREN_MAX 16
 #define STOP_GRACE (5 * USEC_PER_SEC) /* beyond the children's own drain time, before SIGKILL */
 #define ARGS_MAX (CMDLINE_MAX + 16)
-#define REGISTRY_URL_MAX 1024
+#define PLACE_MAX (100 + BASEPATH_MAX)
+#define REGISTRY_URL_MAX (928 + PLACE_MAX)
 #define REGISTRY_VARIABLE "EUREKA_CLIENT_SERVICEURL_DEFAULTZONE"
 
 struct supervisor;
@@ -50,7 +52,7 @@ struct child {
 	bool stopping;
 	usec started;
 	uint16_t port;
-	char line[512]; /* what the pipe gave */
+	char line[READY_LINE_MAX]; /* what the pipe gave */
 	size_t line_len;
 };
 
@@ -113,14 +115,15 @@ static void add_login(struct buf *b, const struct props *p)
 	buf_addc(b, '@');
 }
 
-/* authority: host:port. A URL that is too long stays without credentials; the gateway then says that it is not let in. */
-static void write_registry_url(char out[REGISTRY_URL_MAX], const struct props *p, const char *scheme, struct str authority)
+/* at: host:port and the context path. A URL that is too long stays without credentials; the gateway then says that it is not
+ * let in. */
+static void write_registry_url(char out[REGISTRY_URL_MAX], const struct props *p, const char *scheme, struct str at)
 {
-	struct buf login = BUF_INIT(REGISTRY_URL_MAX - 128);
+	struct buf login = BUF_INIT(REGISTRY_URL_MAX - PLACE_MAX - 28);
 
 	add_login(&login, p);
 	snprintf(out, REGISTRY_URL_MAX, "%s://%.*s%.*s/eureka/", scheme, login.failed ? 0 : (int)login.len, login.ptr,
-		 (int)MIN(authority.len, (size_t)100), authority.ptr);
+		 (int)MIN(at.len, (size_t)PLACE_MAX), at.ptr);
 	buf_fini(&login);
 }
 
@@ -237,27 +240,28 @@ static void say_all_ready(struct supervisor *up)
 	fflush(stdout);
 }
 
-/* "vine registry ready: http://127.0.0.1:8761 (management ...": the URL names the real port, and whether it is https. */
+/* "vine registry ready: http://127.0.0.1:8761/ctx (management ...": the URL names the real port, the context path, and whether
+ * it is https. */
 static void child_ready(struct child *c)
 {
 	struct supervisor *up = c->up;
-	struct str line = str_of(c->line, c->line_len), url;
+	struct str line = str_of(c->line, c->line_len), shown;
 	ptrdiff_t at = str_find(line, STR("http"));
-	uint64_t port;
+	struct url url;
+	struct err e;
 
 	if (at < 0)
 		return;
 	line = str_slice(line, (size_t)at, line.len);
-	str_cut(&line, ' ', &url);
-	at = str_rchr(url, ':');
-	if (at < 0 || !str_to_u64(str_slice(url, (size_t)at + 1, url.len), &port) || port == 0 || port > 65535)
+	str_cut(&line, ' ', &shown);
+	if (url_split(&url, shown, &e) < 0 || url.port == 0)
 		return;
 	c->is_ready = c->was_ready = true;
-	c->port = (uint16_t)port;
+	c->port = url.port;
 	if (is_registry(c))
-		write_registry_url(up->registry_url, up->props, str_has_prefix(url, STR("https:")) ? "https" : "http",
-				   str_slice(url, (size_t)str_find(url, STR("//")) + 2, url.len));
-	LOG(&up->log, LOG_INFO, "role is ready", F_Z("role", c->cmd->name), F_INT("pid", c->pid), F_STR("url", url));
+		write_registry_url(up->registry_url, up->props, url.secure ? "https" : "http",
+				   str_slice(shown, (size_t)str_find(shown, STR("//")) + 2, shown.len));
+	LOG(&up->log, LOG_INFO, "role is ready", F_Z("role", c->cmd->name), F_INT("pid", c->pid), F_STR("url", shown));
 	if (c == &up->child[up->n_begun - 1])
 		start_next(up);
 	say_all_ready(up);
@@ -446,8 +450,10 @@ static int run_single(const struct cmdline *cl, const struct props *props, const
 	const struct role_ops *ops[CHILDREN_MAX];
 	struct host_opts opts = host_opts_of(cl);
 	const char *args[CMDLINE_MAX + 1];
-	char url[REGISTRY_URL_MAX], zone[REGISTRY_URL_MAX + 64], authority[32];
+	char url[REGISTRY_URL_MAX], zone[REGISTRY_URL_MAX + 64], at[PLACE_MAX];
+	struct contexts paths;
 
+	contexts_read(&paths, props);
 	memcpy(args, cl->props, cl->n_props * sizeof(*args));
 	opts.args = args;
 	for (size_t i = 0; i < n; i++) {
@@ -456,8 +462,8 @@ static int run_single(const struct cmdline *cl, const struct props *props, const
 		ops[i] = roles[i]->role;
 		if (strcmp(roles[i]->name, "registry") != 0 || port == 0 || names_registry(props))
 			continue;
-		snprintf(authority, sizeof(authority), "127.0.0.1:%u", port);
-		write_registry_url(url, props, identities_listens(props) ? "https" : "http", str_from(authority));
+		snprintf(at, sizeof(at), "127.0.0.1:%u%.*s", port, STRF(basepath_str(&paths.server)));
+		write_registry_url(url, props, identities_listens(props) ? "https" : "http", str_from(at));
 		snprintf(zone, sizeof(zone), "eureka.client.service-url.defaultZone=%s", url);
 		args[opts.n_args++] = zone;
 	}

@@ -1,6 +1,7 @@
 /* self.c - see self.h. The rules are Spring Cloud's EurekaInstanceConfigBean and Netflix' InstanceInfo. */
 #include "eureka/self.h"
 
+#include "http/context.h"
 #include "props/machine.h"
 #include "props/props.h"
 
@@ -123,52 +124,81 @@ static struct str host_in_url(struct arena *a, const struct instance *d)
 	return str_chr(d->host, ':') < 0 ? d->host : str_printf_in(a, "[%.*s]", STRF(d->host));
 }
 
-/* Where only TLS is told, pages are there too. */
-static struct str page_url(struct arena *a, const struct instance *d, const struct props *p, const struct eureka_place *at,
-			   const char *url, const char *path, bool management)
+static const struct contexts *paths_of(const struct eureka_place *at)
 {
-	struct str whole = props_str(p, url), below = props_str(p, path), host = host_in_url(a, d);
+	return at->paths ? at->paths : &contexts_default;
+}
+
+/* One of ours: the context path, the endpoints' path, its name. One that is set stands below the context path, as Spring has it,
+ * and below Boot 1's management.context-path; it may begin with what it stands below. */
+static struct str endpoint_path(struct arena *a, const struct props *p, const struct eureka_place *at, const char *key, const char *name)
+{
+	const struct contexts *c = paths_of(at);
+	struct str base = contexts_of_management(c, at->management_port != 0), set = props_str(p, key), whole;
+
+	if (!is_set(p, key))
+		return str_printf_in(a, "%.*s/%s", STRF(contexts_endpoints(a, c, at->management_port != 0)), name);
+	if (!is_set(p, "management.endpoints.web.base-path") && is_set(p, "management.context-path"))
+		base = contexts_endpoints(a, c, at->management_port != 0);
+	whole = str_printf_in(a, "%s%.*s", str_has_prefix(set, STR("/")) ? "" : "/", STRF(set));
+	if (context_place_of(base, whole) == CONTEXT_INSIDE)
+		return whole;
+	return str_printf_in(a, "%.*s%.*s", STRF(base), STRF(whole));
+}
+
+static struct str home_path(struct arena *a, const struct props *p, const struct eureka_place *at)
+{
+	struct str set = props_str(p, "eureka.instance.home-page-url-path");
+
+	if (!is_set(p, "eureka.instance.home-page-url-path"))
+		return str_printf_in(a, "%.*s/", STRF(basepath_str(&paths_of(at)->server)));
+	return str_printf_in(a, "%s%.*s", str_has_prefix(set, STR("/")) ? "" : "/", STRF(set));
+}
+
+/* Where only TLS is told, pages are there too. */
+static struct str page_url(struct arena *a, const struct instance *d, const struct eureka_place *at, struct str path, bool management)
+{
 	bool plain = d->port.enabled || !d->secure_port.enabled;
 	unsigned port = plain ? d->port.port : d->secure_port.port;
 
-	if (whole.len)
-		return whole;
 	if (management && at->management_port) {
 		plain = !at->management_secure;
 		port = at->management_port;
 	}
-	return str_printf_in(a, "http%s://%.*s:%u%s%.*s", plain ? "" : "s", STRF(host), port,
-			     str_has_prefix(below, STR("/")) ? "" : "/", STRF(below));
+	return str_printf_in(a, "http%s://%.*s:%u%.*s", plain ? "" : "s", STRF(host_in_url(a, d)), port, STRF(path));
 }
 
 static void describe_pages(struct instance *d, struct arena *a, const struct props *p, const struct eureka_place *at)
 {
 	struct str secure = props_str(p, "eureka.instance.secure-health-check-url");
-	struct str path = props_str(p, "eureka.instance.health-check-url-path"), host = host_in_url(a, d);
+	struct str status = endpoint_path(a, p, at, "eureka.instance.status-page-url-path", "info");
+	struct str health = endpoint_path(a, p, at, "eureka.instance.health-check-url-path", "health");
 
-	d->home_url = page_url(a, d, p, at, "eureka.instance.home-page-url", "eureka.instance.home-page-url-path", false);
-	d->status_url = page_url(a, d, p, at, "eureka.instance.status-page-url", "eureka.instance.status-page-url-path", true);
-	d->health_url = page_url(a, d, p, at, "eureka.instance.health-check-url", "eureka.instance.health-check-url-path", true);
+	d->home_url = either(props_str(p, "eureka.instance.home-page-url"), page_url(a, d, at, home_path(a, p, at), false));
+	d->status_url = either(props_str(p, "eureka.instance.status-page-url"), page_url(a, d, at, status, true));
+	d->health_url = either(props_str(p, "eureka.instance.health-check-url"), page_url(a, d, at, health, true));
 	if (secure.len)
 		d->secure_health_url = secure;
 	else if (d->secure_port.enabled)
-		d->secure_health_url = str_printf_in(a, "https://%.*s:%u%s%.*s", STRF(host), d->secure_port.port,
-						     str_has_prefix(path, STR("/")) ? "" : "/", STRF(path));
+		d->secure_health_url = str_printf_in(a, "https://%.*s:%u%.*s", STRF(host_in_url(a, d)), d->secure_port.port, STRF(health));
 }
 
 /* --- the rest --- */
 
 static void describe_metadata(struct instance *d, struct arena *a, const struct props *p, const struct eureka_place *at)
 {
-	struct str keys[INST_META_MAX - 1];
+	struct str keys[INST_META_MAX - 2], endpoints = contexts_endpoints(a, paths_of(at), at->management_port != 0);
 	size_t n = props_keys(p, "eureka.instance.metadata-map.", keys, ARRAY_LEN(keys));
-	bool told = false;
+	bool told = false, path_told = str_eq(endpoints, STR("/actuator")); /* what everybody takes it for */
 
-	d->meta = arena_alloc(a, sizeof(*d->meta) * (n + 1));
+	d->meta = arena_alloc(a, sizeof(*d->meta) * (n + 2));
 	for (size_t i = 0; i < n; i++) {
 		d->meta[i] = (struct kv){ keys[i], props_str_of(p, "eureka.instance.metadata-map.{key}", keys[i]) };
 		told |= str_eq(keys[i], STR("management.port"));
+		path_told |= str_eq(keys[i], STR("management.context-path"));
 	}
+	if (!path_told) /* Boot Admin reads it, and who adds up our streams */
+		d->meta[n++] = (struct kv){ STR("management.context-path"), endpoints.len ? endpoints : STR("/") };
 	if (!told)
 		d->meta[n++] = (struct kv){ STR("management.port"),
 					    str_printf_in(a, "%u", at->management_port ? at->management_port : addr_port(at->address)) };

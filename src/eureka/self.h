@@ -4,6 +4,7 @@
 #include "eureka/client.h"
 #include "net/addr.h"
 
+struct contexts;
 struct props;
 
 /* Where the process is reached. */
@@ -12,6 +13,7 @@ struct eureka_place {
 	uint16_t management_port;   /* of its actuator; 0: the same */
 	bool secure;                /* it speaks TLS there */
 	bool management_secure;     /* and at a management port of its own */
+	const struct contexts *paths; /* NULL: contexts_default */
 };
 
 /* d's strings live in a or as long as p. name: spring.application.name or its default. */

@@ -165,7 +165,7 @@ void access_log_write(struct access_log *a, const struct access_line *l)
 	buf_adds(b, ex->req.method);
 	buf_adds(b, STR(" path="));
 	/* As it came: the raw form is for the log. Not the query, where people put tokens. */
-	put_text(b, str_slice(ex->req.path.len ? ex->req.path : ex->req.target, 0, PATH_SHOWN));
+	put_text(b, str_slice(ex->req.path.len ? ex_path(ex) : ex->req.target, 0, PATH_SHOWN));
 	put_num(b, STR(" status="), ex->status);
 	buf_adds(b, STR(" ms="));
 	put_ms(b, l->now - ex->began);

@@ -194,8 +194,9 @@ static void not_found(struct exchange *ex, struct gateway *gw, struct str cluste
 	else
 		ex_respond_text(ex, 404,
 				str_printf_in(&ex->arena,
-					      "Cluster not found: %.*s; /actuator/clusters names those there are\n",
-					      STRF(str_slice(cluster, 0, CLUSTER_NAME_MAX))));
+					      "Cluster not found: %.*s; %.*s/clusters names those there are\n",
+					      STRF(str_slice(cluster, 0, CLUSTER_NAME_MAX)),
+					      STRF(actuator_base(ex, gw->host->actuator))));
 }
 
 void gw_turbine_stream(struct exchange *ex, struct gw_hubs *hs, int64_t max)
@@ -219,7 +220,7 @@ void gw_turbine_stream(struct exchange *ex, struct gw_hubs *hs, int64_t max)
 
 struct listing {
 	struct jsonw w;
-	struct str base;
+	struct str root;
 };
 
 static void list_one(void *ctx, struct str name)
@@ -227,7 +228,7 @@ static void list_one(void *ctx, struct str name)
 	struct listing *l = ctx;
 	struct buf link = BUF_INIT(4096);
 
-	buf_adds(&link, l->base);
+	buf_adds(&link, l->root);
 	buf_addz(&link, "/turbine.stream?cluster=");
 	url_encode_query(&link, name);
 	jsonw_object(&l->w);
@@ -241,7 +242,7 @@ static void list_one(void *ctx, struct str name)
 void gw_clusters_call(struct control_call *c)
 {
 	struct gateway *gw = c->ctx;
-	struct listing l = { .base = str_slice(c->base, 0, c->base.len - (sizeof("/actuator") - 1)) };
+	struct listing l = { .root = c->root };
 
 	if (!props_bool(c->host->props, "turbine.endpoints.clusters.enabled")) {
 		call_fail(c, 404, "turbine.endpoints.clusters.enabled is false");

@@ -56,7 +56,7 @@ static void put_json(struct buf *b, const struct exchange *ex, const struct gw_c
 		jsonw_key_str(&w, STR("fallback"), f->fallback);
 	if (f->service.len)
 		jsonw_key_str(&w, STR("service"), f->service);
-	jsonw_key_str(&w, STR("path"), str_slice(ex->req.path, 0, 1024));
+	jsonw_key_str(&w, STR("path"), str_slice(ex_path(ex), 0, 1024));
 	jsonw_object_end(&w);
 	buf_addc(b, '\n');
 }

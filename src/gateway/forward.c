@@ -193,6 +193,24 @@ static inline void put_earlier(struct buf *b, const struct forward *f, enum http
 		put_values(b, &f->ex->req, id);
 }
 
+/* What the client's path has and ours has not, as Zuul puts it together: what a trusted peer says was cut off before us, else
+ * the context path; then what the route strips. */
+static inline void put_prefix(struct buf *b, const struct forward *f)
+{
+	struct str before = ex_context(f->ex), stripped = f->route->strip ? f->route->prefix : STR_EMPTY;
+
+	if (unlikely(f->trusted && head_has(&f->ex->req, H_X_FORWARDED_PREFIX)))
+		before = head_value(&f->ex->req, H_X_FORWARDED_PREFIX);
+	if (before.len + stripped.len == 0)
+		return;
+	if (stripped.len && before.len && before.ptr[before.len - 1] == '/')
+		before.len--;
+	buf_adds(b, STR("X-Forwarded-Prefix: "));
+	buf_adds(b, before);
+	buf_adds(b, stripped);
+	buf_adds(b, STR("\r\n"));
+}
+
 static void put_forwarded(struct buf *b, const struct forward *f)
 {
 	buf_adds(b, STR("X-Forwarded-For: "));
@@ -211,13 +229,7 @@ static void put_forwarded(struct buf *b, const struct forward *f)
 	put_earlier(b, f, H_X_FORWARDED_PORT);
 	buf_adds(b, f->port);
 	buf_adds(b, STR("\r\n"));
-	if (f->route->strip && f->route->prefix.len) {
-		buf_adds(b, STR("X-Forwarded-Prefix: "));
-		if (f->trusted)
-			buf_adds(b, head_value(&f->ex->req, H_X_FORWARDED_PREFIX));
-		buf_adds(b, f->route->prefix);
-		buf_adds(b, STR("\r\n"));
-	}
+	put_prefix(b, f);
 }
 
 static void put_via(struct buf *b, const struct http_head *h)

@@ -78,6 +78,7 @@ struct gw_worker {
 
 /* Proxies one request. */
 void gw_proxy(struct exchange *ex, struct gw_worker *g);
+void gw_outside(struct exchange *ex, struct gw_worker *g); /* of the context path: no route leads there */
 
 /* A server as this worker calls it. */
 struct http_peer *gw_peer_of(struct gw_worker *g, const struct gw_target *t, const struct fserver *s);

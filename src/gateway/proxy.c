@@ -853,7 +853,7 @@ static bool ends_here(struct px *px)
 	return false;
 }
 
-void gw_proxy(struct exchange *ex, struct gw_worker *g)
+static inline struct px *px_begin(struct exchange *ex, struct gw_worker *g)
 {
 	struct px *px = arena_zalloc(&ex->arena, sizeof(*px));
 
@@ -869,6 +869,18 @@ void gw_proxy(struct exchange *ex, struct gw_worker *g)
 	ex->user = px;
 	ex->ops = &exchange_ops;
 	read_trace(px);
+	return px;
+}
+
+void gw_outside(struct exchange *ex, struct gw_worker *g)
+{
+	give_up(px_begin(ex, g), GW_NO_ROUTE);
+}
+
+void gw_proxy(struct exchange *ex, struct gw_worker *g)
+{
+	struct px *px = px_begin(ex, g);
+
 	if ((ex->req.mid == HTTP_OPTIONS || ex->req.mid == HTTP_TRACE) && ends_here(px))
 		return;
 	if (!path_canonical(&ex->arena, ex->req.path, &px->path)) {

@@ -562,6 +562,11 @@ static void handle(struct exchange *ex, void *ctx)
 	gw_proxy(ex, ((struct worker *)ctx)->role);
 }
 
+static void outside(struct exchange *ex, void *ctx)
+{
+	gw_outside(ex, ((struct worker *)ctx)->role);
+}
+
 const struct role_ops gateway_role = {
 	.name = "gateway",
 	.default_port = 8080,
@@ -573,6 +578,7 @@ const struct role_ops gateway_role = {
 	.stop = stop,
 	.worker_init = worker_init,
 	.handle = handle,
+	.outside = outside,
 	.worker_props = worker_props,
 	.worker_drain = worker_drain,
 	.worker_fini = worker_fini,

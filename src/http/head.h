@@ -92,7 +92,7 @@ struct http_head {
 	/* request */
 	struct str method, target;
 	enum http_method mid;
-	struct str path, query; /* of origin-form and absolute-form targets; query without '?' */
+	struct str path, query; /* of origin-form and absolute-form targets; query without '?'. See ex_path of http/server.h */
 	struct str authority;   /* absolute-form's, else the Host field's value */
 	/* response */
 	unsigned status;

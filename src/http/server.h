@@ -88,6 +88,7 @@ struct exchange {
 	usec rate_from;      /* when the body's rate began to be measured; 0: it is not */
 	uint64_t rate_bytes; /* in_bytes then */
 	bool head_sent, ended, out_chunked, out_close, no_body, continued, body_paused;
+	uint16_t context_len; /* of what context_cut took off req.path: it stands before it */
 	struct exchange *next_free;
 	struct buf *gathered; /* by ex_collect */
 	union {
@@ -116,6 +117,18 @@ const struct addr *http_server_local(const struct http_server *s); /* of the fir
 /* The peer as text, "1.2.3.4:5" or "[v6]:5"; the address alone (v4-mapped v6 as v4). Until on_close. */
 struct str ex_peer_text(struct exchange *ex);
 struct str ex_peer_ip_text(struct exchange *ex);
+
+/* The path as the client sent it; and the context path alone (http/context.h), empty: none. */
+static inline struct str ex_path(const struct exchange *ex)
+{
+	struct str p = ex->req.path;
+
+	return likely(!ex->context_len) ? p : str_of(p.ptr - ex->context_len, p.len + ex->context_len);
+}
+static inline struct str ex_context(const struct exchange *ex)
+{
+	return likely(!ex->context_len) ? STR_EMPTY : str_of(ex->req.path.ptr - ex->context_len, ex->context_len);
+}
 
 /* The names of the client's verified certificate, a line each (tls_peer_names); empty: it has shown none. Until on_close. */
 struct str ex_client_names(const struct exchange *ex);

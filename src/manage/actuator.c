@@ -12,9 +12,9 @@
 #include "manage/documents.h"
 #include "manage/guard.h"
 #include "manage/host.h"
+#include "manage/settings.h"
 #include "props/props.h"
 
-#define BASE "/actuator"
 #define ENDPOINTS_MAX 64
 #define BODY_MAX (64u * 1024)
 #define ANSWER_MAX (64u * 1024 * 1024)
@@ -22,17 +22,19 @@
 struct slot {
 	struct actuator *a;
 	struct endpoint ep;
-	char pattern[128];
-	size_t literal; /* bytes of the pattern before a variable */
+	char pattern[BASEPATH_MAX + 128];
+	size_t literal; /* bytes of the pattern before a variable, without a slash at their end */
 };
 
 struct actuator {
 	struct host *h;
 	struct router *router;
+	struct str base; /* management.endpoints.web.base-path; empty: the endpoints are at the top */
 	size_t n;
 	struct slot slot[ENDPOINTS_MAX];
 	size_t n_root;
-	struct slot *root[ENDPOINTS_MAX]; /* those that stand outside /actuator */
+	struct slot *root[ENDPOINTS_MAX]; /* those that do not stand below base */
+	bool begins[256]; /* the bytes behind the slash of base and of those: few other paths have one of them there */
 	pthread_mutex_t lock; /* leaf; guards creds */
 	struct auth_creds creds;
 };
@@ -87,27 +89,41 @@ void actuator_read_props(struct actuator *a)
 void actuator_add(struct actuator *a, const struct endpoint *ep)
 {
 	struct slot *s = &a->slot[a->n++];
+	struct str base = ep->flags & ENDPOINT_ROOT ? STR_EMPTY : a->base;
 	const char *brace;
 
 	assert(a->n <= ENDPOINTS_MAX);
 	*s = (struct slot){ .a = a, .ep = *ep };
-	snprintf(s->pattern, sizeof(s->pattern), "%s%s", ep->flags & ENDPOINT_ROOT ? "" : BASE, ep->pattern);
+	snprintf(s->pattern, sizeof(s->pattern), "%.*s%s", STRF(base), ep->pattern);
 	brace = strchr(s->pattern, '{');
-	s->literal = brace ? (size_t)(brace - s->pattern) : strlen(s->pattern);
-	if (ep->flags & ENDPOINT_ROOT)
+	s->literal = brace ? (size_t)(brace - s->pattern) - 1 : strlen(s->pattern);
+	a->begins[(unsigned char)s->pattern[1]] = true;
+	if (base.len == 0)
 		a->root[a->n_root++] = s;
 	router_add(a->router, ep->methods, s->pattern, guard, s);
 }
 
+static bool is_below(struct str path, struct str top)
+{
+	return str_has_prefix(path, top) && (path.len == top.len || path.ptr[top.len] == '/');
+}
+
 bool actuator_takes(const struct actuator *a, struct str path)
 {
-	if (str_has_prefix(path, STR(BASE)) && (path.len == sizeof(BASE) - 1 || path.ptr[sizeof(BASE) - 1] == '/'))
+	if (path.len < 2 || likely(!a->begins[(unsigned char)path.ptr[1]]))
+		return false;
+	if (a->base.len && is_below(path, a->base))
 		return true;
 	for (size_t i = 0; i < a->n_root; i++) {
-		if (str_has_prefix(path, str_of(a->root[i]->pattern, a->root[i]->literal)))
+		if (is_below(path, str_of(a->root[i]->pattern, a->root[i]->literal)))
 			return true;
 	}
 	return false;
+}
+
+struct str actuator_base(struct exchange *ex, const struct actuator *a)
+{
+	return str_printf_in(&ex->arena, "%.*s%.*s", STRF(ex_context(ex)), STRF(a->base));
 }
 
 void actuator_handle(struct exchange *ex, void *actuator)
@@ -138,9 +154,11 @@ void ex_respond_actuator(struct exchange *ex, unsigned status, struct str json)
 	ex_respond(ex, status, str_from(boot_type(head_value(&ex->req, H_ACCEPT))), json, NULL, 0);
 }
 
-static struct str base_url(struct exchange *ex)
+/* "http://host:port/ctx": what is before every pattern. */
+static struct str root_url(struct exchange *ex)
 {
-	return str_printf_in(&ex->arena, "%s://%.*s" BASE, ex->secure ? "https" : "http", STRF(ex->req.authority));
+	return str_printf_in(&ex->arena, "%s://%.*s%.*s", ex->secure ? "https" : "http", STRF(ex->req.authority),
+			     STRF(ex_context(ex)));
 }
 
 static void add_href(struct jsonw *w, struct str rel, struct str href, bool templated)
@@ -153,21 +171,19 @@ static void add_href(struct jsonw *w, struct str rel, struct str href, bool temp
 }
 
 /* "metrics", "metrics-requiredMetricName": Boot names a templated link after its variable. */
-static void add_link(struct jsonw *w, struct exchange *ex, struct str base, const struct slot *s)
+static void add_link(struct jsonw *w, struct exchange *ex, struct str root, const struct slot *s)
 {
 	const char *open = strchr(s->ep.pattern, '{'), *name = open ? open + 1 + (open[1] == '*') : "";
 	struct str rel = str_printf_in(&ex->arena, "%s%s%.*s", s->ep.id, open ? "-" : "", (int)strcspn(name, "}"), name);
 
-	if (s->ep.flags & ENDPOINT_ROOT)
-		base.len -= sizeof(BASE) - 1;
-	add_href(w, rel, str_printf_in(&ex->arena, "%.*s%s", STRF(base), s->ep.pattern), open != NULL);
+	add_href(w, rel, str_printf_in(&ex->arena, "%.*s%s", STRF(root), s->pattern), open != NULL);
 }
 
 static void index_get(struct exchange *ex, const struct route_match *m, void *ctx)
 {
 	struct actuator *a = ctx;
 	struct buf out = BUF_INIT(ANSWER_MAX);
-	struct str base = base_url(ex);
+	struct str root = root_url(ex);
 	struct jsonw w;
 
 	(void)m;
@@ -175,10 +191,10 @@ static void index_get(struct exchange *ex, const struct route_match *m, void *ct
 	jsonw_object(&w);
 	jsonw_key(&w, STR("_links"));
 	jsonw_object(&w);
-	add_href(&w, STR("self"), base, false);
+	add_href(&w, STR("self"), str_printf_in(&ex->arena, "%.*s%.*s", STRF(root), STRF(a->base)), false);
 	for (size_t i = 0; i < a->n; i++) {
 		if (!(a->slot[i].ep.flags & ENDPOINT_HIDDEN))
-			add_link(&w, ex, base, &a->slot[i]);
+			add_link(&w, ex, root, &a->slot[i]);
 	}
 	jsonw_object_end(&w);
 	jsonw_object_end(&w);
@@ -322,7 +338,7 @@ static struct pending *pending_new(struct exchange *ex, struct actuator *a, stru
 	p->call = (struct control_call){
 		.host = a->h,
 		.arena = &p->arena,
-		.base = str_dup_in(&p->arena, base_url(ex)),
+		.root = str_dup_in(&p->arena, root_url(ex)),
 		.path = str_dup_in(&p->arena, path),
 		.query = str_dup_in(&p->arena, ex->req.query),
 		.accept = str_dup_in(&p->arena, head_value(&ex->req, H_ACCEPT)),
@@ -389,10 +405,12 @@ struct actuator *actuator_new(struct host *h)
 	struct actuator *a = xzalloc(sizeof(*a));
 
 	a->h = h;
+	a->base = basepath_str(&h->paths->actuator);
 	a->router = router_new();
 	pthread_mutex_init(&a->lock, NULL);
 	actuator_read_props(a);
-	actuator_add(a, &(struct endpoint){ "self", "GET", "", .fn = index_get, .ctx = a, .flags = ENDPOINT_HIDDEN });
+	if (a->base.len || h->settings->has_management) /* the top of what a role serves is the role's */
+		actuator_add(a, &(struct endpoint){ "self", "GET", "", .fn = index_get, .ctx = a, .flags = ENDPOINT_HIDDEN });
 	documents_add(a);
 	return a;
 }

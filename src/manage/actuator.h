@@ -1,7 +1,8 @@
 /* actuator.h - the management endpoints, and who may use them.
  *
  * /actuator with health, info, metrics, env, loggers, prometheus, in Spring Boot's JSON with its v3 media type, so that
- * Boot Admin and every tool made for Boot reads them. Roles add endpoints of their own in ops->start.
+ * Boot Admin and every tool made for Boot reads them. Roles add endpoints of their own in ops->start. The path is
+ * management.endpoints.web.base-path; see http/context.h.
  *
  * Access   health (status only) and info are open. The rest answers peers on the loopback interface, and others only with
  *          vine.management.user and .password by Basic. A loopback peer that shows X-Forwarded-For or Forwarded counts as
@@ -19,7 +20,7 @@ struct host;
 
 enum endpoint_flags {
 	ENDPOINT_OPEN = 1u << 0,  /* anybody may read it */
-	ENDPOINT_ROOT = 1u << 1,  /* the pattern stands for itself ("/hystrix.stream"), not below /actuator */
+	ENDPOINT_ROOT = 1u << 1,  /* the pattern stands for itself ("/hystrix.stream"), not below the base path */
 	ENDPOINT_HIDDEN = 1u << 2, /* not in the index */
 };
 
@@ -41,6 +42,8 @@ void actuator_add(struct actuator *a, const struct endpoint *ep); /* in ops->sta
 /* Is this path the actuator's? Cheap: for the way of each request. */
 bool actuator_takes(const struct actuator *a, struct str path);
 void actuator_handle(struct exchange *ex, void *actuator); /* an http_handler */
+/* "/ctx/actuator" as the client of this exchange has it; empty: the endpoints are at the top. */
+struct str actuator_base(struct exchange *ex, const struct actuator *a);
 
 /* --- for endpoints --- */
 
@@ -49,7 +52,7 @@ void actuator_handle(struct exchange *ex, void *actuator); /* an http_handler */
 struct control_call {
 	struct host *host;
 	void *ctx;
-	struct str base;   /* "http://host:port/actuator", as the client wrote it */
+	struct str root;   /* "http://host:port", as the client wrote it, and the context path: what is before every pattern */
 	struct str path;   /* the variable of the pattern, or empty */
 	struct str query;  /* raw */
 	struct str body;   /* of a POST; at most 64 KiB */

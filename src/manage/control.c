@@ -165,7 +165,9 @@ static void control_close(struct control *c)
 
 /* --- start --- */
 
-static void url_of(const struct addr *a, bool secure, char out[ADDR_TEXT_MAX + 16])
+#define URL_TEXT_MAX (ADDR_TEXT_MAX + 16 + BASEPATH_MAX)
+
+static void url_of(const struct addr *a, bool secure, struct str context, char out[URL_TEXT_MAX])
 {
 	struct addr shown = *a;
 	char text[ADDR_TEXT_MAX];
@@ -176,19 +178,21 @@ static void url_of(const struct addr *a, bool secure, char out[ADDR_TEXT_MAX + 1
 	if (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr))
 		addr_parse_ip(&shown, STR("127.0.0.1"), addr_port(a));
 	addr_text(&shown, text);
-	snprintf(out, ADDR_TEXT_MAX + 16, "%s://%s", secure ? "https" : "http", text);
+	snprintf(out, URL_TEXT_MAX, "%s://%s%.*s", secure ? "https" : "http", text, STRF(context));
 }
 
 static void say_ready(struct control *c, struct host *h)
 {
-	char url[ADDR_TEXT_MAX + 16], management[ADDR_TEXT_MAX + 16], line[512];
+	char url[URL_TEXT_MAX], management[URL_TEXT_MAX], line[READY_LINE_MAX];
+	bool own = h->management != NULL;
 	int n;
 	ssize_t r;
 
-	url_of(&h->address, h->listen_tls != NULL, url);
-	url_of(&h->management_address, h->management ? h->management_tls != NULL : h->listen_tls != NULL, management);
-	n = snprintf(line, sizeof(line), "vine %s ready: %s (management %s/actuator) pid %d\n", h->ops->name, url, management,
-		     (int)getpid());
+	url_of(&h->address, h->listen_tls != NULL, h->context, url);
+	url_of(&h->management_address, own ? h->management_tls != NULL : h->listen_tls != NULL,
+	       contexts_of_management(h->paths, own), management);
+	n = snprintf(line, sizeof(line), "vine %s ready: %s (management %s%.*s) pid %d\n", h->ops->name, url, management,
+		     STRF(basepath_str(&h->paths->actuator)), (int)getpid());
 	r = write(c->opts->ready_fd > 0 ? c->opts->ready_fd : STDOUT_FILENO, line, (size_t)n);
 	(void)r; /* nobody has to read it */
 	h->is_ready = true;

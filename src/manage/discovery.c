@@ -222,7 +222,8 @@ static void describe(struct discovery *d)
 	arena_init(&a, 4096);
 	eureka_self(&self, &a, h->props, str_from(h->app_name),
 		    &(struct eureka_place){ .address = &h->address, .management_port = management != h->port ? management : 0,
-					    .secure = h->listen_tls, .management_secure = h->management_tls });
+					    .secure = h->listen_tls, .management_secure = h->management_tls,
+					    .paths = h->paths });
 	eureka_client_register(d->client, &self, 0);
 	arena_fini(&a);
 }

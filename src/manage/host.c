@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "http/context.h"
 #include "http/identities.h"
 #include "http/limits.h"
 #include "manage/actuator.h"
@@ -128,12 +129,25 @@ void host_post_all(struct host *h, void (*fn)(struct worker *w, void *arg), void
 
 /* --- a worker's life --- */
 
+static void stay_out(struct exchange *ex, struct worker *w, enum context_place at)
+{
+	if (at == CONTEXT_EDGE)
+		context_redirect(ex, w->host->context);
+	else if (w->host->ops->outside)
+		w->host->ops->outside(ex, w);
+	else
+		context_refuse(ex);
+}
+
 static void on_exchange(struct exchange *ex, void *ctx)
 {
 	struct worker *w = ctx;
 	struct host *h = w->host;
+	enum context_place at = likely(h->context.len == 0) ? CONTEXT_INSIDE : context_cut(ex, h->context);
 
-	if (!h->management && actuator_takes(h->actuator, ex->req.path))
+	if (unlikely(at != CONTEXT_INSIDE))
+		stay_out(ex, w, at);
+	else if (!h->management && actuator_takes(h->actuator, ex->req.path))
 		actuator_handle(ex, h->actuator);
 	else
 		h->ops->handle(ex, w);
@@ -260,12 +274,26 @@ void host_init(struct host *h, struct control *c, const struct role_ops *ops)
 	h->settings = xzalloc(sizeof(*h->settings));
 }
 
+static void on_management(struct exchange *ex, void *ctx)
+{
+	struct host *h = ctx;
+	struct str context = basepath_str(&h->paths->management);
+	enum context_place at = context.len == 0 ? CONTEXT_INSIDE : context_cut(ex, context);
+
+	if (at == CONTEXT_INSIDE)
+		actuator_handle(ex, h->actuator);
+	else if (at == CONTEXT_EDGE)
+		context_redirect(ex, context);
+	else
+		context_refuse(ex);
+}
+
 static int start_management(struct host *h, struct err *e)
 {
 	struct http_server_opts o = {
 		.log = &h->log,
-		.handler = actuator_handle,
-		.ctx = h->actuator,
+		.handler = on_management,
+		.ctx = h,
 		.tls = h->management_tls,
 	};
 
@@ -334,6 +362,8 @@ int host_start(struct host *h, struct err *e)
 	if (r < 0)
 		return r;
 	h->address = h->settings->address;
+	h->paths = &h->settings->paths;
+	h->context = basepath_str(&h->paths->server);
 	h->n_workers = h->settings->workers;
 	snprintf(h->app_name, sizeof(h->app_name), "%s", h->settings->app_name);
 	r = datadir_open(h, e);

@@ -34,6 +34,7 @@
 #include "net/mailbox.h"
 
 struct actuator;
+struct contexts;
 struct control;
 struct health;
 struct host;
@@ -71,6 +72,7 @@ struct role_ops {
 	void (*client_opts)(struct worker *w, struct http_client_opts *o);
 	int (*worker_init)(struct worker *w, struct err *e); /* sets w->role; server and client exist, nothing listens yet */
 	http_handler handle;                                 /* ctx: struct worker; what management does not take */
+	http_handler outside; /* ctx: struct worker; what is outside of the context path. NULL: context_refuse */
 	void (*on_finish)(const struct exchange *ex, struct worker *w);
 	void (*worker_props)(struct worker *w, const struct props *old); /* w->props is new; old lives during the call */
 	void (*worker_drain)(struct worker *w); /* end what would live for ever (event streams) */
@@ -125,6 +127,8 @@ struct host {
 	usec ready_after;     /* from start to ready line */
 	struct addr address;  /* where the workers listen, with the real port */
 	uint16_t port;        /* the same port; valid from ready on */
+	struct str context;   /* server.servlet.context-path; empty: none */
+	const struct contexts *paths; /* it and its kin */
 	struct addr management_address; /* equal to address unless management.server.port differs */
 	char app_name[64];    /* spring.application.name, else "vine-<role>" */
 	char data_dir[256];   /* this role's own folder; empty: it has none */
@@ -169,6 +173,8 @@ struct host_opts {
 	int ready_fd;              /* the ready line goes here; 0: stdout */
 	bool own_ports;            /* several roles in one process: each takes vine.up.ports.<role>, not server.port */
 };
+
+#define READY_LINE_MAX 1024 /* "vine gateway ready: http://127.0.0.1:8080/ctx (management http://...) pid 4711\n" */
 
 /* Runs the role until SIGTERM or SIGINT; returns the exit code: 0 drained, 1 failed with one line on stderr. */
 int host_run(const struct role_ops *ops, const struct host_opts *opts);

@@ -87,6 +87,7 @@ int settings_read(struct settings *s, const struct props *p, const struct role_o
 
 	if (r < 0)
 		return r;
+	contexts_read(&s->paths, p);
 	s->workers = (unsigned)MIN(workers, (int64_t)WORKERS_MAX);
 	s->drain_time = config_drain_time(p);
 	if (dir.len >= sizeof(s->data_dir))

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/clock.h"
 #include "base/err.h"
+#include "http/context.h"
 #include "net/addr.h"
 
 struct host_opts;
@@ -13,6 +14,7 @@ struct settings {
 	struct addr address;
 	bool has_management; /* a port of its own */
 	struct addr management;
+	struct contexts paths;
 	unsigned workers;
 	usec drain_time;
 	bool has_data_dir; /* vine.data-dir is set */

@@ -1,6 +1,7 @@
 /* catalogue.c - finding rows and judging values. The rows are in catalogue_rows.c. */
 #include "props/catalogue.h"
 
+#include "codec/basepath.h"
 #include "props/relax.h"
 
 const struct prop_desc *prop_desc_named(const char *name)
@@ -393,6 +394,11 @@ int prop_validate(const struct prop_desc *d, struct str value, struct err *e)
 		return check_enum(d, str_trim(value), e);
 	case PROP_CLASS:
 		return check_class(d, str_trim(value), e);
+	case PROP_PATH: {
+		struct basepath path;
+
+		return basepath_read(&path, value, e);
+	}
 	case PROP_STR:
 	case PROP_LIST:
 		return 0;

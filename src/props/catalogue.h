@@ -19,6 +19,7 @@ enum prop_type {
 	PROP_STR,
 	PROP_ENUM,   /* one of `values`, any case, `-` and `_` alike */
 	PROP_LIST,   /* comma-separated, or name[0], name[1] */
+	PROP_PATH,   /* stands before other paths; see codec/basepath.h */
 	PROP_CLASS,  /* one of `values`, in full or, of a Java class, its last part; or path:symbol, a table of the user's */
 };
 

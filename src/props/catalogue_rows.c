@@ -13,6 +13,7 @@
 #define SHARE(n, d, doc_) { ROW(n, DOUBLE, d, doc_), .min = 0, .max = 1 }
 #define S(n, d, doc_) { ROW(n, STR, d, doc_) }
 #define E(n, d, v, doc_) { ROW(n, ENUM, d, doc_), .values = v }
+#define P(n, d, doc_) { ROW(n, PATH, d, doc_) }
 #define L(n, d, doc_) { ROW(n, LIST, d, doc_) }
 #define C(n, d, v, doc_) { ROW(n, CLASS, d, doc_), .values = v }
 /* Read and validated, without effect, and carried out in another way. */
@@ -82,8 +83,8 @@ const struct prop_desc prop_catalogue[] = {
 	I("server.tomcat.accept-count", "100", 0, 100000, "requests that wait for a handler"),
 	OFF("server.tomcat.max-threads", INT, NULL, "older name of server.tomcat.threads.max", LATER),
 	OFF("server.tomcat.uri-encoding", STR, "UTF-8", "encoding of paths", SETTLED),
-	OFF("server.servlet.context-path", STR, NULL, "path before all others", LATER),
-	OFF("server.context-path", STR, NULL, "Boot 1's server.servlet.context-path", LATER),
+	P("server.servlet.context-path", NULL, "path before all others; what is outside of it is not found"),
+	P("server.context-path", NULL, "Boot 1's server.servlet.context-path"),
 	OFF("server.max-http-header-size", BYTES, NULL, "size of a head", "vine.http.max-head-bytes says it"),
 	OFF("server.connection-timeout", MS, NULL, "wait for a head", "vine.http.head-timeout-ms says it"),
 	OFF("server.compression.enabled", BOOL, "false", "compress answers", LATER),
@@ -117,14 +118,16 @@ const struct prop_desc prop_catalogue[] = {
 	SECRET("spring.security.user.password", "once it is set the registry asks who calls, and management takes it too"),
 #undef LIVE
 #define LIVE false
-	OFF("management.endpoints.web.base-path", STR, "/actuator", "path of the management endpoints", LATER),
+	P("management.server.base-path", NULL, "path before all others on a management port of its own"),
+	P("management.server.servlet.context-path", NULL, "older name of management.server.base-path"),
+	P("management.endpoints.web.base-path", "/actuator", "path of the management endpoints, below the context path"),
 	OFF("management.endpoints.web.exposure.include", LIST, "*", "endpoints that are served", LATER),
 	OFF("management.endpoints.web.exposure.exclude", LIST, NULL, "endpoints that are not served", LATER),
 	OFF("management.endpoint.health.show-details", STR, NULL, "who sees more than the status",
 	    "who has credentials or asks from loopback"),
 	OFF("management.endpoint.{endpoint}.enabled", BOOL, "true", "is this endpoint served", LATER),
 	OFF("management.health.{indicator}.enabled", BOOL, "true", "does this part count for the health", LATER),
-	OFF("management.context-path", STR, NULL, "Boot 1's management.endpoints.web.base-path", LATER),
+	P("management.context-path", NULL, "Boot 1's management.endpoints.web.base-path"),
 	OFF("management.security.enabled", BOOL, NULL, "Boot 1's switch for credentials on the endpoints",
 	    "others than loopback always need credentials"),
 	E("logging.level.{logger}", NULL, "TRACE DEBUG INFO WARN ERROR OFF", "level of a logger and those below it; root is all"),

@@ -431,7 +431,9 @@ static const struct prop_value *stored(const struct props *p, const struct prop_
 
 static bool is_value(const struct prop_value *v)
 {
-	return v && (v->value.len > 0 || v->desc->type == PROP_LIST || v->desc->type == PROP_STR);
+	enum prop_type t = v ? v->desc->type : PROP_STR;
+
+	return v && (v->value.len > 0 || t == PROP_LIST || t == PROP_STR || t == PROP_PATH);
 }
 
 /* The next link of a chain: the key "default" of some families, ribbon's global form. */

@@ -24,6 +24,8 @@ const char *prop_type_name(enum prop_type t)
 		return "one of";
 	case PROP_LIST:
 		return "list";
+	case PROP_PATH:
+		return "path (/x, /x/y; / is none)";
 	case PROP_CLASS:
 		return "path:symbol or one of";
 	}

@@ -229,7 +229,7 @@ static void tell_refusal(struct reg_auth *a, struct exchange *ex, const struct l
 		return;
 	}
 	LOG(log, LOG_WARN, "a request is not let in", F_Z("why", why), F_STR("peer", ex_peer_text(ex)),
-	    F_STR("method", ex->req.method), F_STR("path", str_slice(ex->req.path, 0, 200)), F_INT("more_untold", a->untold));
+	    F_STR("method", ex->req.method), F_STR("path", str_slice(ex_path(ex), 0, 200)), F_INT("more_untold", a->untold));
 	a->told = now;
 	a->untold = 0;
 }
@@ -261,7 +261,7 @@ bool reg_auth_would_admit(struct reg_auth *a, struct exchange *ex, const struct 
 		return false;
 	if (first)
 		LOG(log, LOG_INFO, "these credentials are in use", F_STR("who", who), F_STR("peer", ex_peer_text(ex)));
-	LOG(log, LOG_DEBUG, "let in", F_STR("who", who), F_STR("peer", ex_peer_text(ex)), F_STR("path", str_slice(ex->req.path, 0, 200)));
+	LOG(log, LOG_DEBUG, "let in", F_STR("who", who), F_STR("peer", ex_peer_text(ex)), F_STR("path", str_slice(ex_path(ex), 0, 200)));
 	return true;
 }
 

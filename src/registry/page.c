@@ -32,6 +32,14 @@ static void uptime_text(char out[48], usec up)
 	snprintf(out, 48, "%lldd %02lld:%02lld:%02lld", s / 86400, s / 3600 % 24, s / 60 % 60, s % 60);
 }
 
+static void link_to(struct buf *b, struct str context, struct str path, const char *text)
+{
+	buf_adds(b, STR("<a href=\""));
+	xml_text(b, context);
+	xml_text(b, path);
+	buf_addf(b, "\">%s</a>", text);
+}
+
 static void row_open(struct buf *b, const char *name)
 {
 	buf_addf(b, "<dt>%s</dt><dd>", name);
@@ -56,12 +64,15 @@ static void preserve_box(struct buf *b, const struct page *pg)
 	if (r->on)
 		buf_addf(b, "<p>For %lld s. If the services that are missing are really gone, accept the present size:</p>",
 			 (long long)((pg->now - r->since) / USEC_PER_SEC));
-	if (r->on && pg->accept_url.len) {
+	if (r->on && pg->accepts_here) {
 		buf_adds(b, STR("<form method=\"post\" action=\""));
-		xml_text(b, pg->accept_url);
+		xml_text(b, pg->context);
+		xml_text(b, pg->accept);
 		buf_adds(b, STR("\"><button>Accept the current size</button></form>"));
 	} else if (r->on) {
-		buf_adds(b, STR("<p>POST /actuator/registry/accept-size on the management port.</p>"));
+		buf_adds(b, STR("<p>POST "));
+		xml_text(b, pg->accept);
+		buf_adds(b, STR(" on the management port.</p>"));
 	}
 	buf_adds(b, STR("</div>\n"));
 }
@@ -190,8 +201,9 @@ static void app_row(struct buf *b, const struct app *a)
 	buf_adds(b, STR("</td></tr>\n"));
 }
 
-static void apps_table(struct buf *b, const struct picture *p)
+static void apps_table(struct buf *b, const struct page *pg)
 {
+	const struct picture *p = pg->p;
 	struct arena a;
 
 	arena_init(&a, 4096);
@@ -205,8 +217,11 @@ static void apps_table(struct buf *b, const struct picture *p)
 
 	for (; i < p->n_apps && b->len - before < TABLE_MAX; i++)
 		app_row(b, apps[i]);
-	if (i < p->n_apps)
-		buf_addf(b, "<tr><td colspan=\"4\">and %u applications more: see /eureka/apps</td></tr>\n", p->n_apps - i);
+	if (i < p->n_apps) {
+		buf_addf(b, "<tr><td colspan=\"4\">and %u applications more: see ", p->n_apps - i);
+		xml_text(b, pg->context);
+		buf_adds(b, STR("/eureka/apps</td></tr>\n"));
+	}
 	if (p->n_apps == 0)
 		buf_adds(b, STR("<tr><td colspan=\"4\">No instances available</td></tr>\n"));
 	buf_adds(b, STR("</tbody></table>\n"));
@@ -381,9 +396,11 @@ void page_write(struct buf *b, const struct page *pg)
 	snapshot_row(b, pg->snapshot);
 	buf_adds(b, STR("</dl>\n"));
 	peers_table(b, pg);
-	apps_table(b, pg->p);
+	apps_table(b, pg);
 	general_info(b, pg);
-	buf_adds(b, STR("<p><a href=\"/lastn\">Last 1000 registered and cancelled leases</a></p>\n</body></html>\n"));
+	buf_adds(b, STR("<p>"));
+	link_to(b, pg->context, STR("/lastn"), "Last 1000 registered and cancelled leases");
+	buf_adds(b, STR("</p>\n</body></html>\n"));
 }
 
 static void recent_row(const struct recent_item *it, void *ctx)
@@ -397,10 +414,19 @@ static void recent_row(const struct recent_item *it, void *ctx)
 	buf_adds(b, STR("</td></tr>\n"));
 }
 
-void page_lastn(struct buf *b, struct registry *r)
+void page_accepted(struct buf *b, struct str context, struct str home)
+{
+	buf_adds(b, STR("<!DOCTYPE html>\n<html lang=\"en\"><title>Accepted</title><p>The current size was accepted. "));
+	link_to(b, context, home, "Back");
+	buf_adds(b, STR("</p></html>\n"));
+}
+
+void page_lastn(struct buf *b, struct registry *r, struct str context, struct str home)
 {
 	head(b, "Vine registry: last leases");
-	buf_adds(b, STR("<p><a href=\"/\">Back</a></p>\n<h2>Last 1000 cancelled leases</h2>\n<table><tbody>\n"));
+	buf_adds(b, STR("<p>"));
+	link_to(b, context, home, "Back");
+	buf_adds(b, STR("</p>\n<h2>Last 1000 cancelled leases</h2>\n<table><tbody>\n"));
 	registry_recent(r, true, recent_row, b);
 	buf_adds(b, STR("</tbody></table>\n<h2>Last 1000 newly registered leases</h2>\n<table><tbody>\n"));
 	registry_recent(r, false, recent_row, b);

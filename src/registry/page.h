@@ -13,7 +13,10 @@ struct page {
 	bool serving;
 	uint32_t restored;
 	struct str ip;
-	struct str accept_url; /* where the form that accepts the size goes; empty: only on the management port */
+	struct str context;  /* stands before all paths of the page; empty: none */
+	struct str home;     /* the page's own path, behind it */
+	struct str accept;   /* path of the endpoint that accepts the size, behind it */
+	bool accepts_here;   /* false: that endpoint is on the management port */
 	struct str environment, datacenter;
 	msec wall;
 	usec now, uptime;
@@ -25,7 +28,9 @@ struct page {
 
 void page_write(struct buf *out, const struct page *pg);
 /* A page with a list of what was registered and cancelled lately. */
-void page_lastn(struct buf *out, struct registry *r);
+void page_lastn(struct buf *out, struct registry *r, struct str context, struct str home);
+/* What a browser sees that has had the size accepted. */
+void page_accepted(struct buf *out, struct str context, struct str home);
 /* GET status: Eureka's StatusInfo. */
 void page_status(struct buf *out, const struct page *pg, bool xml);
 /* The decision on self-preservation with all its inputs, as JSON. */

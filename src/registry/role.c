@@ -9,6 +9,7 @@
 #include "manage/health.h"
 #include "manage/host.h"
 #include "manage/meters.h"
+#include "manage/settings.h"
 #include "net/tally.h"
 #include "props/props.h"
 #include "eureka/self.h"
@@ -41,6 +42,7 @@ struct reg_role {
 	void (*left)(struct host *h); /* while it drains */
 	struct reg_settings set;
 	char identity[256]; /* header lines to peers */
+	char accept[2 * BASEPATH_MAX + 64]; /* path of the endpoint that accepts the size; on this port without the context path */
 };
 
 /* --- the page --- */
@@ -56,6 +58,14 @@ static uint64_t resident(void)
 		pages = 0;
 	fclose(f);
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* eureka.dashboard.path. */
+static struct str home_of(const struct props *p)
+{
+	struct str path = props_str(p, "eureka.dashboard.path");
+
+	return path.len ? path : STR("/");
 }
 
 /* Everything that page and reports are made of; spans live as long as it. */
@@ -84,7 +94,10 @@ static const struct page *view_of(struct view *v, const struct host *h, const st
 		.serving = registry_serves(role->reg),
 		.restored = registry_restored(role->reg),
 		.ip = str_from(v->ip),
-		.accept_url = h->management ? STR_EMPTY : STR("/actuator/registry/accept-size"),
+		.context = h->context,
+		.home = home_of(props),
+		.accept = str_from(role->accept),
+		.accepts_here = !h->management,
 		.environment = props_str(props, "eureka.environment"),
 		.datacenter = props_str(props, "eureka.datacenter"),
 		.wall = clock_wall(),
@@ -118,7 +131,7 @@ static void serve_page(struct exchange *ex, struct worker *w, bool lastn)
 	struct view v;
 
 	if (lastn)
-		page_lastn(&b, rw->reg);
+		page_lastn(&b, rw->reg, w->host->context, home_of(w->props));
 	else
 		page_write(&b, worker_view(&v, w));
 	ex_respond(ex, 200, STR("text/html;charset=UTF-8"), buf_str(&b), fields, ARRAY_LEN(fields));
@@ -177,7 +190,8 @@ static void handle(struct exchange *ex, void *ctx)
 		ex->pattern = "/lastn";
 		serve_page(ex, w, true);
 	} else {
-		ex_respond_text(ex, 404, STR("Not found. Eureka's endpoints are below /eureka, the page is at /.\n"));
+		ex_respond_text(ex, 404, str_printf_in(&ex->arena, "Not found. Eureka's endpoints are below %.*s/eureka, the page is at %.*s%.*s.\n",
+						       STRF(ex_context(ex)), STRF(ex_context(ex)), STRF(home_of(w->props))));
 	}
 }
 
@@ -204,8 +218,7 @@ static void on_accept_size(struct control_call *c)
 	LOG(&c->host->log, LOG_WARN, "the current size was accepted: who misses heartbeats is no longer waited for");
 	if (str_find(c->accept, STR("text/html")) >= 0) { /* the page's button */
 		c->type = "text/html;charset=UTF-8";
-		buf_adds(&c->out, STR("<!DOCTYPE html>\n<html lang=\"en\"><title>Accepted</title><p>The current size was accepted. "
-				      "<a href=\"/\">Back</a></p></html>\n"));
+		page_accepted(&c->out, c->host->context, home_of(c->host->props));
 		return;
 	}
 	state_of(c->host, &c->out);
@@ -377,6 +390,8 @@ static int start(struct host *h, struct err *e)
 	struct addr nowhere = h->address;
 
 	h->role = role;
+	snprintf(role->accept, sizeof(role->accept), "%.*s%.*s/registry/accept-size",
+		 STRF(h->settings->has_management ? basepath_str(&h->paths->management) : STR_EMPTY), STRF(basepath_str(&h->paths->actuator)));
 	if (nowhere.sa.sa_family == AF_INET6)
 		nowhere.in6.sin6_port = 0;
 	else
@@ -422,7 +437,8 @@ static void register_itself(struct host *h, struct reg_role *role)
 	arena_init(&a, 4096);
 	eureka_self(&d, &a, h->props, str_from(h->app_name),
 		    &(struct eureka_place){ .address = &h->address, .management_port = management != h->port ? management : 0,
-					    .secure = h->listen_tls, .management_secure = h->management_tls });
+					    .secure = h->listen_tls, .management_secure = h->management_tls,
+					    .paths = h->paths });
 	role->own = own_start(role->reg, h->loop, h->mailbox, &d);
 	arena_fini(&a);
 }

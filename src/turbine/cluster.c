@@ -1,6 +1,8 @@
 /* cluster.c - see cluster.h. */
 #include "turbine/cluster.h"
 
+#include "codec/basepath.h"
+
 #define DEFAULT_CLUSTER STR("default")
 
 /* --- the expression --- */
@@ -79,6 +81,17 @@ static struct str meta_of(const struct instance *in, const char *dotted, const c
 	return v.ptr ? v : instance_meta(in, str_from(dashed));
 }
 
+/* It comes from whoever registered it, and goes into a request line. */
+static struct str endpoints_of(const struct instance *in, struct arena *a)
+{
+	struct str said = meta_of(in, "management.context-path", "management-context-path");
+	struct basepath path;
+
+	if (said.len == 0 || basepath_read(&path, said, NULL) < 0)
+		return STR_EMPTY;
+	return str_dup_in(a, basepath_str(&path));
+}
+
 /* False: it cannot be read. By TLS where the instance has no plain port. */
 static bool locate(struct member *m, const struct instance *in, struct arena *a)
 {
@@ -96,6 +109,7 @@ static bool locate(struct member *m, const struct instance *in, struct arena *a)
 		.host = in->host,
 		.port = (uint16_t)number,
 		.secure = secure,
+		.endpoints = endpoints_of(in, a),
 		.user = meta_of(in, "user.name", "user-name"),
 		.password = meta_of(in, "user.password", "user-password"),
 	};

@@ -32,6 +32,7 @@ struct member {
 	struct str host;
 	uint16_t port;
 	bool secure; /* by TLS */
+	struct str endpoints; /* metadata management.context-path: "/ctx/actuator", empty: at the top; no ptr: it is not said */
 	struct str user, password; /* metadata user.name, user.password; empty: none */
 };
 

@@ -65,11 +65,16 @@ int turbine_check(const struct props *p, struct err *e)
 	return code;
 }
 
-static struct str path_of(const struct turbine *t, struct str cluster)
+/* What is set, else below where the instance says that its endpoints are. */
+static struct str path_of(const struct turbine *t, struct str cluster, const struct member *m, struct arena *a)
 {
 	struct str own = props_str_of(t->props, "turbine.instance-url-suffix.{cluster}", cluster);
 
-	return own.len ? own : props_str(t->props, "turbine.instance-url-suffix");
+	if (own.len)
+		return own;
+	if (m->endpoints.ptr && !props_is_set(t->props, "turbine.instance-url-suffix", STR_EMPTY, false))
+		return str_printf_in(a, "%.*s/hystrix.stream", STRF(m->endpoints));
+	return props_str(t->props, "turbine.instance-url-suffix");
 }
 
 /* --- what there is --- */
@@ -150,7 +155,7 @@ static void refresh(struct cluster *c)
 		struct monitor *m = map_get(&c->monitors, list[i].id);
 
 		if (!m) {
-			m = monitor_new(&c->env, &list[i], path_of(t, c->name));
+			m = monitor_new(&c->env, &list[i], path_of(t, c->name, &list[i], &a));
 			map_put(&c->monitors, m->id, m);
 		}
 		m->is_seen = true;

@@ -20,9 +20,9 @@ static void hello(struct vine_request *rq, void *ctx)
 {
 	VINE_LOG(ctx, rq, VINE_LOG_INFO, "hello said", VINE_TEXT("to", vine_request_var(rq, "name")), VINE_NUM("answer", 42));
 	vine_reply_header(rq, "X-Extra", "yes");
-	vine_replyf(rq, 200, "application/json", "{\"name\":\"%s\",\"q\":\"%s\",\"agent\":\"%s\",\"trace\":\"%s\",\"span\":\"%s\",\"left\":%lld}",
+	vine_replyf(rq, 200, "application/json", "{\"name\":\"%s\",\"q\":\"%s\",\"agent\":\"%s\",\"trace\":\"%s\",\"span\":\"%s\",\"left\":%lld,\"path\":\"%s\"}",
 		    vine_request_var(rq, "name"), or_empty(vine_request_query(rq, "q")), or_empty(vine_request_header(rq, "user-agent")),
-		    vine_request_trace_id(rq), vine_request_span_id(rq), (long long)vine_request_time_left(rq));
+		    vine_request_trace_id(rq), vine_request_span_id(rq), (long long)vine_request_time_left(rq), vine_request_path(rq));
 }
 
 static void echo(struct vine_request *rq, void *ctx)

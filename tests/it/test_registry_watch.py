@@ -17,9 +17,9 @@ from vine import DEADLINE, wait_for
 class Watcher:
     """Reads an event stream in a thread; events are (id, event, data)."""
 
-    def __init__(self, port, version=None, **headers):
+    def __init__(self, port, version=None, path="/vine/watch", **headers):
         self.c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        self.c.request("GET", "/vine/watch" + (f"?from={version}" if version else ""),
+        self.c.request("GET", path + (f"?from={version}" if version else ""),
                        headers={k.replace("_", "-"): v for k, v in headers.items()})
         self.sock = self.c.sock
         self.r = self.c.getresponse()

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "eureka/self.h"
+#include "http/context.h"
 #include "net/txt.h"
 #include "props/machine.h"
 #include "props/props.h"
@@ -40,12 +41,14 @@ static struct instance *self_of(const char *const *rows, uint16_t management, bo
 {
 	struct props *p = props_of(rows);
 	struct addr at;
+	struct contexts paths;
 	struct instance d, *i;
 	struct arena a;
 
 	arena_init(&a, 4096);
 	addr_parse_ip(&at, STR("10.0.0.7"), 8080);
-	eureka_self(&d, &a, p, STR("orders"), &(struct eureka_place){ .address = &at, .management_port = management, .secure = secure });
+	contexts_read(&paths, p);
+	eureka_self(&d, &a, p, STR("orders"), &(struct eureka_place){ .address = &at, .management_port = management, .secure = secure, .paths = &paths });
 	i = instance_new(&d);
 	arena_fini(&a);
 	props_unref(p);
@@ -137,6 +140,61 @@ static void test_names_and_metadata(void **state)
 	assert_str(instance_meta(in, STR("management.port")), STR("1")); /* what somebody said is not said twice */
 	assert_int_equal(in->n_meta, 2);
 	instance_unref(in);
+}
+
+#define H "eureka.instance.hostname=h"
+
+static void test_paths_before_others(void **state)
+{
+	const struct {
+		const char *name;
+		const char *const *rows;
+		uint16_t management;
+		const char *home, *status, *health, *meta; /* meta NULL: not said */
+	} cases[] = {
+		{ "none", ROWS(H), 0, "http://h:8080/", "http://h:8080/actuator/info", "http://h:8080/actuator/health", NULL },
+		{ "a context path", ROWS(H, "server.servlet.context-path=/ctx"), 0, "http://h:8080/ctx/", "http://h:8080/ctx/actuator/info",
+		  "http://h:8080/ctx/actuator/health", "/ctx/actuator" },
+		{ "not before a management port", ROWS(H, "server.servlet.context-path=/ctx"), 9, "http://h:8080/ctx/", "http://h:9/actuator/info",
+		  "http://h:9/actuator/health", NULL },
+		{ "that has its own", ROWS(H, "server.servlet.context-path=/ctx", "management.server.base-path=/m"), 9, "http://h:8080/ctx/",
+		  "http://h:9/m/actuator/info", "http://h:9/m/actuator/health", "/m/actuator" },
+		{ "which says nothing without the port", ROWS(H, "management.server.base-path=/m"), 0, "http://h:8080/", "http://h:8080/actuator/info",
+		  "http://h:8080/actuator/health", NULL },
+		{ "endpoints elsewhere", ROWS(H, "server.servlet.context-path=/ctx", "management.endpoints.web.base-path=/manage"), 0,
+		  "http://h:8080/ctx/", "http://h:8080/ctx/manage/info", "http://h:8080/ctx/manage/health", "/ctx/manage" },
+		{ "endpoints at the top", ROWS(H, "management.endpoints.web.base-path=/"), 9, "http://h:8080/", "http://h:9/info", "http://h:9/health", "/" },
+		{ "a path that is set, as Spring joins it", ROWS(H, "server.servlet.context-path=/ctx", "management.endpoints.web.base-path=/manage",
+								 "eureka.instance.status-page-url-path=/about",
+								 "eureka.instance.health-check-url-path=up"),
+		  0, "http://h:8080/ctx/", "http://h:8080/ctx/about", "http://h:8080/ctx/up", "/ctx/manage" },
+		{ "one that has the context path in it", ROWS(H, "server.servlet.context-path=/ctx", "eureka.instance.status-page-url-path=/ctx/about",
+							      "eureka.instance.health-check-url-path=/ctxx/up"),
+		  0, "http://h:8080/ctx/", "http://h:8080/ctx/about", "http://h:8080/ctx/ctxx/up", "/ctx/actuator" },
+		{ "below Boot 1's path of the endpoints", ROWS(H, "server.context-path=/ctx", "management.context-path=/manage",
+							       "eureka.instance.status-page-url-path=/about"),
+		  0, "http://h:8080/ctx/", "http://h:8080/ctx/manage/about", "http://h:8080/ctx/manage/health", "/ctx/manage" },
+		{ "a home page that is set stays", ROWS(H, "server.servlet.context-path=/ctx", "eureka.instance.home-page-url-path=/shop"), 0,
+		  "http://h:8080/shop", "http://h:8080/ctx/actuator/info", "http://h:8080/ctx/actuator/health", "/ctx/actuator" },
+		{ "whole URLs", ROWS(H, "server.servlet.context-path=/ctx", "eureka.instance.home-page-url=http://x/1",
+				     "eureka.instance.status-page-url=http://x/2", "eureka.instance.health-check-url=http://x/3"),
+		  0, "http://x/1", "http://x/2", "http://x/3", "/ctx/actuator" },
+		{ "metadata that is set", ROWS(H, "server.servlet.context-path=/ctx", "eureka.instance.metadata-map.management.context-path=/mine"), 0,
+		  "http://h:8080/ctx/", "http://h:8080/ctx/actuator/info", "http://h:8080/ctx/actuator/health", "/mine" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct instance *in = self_of(cases[i].rows, cases[i].management, false);
+		struct str meta = instance_meta(in, STR("management.context-path"));
+
+		if (!str_eq(in->home_url, str_from(cases[i].home)) || !str_eq(in->status_url, str_from(cases[i].status)) ||
+		    !str_eq(in->health_url, str_from(cases[i].health)))
+			fail_msg("%s: %.*s %.*s %.*s", cases[i].name, STRF(in->home_url), STRF(in->status_url), STRF(in->health_url));
+		if (cases[i].meta ? !str_eq(meta, str_from(cases[i].meta)) : meta.ptr != NULL)
+			fail_msg("%s: metadata %.*s", cases[i].name, STRF(meta));
+		instance_unref(in);
+	}
 }
 
 static void test_amazon(void **state)
@@ -322,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_lease),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_names_and_metadata),
+		cmocka_unit_test(test_paths_before_others),
 		cmocka_unit_test(test_amazon),
 		cmocka_unit_test(test_zones),
 		cmocka_unit_test(test_zones_that_nobody_asks),

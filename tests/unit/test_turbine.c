@@ -543,6 +543,43 @@ static void test_members_of_clusters(void **state)
 	eureka_cache_fini(&cache);
 }
 
+static void test_where_the_endpoints_are(void **state)
+{
+	static const struct {
+		const char *said, *want; /* want NULL: it says nothing */
+	} cases[] = {
+		{ NULL, NULL }, { "/ctx/manage", "/ctx/manage" }, { "manage/", "/manage" }, { "/", "" }, { "", NULL },
+		{ "/a b", NULL }, { "/x HTTP/1.1\r\nA: b", NULL }, { "/../x", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct instance *in = inst("CART", "cart", "a", 1, cases[i].said ? "management.context-path" : NULL, cases[i].said ? cases[i].said : "");
+		struct apps_doc doc = { 0 };
+		struct eureka_cache cache;
+		struct cluster_rule r = { 0 };
+		struct eureka_view *v;
+		struct member *m;
+		struct arena a;
+		unsigned n, left_out;
+
+		arena_init(&a, 1024);
+		eureka_cache_init(&cache, 1);
+		apps_doc_add(&doc, instance_ref(in));
+		eureka_cache_full(&cache, &doc, false, 0);
+		v = eureka_cache_view(&cache, false);
+		assert_true(cluster_members(v, &r, STR("CART"), &a, &m, &n, &left_out));
+		assert_int_equal(n, 1);
+		if (cases[i].want ? !m->endpoints.ptr || !str_eq(m->endpoints, str_from(cases[i].want)) : m->endpoints.ptr != NULL)
+			fail_msg("%s: %.*s", cases[i].said, STRF(m->endpoints));
+		eureka_view_unref(v);
+		eureka_cache_fini(&cache);
+		apps_doc_fini(&doc);
+		instance_unref(in);
+		arena_fini(&a);
+	}
+}
+
 static void test_expressions_that_are_refused(void **state)
 {
 	static const char *const bad[] = { "'",
@@ -578,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_a_flood_is_bounded),
 		cmocka_unit_test(test_sums_never_drift),
 		cmocka_unit_test(test_members_of_clusters),
+		cmocka_unit_test(test_where_the_endpoints_are),
 		cmocka_unit_test(test_expressions_that_are_refused),
 	};
 
