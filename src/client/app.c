@@ -168,14 +168,11 @@ static void on_signal(struct io *io, uint32_t events)
 static void on_exchange(struct exchange *ex, void *ctx)
 {
 	struct vine_app *app = ctx;
-	struct str context = basepath_str(&app->set.paths.server);
-	enum context_place at = context.len == 0 ? CONTEXT_INSIDE : context_cut(ex, context);
+	enum context_place at = context_admit(ex, basepath_str(&app->set.paths.server));
 
 	if (at == CONTEXT_INSIDE)
 		router_handler(ex, app->router);
-	else if (at == CONTEXT_EDGE)
-		context_redirect(ex, context);
-	else
+	else if (at == CONTEXT_OUTSIDE)
 		context_refuse(ex);
 }
 

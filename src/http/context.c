@@ -54,12 +54,21 @@ enum context_place context_cut(struct exchange *ex, struct str context)
 	return at;
 }
 
-void context_redirect(struct exchange *ex, struct str context)
+static void redirect(struct exchange *ex, struct str context)
 {
 	struct str query = ex->req.query;
 	struct str to = str_printf_in(&ex->arena, "%.*s/%s%.*s", STRF(context), query.len ? "?" : "", STRF(query));
 
 	ex_respond(ex, 302, STR_EMPTY, STR_EMPTY, &(struct field){ STR("Location"), to }, 1);
+}
+
+enum context_place context_admit_below(struct exchange *ex, struct str context)
+{
+	enum context_place at = context_cut(ex, context);
+
+	if (at == CONTEXT_EDGE)
+		redirect(ex, context);
+	return at;
 }
 
 void context_refuse(struct exchange *ex)

@@ -6,7 +6,7 @@
  *   actuator     management.endpoints.web.base-path (Boot 1: management.context-path): where, below one of the two, the
  *                endpoints stand. "/" puts them at the top; on the port that serves the rest there is no index then
  *
- * Who takes a request off a listener asks context_cut first, and all behind it sees req.path from the slash behind the context
+ * Who takes a request off a listener asks context_admit first, and all behind it sees req.path from the slash behind the context
  * path on; ex_path gives the whole. Paths are compared raw, byte by byte, up to a slash: "//ctx", "/CTX", "/%63tx", "/ctx;a=b" and
  * "/ctxx" are outside. Outside is 404; the context path without its slash is sent to the one with it, as Tomcat does.
  *
@@ -39,6 +39,10 @@ enum context_place {
 enum context_place context_place_of(struct str context, struct str path);
 /* Inside: req.path is what stands behind the context path now. */
 enum context_place context_cut(struct exchange *ex, struct str context);
-/* The answers to the others. */
-void context_redirect(struct exchange *ex, struct str context);
-void context_refuse(struct exchange *ex);
+enum context_place context_admit_below(struct exchange *ex, struct str context); /* and at the edge it is answered */
+/* The same for a context that may be empty: then everything is inside. What is left to the caller: inside, and outside. */
+static inline enum context_place context_admit(struct exchange *ex, struct str context)
+{
+	return likely(context.len == 0) ? CONTEXT_INSIDE : context_admit_below(ex, context);
+}
+void context_refuse(struct exchange *ex); /* the answer to who is outside, where nobody has a better one */

@@ -388,11 +388,11 @@ void identities_commit(struct identities *ids)
 	for_all(ids, commit);
 }
 
-/* Also where it was refused before it came to the identities: then too only another change calls for it again. */
+/* Also where it was refused before it came to the identities: then too only what changes after the last look calls for it again. */
 static void refuse(struct identity *id)
 {
 	forget(id);
-	id->stamp = tls_stamp(id->tls);
+	id->stamp = id->seen;
 }
 
 void identities_forget(struct identities *ids)

@@ -5,7 +5,8 @@
  *   <client>.ribbon         those of one client, where it has a store of its own
  *
  * A name stands for the same `struct tls` for the life of the process; what that has read changes with a reload, for the
- * connections that are made from then on. Files that are replaced are noticed by who looks. Whether a listener speaks TLS at all is decided at the start.
+ * connections that are made from then on. Files that are replaced are noticed by who looks. Whether a listener speaks TLS at all
+ * is decided at the start.
  *
  * Threads   Any: a mutex guards the table, held while files are read. Reloads: one thread at a time. */
 #pragma once

@@ -129,24 +129,16 @@ void host_post_all(struct host *h, void (*fn)(struct worker *w, void *arg), void
 
 /* --- a worker's life --- */
 
-static void stay_out(struct exchange *ex, struct worker *w, enum context_place at)
-{
-	if (at == CONTEXT_EDGE)
-		context_redirect(ex, w->host->context);
-	else if (w->host->ops->outside)
-		w->host->ops->outside(ex, w);
-	else
-		context_refuse(ex);
-}
-
 static void on_exchange(struct exchange *ex, void *ctx)
 {
 	struct worker *w = ctx;
 	struct host *h = w->host;
-	enum context_place at = likely(h->context.len == 0) ? CONTEXT_INSIDE : context_cut(ex, h->context);
+	enum context_place at = context_admit(ex, h->context);
 
-	if (unlikely(at != CONTEXT_INSIDE))
-		stay_out(ex, w, at);
+	if (unlikely(at == CONTEXT_EDGE))
+		return;
+	if (unlikely(at == CONTEXT_OUTSIDE))
+		h->ops->outside ? h->ops->outside(ex, w) : context_refuse(ex);
 	else if (!h->management && actuator_takes(h->actuator, ex->req.path))
 		actuator_handle(ex, h->actuator);
 	else
@@ -277,14 +269,11 @@ void host_init(struct host *h, struct control *c, const struct role_ops *ops)
 static void on_management(struct exchange *ex, void *ctx)
 {
 	struct host *h = ctx;
-	struct str context = basepath_str(&h->paths->management);
-	enum context_place at = context.len == 0 ? CONTEXT_INSIDE : context_cut(ex, context);
+	enum context_place at = context_admit(ex, basepath_str(&h->paths->management));
 
 	if (at == CONTEXT_INSIDE)
 		actuator_handle(ex, h->actuator);
-	else if (at == CONTEXT_EDGE)
-		context_redirect(ex, context);
-	else
+	else if (at == CONTEXT_OUTSIDE)
 		context_refuse(ex);
 }
 
