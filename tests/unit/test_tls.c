@@ -516,16 +516,45 @@ static void test_a_goodbye_without_room(void **state)
 	tls_unref(c);
 }
 
-/* A client of OpenSSL's own on a socket, for what our side never does. */
-static SSL *raw_client(SSL_CTX **ctx, int fd, int version)
-{
+/* A client of OpenSSL's own, for what our side never does; b is our end, and shaken hands with. */
+struct raw {
+	struct loop *l;
+	struct tls *s;
+	struct end b;
+	SSL_CTX *ctx;
 	SSL *ssl;
+	int fd;
+};
 
-	*ctx = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_set_max_proto_version(*ctx, version);
-	ssl = SSL_new(*ctx);
-	SSL_set_fd(ssl, fd);
-	return ssl;
+static void raw_open(struct raw *r, int version)
+{
+	int fd[2];
+	struct err e;
+
+	*r = (struct raw){ .l = loop_new(), .s = server_of(&server_cert, TLS_AUTH_NONE, "") };
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	r->fd = fd[0];
+	fcntl(r->fd, F_SETFL, O_NONBLOCK);
+	end_open(&r->b, r->l, fd[1], 16384);
+	assert_int_equal(tls_accept(&r->b.c, r->s, &e), 0);
+	r->ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_max_proto_version(r->ctx, version);
+	r->ssl = SSL_new(r->ctx);
+	SSL_set_fd(r->ssl, r->fd);
+	while (SSL_connect(r->ssl) != 1)
+		loop_turn(r->l, 0);
+}
+
+static void raw_close(struct raw *r)
+{
+	SSL_free(r->ssl);
+	SSL_CTX_free(r->ctx);
+	close(r->fd);
+	end_close(&r->b);
+	buf_fini(&r->b.got);
+	loop_turn(r->l, 0);
+	loop_free(r->l);
+	tls_unref(r->s);
 }
 
 /* Who makes us answer and never reads is given up, before what waits for him grows; who reads may go on. */
@@ -533,52 +562,34 @@ static void test_key_updates(void **state)
 {
 	(void)state;
 	for (int reads = 0; reads < 2; reads++) {
-		struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
-		struct loop *l = loop_new();
-		struct end b = { 0 };
-		SSL_CTX *ctx;
-		SSL *ssl;
 		char room[4096];
-		int fd[2], small = 4096;
-		struct err e;
+		int small = 4096;
+		struct raw r;
 
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-		fcntl(fd[0], F_SETFL, O_NONBLOCK);
-		setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-		end_open(&b, l, fd[1], 16384);
-		assert_int_equal(tls_accept(&b.c, s, &e), 0);
-		ssl = raw_client(&ctx, fd[0], TLS1_3_VERSION);
-		while (SSL_connect(ssl) != 1)
-			loop_turn(l, 0);
-		for (int i = 0; i < (reads ? 2000 : 60000) && !b.closed; i++) {
-			SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED);
-			SSL_do_handshake(ssl);
+		raw_open(&r, TLS1_3_VERSION);
+		setsockopt(r.b.c.io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+		for (int i = 0; i < (reads ? 2000 : 60000) && !r.b.closed; i++) {
+			SSL_key_update(r.ssl, SSL_KEY_UPDATE_REQUESTED);
+			SSL_do_handshake(r.ssl);
 			if (reads)
-				SSL_read(ssl, room, sizeof(room));
+				SSL_read(r.ssl, room, sizeof(room));
 			if (i % 16 == 0)
-				SSL_write(ssl, "x", 1);
+				SSL_write(r.ssl, "x", 1);
 			if (i % 16 == 0)
-				loop_turn(l, 0);
-			assert_true(*loop_kept(l) <= 512u * 1024);
+				loop_turn(r.l, 0);
+			assert_true(*loop_kept(r.l) <= 512u * 1024);
 		}
 		if (reads) {
-			while (SSL_write(ssl, "here", 4) != 4)
-				loop_turn(l, 0);
-			for (int i = 0; i < 100 && b.got.len < 2000 / 16 + 4; i++)
-				loop_turn(l, 0);
-			assert_int_equal(b.got.len, 2000 / 16 + 4);
+			while (SSL_write(r.ssl, "here", 4) != 4)
+				loop_turn(r.l, 0);
+			for (int i = 0; i < 100 && r.b.got.len < 2000 / 16 + 4; i++)
+				loop_turn(r.l, 0);
+			assert_int_equal(r.b.got.len, 2000 / 16 + 4);
 		}
-		assert_int_equal(b.closed, !reads);
+		assert_int_equal(r.b.closed, !reads);
 		if (!reads)
-			assert_string_equal(b.why, "TLS: the peer makes us answer and does not read");
-		SSL_free(ssl);
-		SSL_CTX_free(ctx);
-		close(fd[0]);
-		end_close(&b);
-		buf_fini(&b.got);
-		loop_turn(l, 0);
-		loop_free(l);
-		tls_unref(s);
+			assert_string_equal(r.b.why, "TLS: the peer makes us answer and does not read");
+		raw_close(&r);
 	}
 }
 
@@ -587,78 +598,42 @@ static void test_a_flood_of_key_updates(void **state)
 {
 	(void)state;
 	for (int n = 32; n <= 64; n += 32) {
-		struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
-		struct loop *l = loop_new();
-		struct end b = { 0 };
-		SSL_CTX *ctx;
-		SSL *ssl;
-		int fd[2];
-		struct err e;
+		struct raw r;
 
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-		fcntl(fd[0], F_SETFL, O_NONBLOCK);
-		end_open(&b, l, fd[1], 16384);
-		assert_int_equal(tls_accept(&b.c, s, &e), 0);
-		ssl = raw_client(&ctx, fd[0], TLS1_3_VERSION);
-		while (SSL_connect(ssl) != 1)
-			loop_turn(l, 0);
+		raw_open(&r, TLS1_3_VERSION);
 		for (int i = 0; i < n; i++) { /* all in the kernel before one is read */
-			assert_int_equal(SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
-			assert_int_equal(SSL_do_handshake(ssl), 1);
+			assert_int_equal(SSL_key_update(r.ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+			assert_int_equal(SSL_do_handshake(r.ssl), 1);
 		}
-		assert_int_equal(SSL_write(ssl, "here", 4), 4);
-		for (int i = 0; i < 100 && !b.closed && b.got.len < 4; i++)
-			loop_turn(l, 0);
-		assert_int_equal(b.closed, n > 32);
-		assert_int_equal(b.got.len, n > 32 ? 0 : 4);
-		assert_string_equal(n > 32 ? b.why : "", n > 32 ? "TLS: too many key updates" : "");
-		SSL_free(ssl);
-		SSL_CTX_free(ctx);
-		close(fd[0]);
-		end_close(&b);
-		buf_fini(&b.got);
-		loop_turn(l, 0);
-		loop_free(l);
-		tls_unref(s);
+		assert_int_equal(SSL_write(r.ssl, "here", 4), 4);
+		for (int i = 0; i < 100 && !r.b.closed && r.b.got.len < 4; i++)
+			loop_turn(r.l, 0);
+		assert_int_equal(r.b.closed, n > 32);
+		assert_int_equal(r.b.got.len, n > 32 ? 0 : 4);
+		assert_string_equal(n > 32 ? r.b.why : "", n > 32 ? "TLS: too many key updates" : "");
+		raw_close(&r);
 	}
 }
 
 static void test_renegotiation_is_refused(void **state)
 {
-	struct tls *s = server_of(&server_cert, TLS_AUTH_NONE, "");
-	struct loop *l = loop_new();
-	struct end b = { 0 };
-	SSL_CTX *ctx;
-	SSL *ssl;
-	int fd[2], r = 0;
 	char room[100];
-	struct err e;
+	struct raw r;
+	int done = 0;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	fcntl(fd[0], F_SETFL, O_NONBLOCK);
-	end_open(&b, l, fd[1], 16384);
-	assert_int_equal(tls_accept(&b.c, s, &e), 0);
-	ssl = raw_client(&ctx, fd[0], TLS1_2_VERSION);
-	while (SSL_connect(ssl) != 1)
-		loop_turn(l, 0);
-	assert_int_equal(SSL_renegotiate(ssl), 1);
-	for (int i = 0; i < 50 && r != 1; i++) {
-		r = SSL_do_handshake(ssl);
-		if (r != 1 && SSL_get_error(ssl, r) != SSL_ERROR_WANT_READ)
+	raw_open(&r, TLS1_2_VERSION);
+	assert_int_equal(SSL_renegotiate(r.ssl), 1);
+	for (int i = 0; i < 50 && done != 1; i++) {
+		done = SSL_do_handshake(r.ssl);
+		if (done != 1 && SSL_get_error(r.ssl, done) != SSL_ERROR_WANT_READ)
 			break;
-		loop_turn(l, 0);
+		loop_turn(r.l, 0);
 	}
-	assert_int_not_equal(r, 1);
-	SSL_read(ssl, room, sizeof(room));
-	assert_int_equal(b.got.len, 0);
-	SSL_free(ssl);
-	SSL_CTX_free(ctx);
-	close(fd[0]);
-	end_close(&b);
-	loop_turn(l, 0);
-	loop_free(l);
-	tls_unref(s);
+	assert_int_not_equal(done, 1);
+	SSL_read(r.ssl, room, sizeof(room));
+	assert_int_equal(r.b.got.len, 0);
+	raw_close(&r);
 }
 
 int main(void)
