@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 import peers  # noqa: E402
 from hostile import beside, calm  # noqa: E402,F401 (fixtures)
-from vine import BINARY, SANITIZER, Vine  # noqa: E402
+from vine import BINARY, SANITIZER, Vine, stop_all  # noqa: E402
 
 
 def pytest_configure(config):
@@ -36,15 +36,7 @@ def vine(tmp_path):
         return v
 
     yield start
-    problems = []
-    for v in reversed(started):
-        try:
-            v.stop()
-        except AssertionError as e:
-            problems.append(str(e))
-        finally:
-            v.let_go()
-    assert not problems, "\n".join(problems)
+    stop_all(started)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from vine import BINARY, ROOT, SANITIZER, Vine
+from vine import BINARY, ROOT, SANITIZER, Vine, stop_all
 
 BUILD = pathlib.Path(BINARY).resolve().parent
 FLAGS = {"asan": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"], "tsan": ["-fsanitize=thread"], None: []}[SANITIZER]
@@ -53,12 +53,4 @@ def service(tmp_path, binary):
         return s
 
     yield start
-    problems = []
-    for s in reversed(started):
-        try:
-            s.stop()
-        except AssertionError as e:
-            problems.append(str(e))
-        finally:
-            s.let_go()
-    assert not problems, "\n".join(problems)
+    stop_all(started)

@@ -204,3 +204,16 @@ class Vine:
         if self.expect_code is not None:
             assert code == self.expect_code, f"exit code {code}, want {self.expect_code}\nstderr: {self.err}"
             self.expect_code = None
+
+
+def stop_all(started):
+    """The last started first; what is wrong with each of them."""
+    problems = []
+    for v in reversed(started):
+        try:
+            v.stop()
+        except AssertionError as e:
+            problems.append(str(e))
+        finally:
+            v.let_go()
+    assert not problems, "\n".join(problems)
